@@ -1,0 +1,57 @@
+# The one front; CMake presets lie beneath. `make help` lists it.
+.DEFAULT_GOAL := help
+JOBS ?= $(shell nproc)
+DATA ?=
+export CTEST_OUTPUT_ON_FAILURE := 1
+
+.PHONY: help setup demo run test test-all bench tidy clean
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
+
+setup: ## install the Debian packages that are missing
+	@scripts/setup
+
+# $(call build,PRESET): configure once, then build with progress.
+define build
+	@echo "== building $(1)"
+	@cmake --preset $(1) >build-$(1).log 2>&1 && rm -f build-$(1).log || { cat build-$(1).log; rm -f build-$(1).log; exit 1; }
+	@cmake --build build/$(1) --parallel $(JOBS)
+endef
+# $(call check,PRESET,LABELS): run its tests.
+define check
+	@echo "== testing $(1)"
+	@ctest --test-dir build/$(1) --parallel $(JOBS) --label-regex '$(2)' --no-tests=error
+endef
+
+demo: setup ## build, start, answer real questions over gRPC, show the result, stop (DATA=file.tsv for your own)
+	$(call build,release)
+	@scripts/demo build/release/bin $(DATA)
+
+run: setup ## build and run the server in the foreground (ARGS="--grpc-listen ...")
+	$(call build,release)
+	@build/release/bin/reprise-server $(ARGS)
+
+test: setup ## the suites of dev and asan, tidy and wire tests
+	$(call build,dev)
+	$(call check,dev,unit|wire|tidy)
+	$(call build,asan)
+	$(call check,asan,unit|wire)
+
+test-all: test ## the same, then clang's thread-safety analysis, tsan, fuzzing for 30 s a target, buf lint
+	$(call build,clang)
+	$(call build,tsan)
+	$(call check,tsan,unit)
+	@scripts/fuzz 30
+	@scripts/lint-proto
+
+bench: ## measure against the anchors, write bench/RESULTS.md and bench/goals.tsv
+	@scripts/setup bench
+	$(call build,release)
+	@bench/run build/release
+
+tidy: ## the rules of the house alone
+	@tests/tidy
+
+clean: ## the build folders away
+	rm -rf build

@@ -1,0 +1,27 @@
+/*
+ * metrics.h - counters and latency histograms that cost the hot path no shared cache line.
+ * Counters are per thread and summed when read: reads are approximate while others count, exact when they
+ * rest. Threads: any.
+ */
+#pragma once
+#include <stdint.h>
+
+#include "base/status.h"
+
+struct counters;
+
+/* `count` counters, all zero. */
+enum status counters_create(uint32_t count, struct counters **out_counters);
+void counters_destroy(struct counters **counters);
+void counters_add(struct counters *counters, uint32_t which, uint64_t amount);
+uint64_t counters_read(const struct counters *counters, uint32_t which);
+
+/* Microseconds from 1 us to about 1 hour, 8 buckets an octave: a quantile is at most 9 % off. */
+struct histogram;
+
+enum status histogram_create(struct histogram **out_histogram);
+void histogram_destroy(struct histogram **histogram);
+void histogram_add(struct histogram *histogram, uint64_t value_us);
+uint64_t histogram_count(const struct histogram *histogram);
+/* quantile in [0,1]; 0 when empty. The upper edge of the bucket. */
+uint64_t histogram_quantile_us(const struct histogram *histogram, double quantile);

@@ -1,0 +1,262 @@
+/*
+ * cache.h - the walk: ties storage/, index/, embed/ and trust/ together behind a handful of verbs. It knows nothing of
+ * gRPC or protobuf. Time comes in; nothing here waits for a disk, a network or another process.
+ *
+ * THREADS. Registered threads only (io, compute, keeper, tests). `cache_get_begin`, `cache_delete` and
+ * `cache_stats` are short enough for an I/O thread; whatever embeds, searches or walks the table belongs on compute.
+ */
+#pragma once
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/options.h"
+#include "base/status.h"
+#include "base/text.h"
+#include "cache/key.h"
+#include "storage/store.h"
+#include "trust/token.h"
+
+struct cache;
+
+enum cache_tier { CACHE_TIER_NONE, CACHE_TIER_EXACT, CACHE_TIER_SEMANTIC }; /* numbers as in proto */
+
+enum cache_miss { /* numbers as in proto enum MissReason */
+    CACHE_MISS_NONE = 0,
+    CACHE_MISS_NO_CANDIDATE = 1,
+    CACHE_MISS_BELOW_CUT = 2,
+    CACHE_MISS_GUARD_BLOCKED = 3,
+    CACHE_MISS_EXPIRED = 7,
+    CACHE_MISS_NOT_FOUND = 9,
+    CACHE_MISS_NOT_ELIGIBLE = 10,
+    CACHE_MISS_DISABLED = 11,
+    CACHE_MISS_OVERLOADED = 17,
+    CACHE_MISS_COUNT = 18,
+};
+
+enum cache_skip { /* numbers as in proto enum SetSkip */
+    CACHE_SKIP_NONE = 0,
+    CACHE_SKIP_FINISH_REASON = 2,
+    CACHE_SKIP_NOT_ELIGIBLE = 3,
+    CACHE_SKIP_ADMISSION = 5,
+};
+
+enum cache_include { /* bits: 1 << proto enum Include */
+    CACHE_INCLUDE_KEY = 1 << 1,
+    CACHE_INCLUDE_TIMING = 1 << 2,
+    CACHE_INCLUDE_MATCHED_PROMPT = 1 << 3,
+    CACHE_INCLUDE_CANDIDATES = 1 << 4,
+};
+
+enum { CACHE_CANDIDATES_MAX = 8 };
+
+/* The rows: cache.ttl_default, cache.ttl_max, cache.namespaces_max, cache.scopes_max, limits.*, semantic.token_ttl,
+ * metrics.scopes_max. */
+extern const struct option_row cache_option_rows[];
+extern const size_t cache_option_rows_count;
+
+struct cache_setup {
+    const struct options *options; /* with the tables of cache, store, index, embed and policy */
+    uint64_t chance_seed[8];       /* 64 random bytes: keys of the table, of tokens, of nonces   */
+    int64_t started_ms;
+    const char *version;
+};
+
+/* On failure `failure` says which option or part it was. */
+enum status cache_create(const struct cache_setup *setup, struct cache **out_cache,
+                         struct failure *failure);
+void cache_destroy(struct cache **cache);
+
+/* ---- Get ---------------------------------------------------------------------------------------------- */
+
+struct cache_get_request {
+    struct identity identity;
+    const float *vector; /* NULL: none; as the client sent it */
+    uint32_t dimension;
+    bool only_exact, only_semantic; /* from `tiers`; neither: all */
+    bool min_similarity_given;
+    float min_similarity;
+    unsigned include;
+};
+
+struct cache_candidate {
+    struct digest entry_id;
+    float similarity;
+    unsigned guards;
+    struct entry *entry; /* a reference, for its prompt; NULL if it has died meanwhile */
+};
+
+struct cache_timing {
+    uint32_t key_us, embed_us, search_us, decide_us, total_us;
+};
+
+struct cache_get_reply {
+    enum cache_tier tier;          /* NONE: a miss                              */
+    enum cache_miss miss_reason;
+    float similarity, threshold;   /* as in GetResponse                         */
+    struct store_hit found;        /* on a hit: holds a reference               */
+    bool decided;                  /* a policy decided: token and so on are set */
+    char token[TOKEN_TEXT + 1];
+    unsigned guards;
+    bool near_miss;
+    struct digest near_entry_id;
+    float near_similarity;
+    struct digest key;             /* the exact key of this request             */
+    struct cache_candidate candidates[CACHE_CANDIDATES_MAX]; /* only if included */
+    size_t candidates_count;
+    struct cache_timing timing;    /* only if included                          */
+};
+
+/* A Get between its steps; the caller's memory, nothing in it is the caller's to read but `reply`. */
+struct cache_get {
+    const struct cache_get_request *request;
+    struct key key;
+    struct arena *arena;
+    struct namespace_ *namespace_; /* whose counters count */
+    bool exact_expired;
+    uint64_t started_us, now_us;   /* only for timing      */
+    struct cache_get_reply reply;
+};
+
+enum cache_step { CACHE_DONE, CACHE_NEEDS_COMPUTE };
+
+/*
+ * Key and exact tier. CACHE_DONE: `get->reply` is complete. CACHE_NEEDS_COMPUTE: call cache_get_finish, or
+ * cache_get_overloaded if there is no room. `now_us`: the monotonic clock, for timing and percentiles.
+ * On failure nothing is held. Request and arena must live until cache_get_release.
+ */
+enum status cache_get_begin(struct cache *cache, const struct cache_get_request *request,
+                            struct arena *arena, int64_t now_ms, uint64_t now_us,
+                            struct cache_get *out_get, enum cache_step *out_step,
+                            struct failure *failure);
+/* Embeds, searches, decides. STATUS_BAD_VECTOR, DIM_MISMATCH, NO_MEMORY. */
+enum status cache_get_finish(struct cache *cache, struct cache_get *get, int64_t now_ms,
+                             uint64_t now_us, struct failure *failure);
+void cache_get_overloaded(struct cache *cache, struct cache_get *get);
+/* Drops the references of the reply. */
+void cache_get_release(struct cache_get *get);
+
+/* The parts of an entry that a reply shows. Texts are borrowed from the entry. */
+struct cache_answer {
+    struct text namespace_, model;
+    struct text info;          /* packed AnswerInfo, as Set gave it; empty: none */
+    struct text answer;
+    bool opaque;               /* the answer is a blob                            */
+    struct text metadata;      /* packed attributes; see cache/answer.h           */
+};
+void cache_answer_read(const struct entry *entry, struct cache_answer *out_answer);
+
+/* ---- Set ---------------------------------------------------------------------------------------------- */
+
+struct cache_set_request {
+    struct identity identity;
+    struct text info;          /* packed AnswerInfo: opaque here                          */
+    struct text finish_reason, refusal, content_type; /* read from it by the codec        */
+    bool other_parts;          /* reasoning, tool calls or further choices are in `info`  */
+    struct text content, blob;
+    const float *vector;
+    uint32_t dimension;
+    bool ttl_given;
+    uint64_t ttl_ms;
+    const struct text *tags;
+    size_t tags_count;
+    const struct key_attribute *metadata;
+    size_t metadata_count;
+};
+
+struct cache_set_reply {
+    struct digest entry_id;
+    bool stored, indexed;
+    enum cache_skip skip;
+    int64_t expires_ms;
+    uint64_t sequence;
+};
+
+/* Embeds: compute threads. Atomic: either stored, or the key keeps what it had. */
+enum status cache_set(struct cache *cache, const struct cache_set_request *request,
+                      struct arena *arena, int64_t now_ms, struct cache_set_reply *out_reply,
+                      struct failure *failure);
+
+/* ---- Delete, Invalidate, Report ------------------------------------------------------------------------ */
+
+struct cache_delete_request {
+    struct text tenant, namespace_;
+    const struct digest *entry_ids;
+    size_t entry_ids_count;
+    const struct identity *identity; /* NULL: none */
+};
+enum status cache_delete(struct cache *cache, const struct cache_delete_request *request,
+                         struct arena *arena, uint32_t *out_deleted, struct failure *failure);
+
+enum { CACHE_SAMPLES_MAX = 10 };
+struct cache_selector {
+    struct text tenant, namespace_, model;
+    const struct text *tags;
+    size_t tags_count;
+    int64_t created_before_ms; /* 0: any */
+    bool dry_run;
+    struct text confirm;
+};
+struct cache_invalidate_reply {
+    uint64_t matched;
+    struct digest samples[CACHE_SAMPLES_MAX];
+    size_t samples_count;
+};
+enum status cache_invalidate(struct cache *cache, const struct cache_selector *selector,
+                             int64_t now_ms, struct cache_invalidate_reply *out_reply,
+                             struct failure *failure);
+
+enum cache_verdict { CACHE_CORRECT = 1, CACHE_WRONG, CACHE_UNSURE, CACHE_STALE };  /* as in proto */
+enum cache_source { CACHE_SOURCE_USER = 1, CACHE_SOURCE_OPERATOR = 4 };            /* as in proto */
+enum cache_outcome { /* as in proto enum ReportOutcome */
+    CACHE_ACCEPTED = 1,
+    CACHE_DUPLICATE,
+    CACHE_TOKEN_EXPIRED,
+    CACHE_UNKNOWN_ENTRY,
+    CACHE_RATE_LIMITED,
+    CACHE_BAD_TOKEN,
+    CACHE_COUNTED_ONLY,
+};
+struct cache_report {
+    struct text token, reporter;
+    enum cache_verdict verdict;
+    enum cache_source source;
+};
+enum cache_outcome cache_report_verdict(struct cache *cache, const struct cache_report *report,
+                                        int64_t now_ms, uint32_t *out_labels_left);
+
+/* ---- Stats, keeping ------------------------------------------------------------------------------------ */
+
+struct cache_tier_stats {
+    uint64_t lookups, hits, misses, entries, size_bytes;
+    uint32_t p50_us, p99_us;
+};
+struct cache_scope_stats { /* texts lie in the arena */
+    struct text namespace_, model, embedder;
+    const struct key_attribute *attributes;
+    size_t attributes_count;
+    unsigned mode; /* enum policy_mode */
+    float threshold;
+    uint32_t feedback_count, feedback_right;
+    uint64_t lookups, hits, guard_blocked;
+};
+struct cache_stats {
+    struct cache_tier_stats exact, semantic;
+    uint64_t misses[CACHE_MISS_COUNT];
+    uint64_t total_requests, cached_requests;
+    uint64_t entries, size_bytes, bytes_max, entries_max;
+    uint64_t sets, evictions, expirations;
+    bool index_memory_spent;
+    uint64_t uptime_s;
+    const char *version;
+    struct cache_scope_stats *scopes;
+    size_t scopes_count;
+    const struct embed_space *embedder; /* NULL: none */
+};
+/* namespace empty: all. */
+enum status cache_stats(struct cache *cache, struct text tenant, struct text namespace_,
+                        struct arena *arena, int64_t now_ms, struct cache_stats *out_stats);
+
+/* What the keeper does every 100 ms: one tick of the sweep, and freeing what readers have left. */
+void cache_tick(struct cache *cache, int64_t now_ms);
+
+const struct key_limits *cache_key_limits(const struct cache *cache);

@@ -1,0 +1,72 @@
+/*
+ * key.h - identity: what is asked, canonically encoded and hashed. Three parts that are never mixed: scope selects
+ * the partition, compatibility must be equal for a semantic hit, the query is compared by meaning. The encoding is
+ * version 1 and for ever (docs/identity.md; proto/key-vectors.json has vectors for other implementations).
+ * Threads: any; pure.
+ */
+#pragma once
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/digest.h"
+#include "base/status.h"
+#include "base/text.h"
+
+struct key_message {
+    struct text role, content, content_json, name, tool_call_id, tool_calls_json;
+};
+
+struct key_attribute {
+    struct text name, value;
+};
+
+struct key_params {
+    bool temperature_given, top_p_given, max_tokens_given, seed_given;
+    double temperature, top_p;
+    uint32_t max_tokens;
+    int64_t seed;
+    uint32_t n; /* 0 and 1 are the same */
+    const struct text *stop;
+    size_t stop_count;
+    struct text other_json;
+};
+
+struct identity { /* texts are clean UTF-8 without NUL (codec_check has seen them); all borrowed */
+    struct text tenant, namespace_, model, prompt, system_prompt, embedder;
+    const struct key_message *messages;
+    size_t messages_count;
+    struct key_params params;
+    struct text tools_json, tool_choice_json, response_format_json;
+    const struct key_attribute *attributes;
+    size_t attributes_count;
+    const struct text *context_ids;
+    size_t context_ids_count;
+};
+
+struct key_limits { /* from the options limits.* */
+    uint32_t prompt_bytes; /* of the query or of any one message */
+    uint32_t messages_max, attributes_max, stop_max, context_ids_max;
+};
+extern const struct key_limits key_limits_standard;
+
+enum { KEY_SCOPE_MAX = 4096 };
+
+struct key {
+    struct digest scope, compatibility, exact;
+    struct text namespace_; /* "default" if it was empty; in the arena or borrowed                  */
+    struct text query;      /* canonical text of the last user message; empty: exact tier only      */
+    bool canonical;         /* false: JSON without canonical form; neither tier may use this request */
+    bool semantic;          /* query present, temperature <= 0, one user turn, no tools, plain text  */
+};
+
+/*
+ * Checks names and limits, canonicalises and hashes. Everything it makes lies in the arena. On failure `failure`
+ * names the field below "identity.". STATUS_BAD_NAME, EMPTY_PROMPT, AMBIGUOUS_INPUT, BAD_JSON, SCOPE_TOO_LONG,
+ * LIMIT_EXCEEDED, NO_MEMORY.
+ */
+enum status key_make(const struct identity *identity, const struct key_limits *limits,
+                     struct arena *arena, struct key *out_key, struct failure *failure);
+
+/* The canonical bytes: "reprise/1" scope compat query. For `reprise encode` and the tests. */
+enum status key_canonical(const struct identity *identity, const struct key_limits *limits,
+                          struct arena *arena, struct text *out_bytes, struct failure *failure);
