@@ -1,0 +1,124 @@
+/*
+ * main.c - the process reprise-server: reads its settings, builds the service, waits for a signal, drains.
+ *
+ * SIGTERM and SIGINT drain: calls in flight finish and the exit code is 0. A second one skips the waits. Exit 1: it
+ * could not start; exit 2: the command line or the configuration is wrong.
+ */
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "base/thread.h"
+#include "server/self_check.h"
+#include "server/service.h"
+#include "server/settings.h"
+
+extern char **environ;
+
+static const char help_text[] =
+    "reprise-server - the response cache for LLM applications\n"
+    "\n"
+    "  reprise-server [--config FILE] [--ROOM-NAME VALUE ...]\n"
+    "\n"
+    "  --config FILE        read options from a YAML file (also REPRISE_CONFIG)\n"
+    "  --check-config       say whether the configuration is right, and exit\n"
+    "  --print-config       print each option, its value and where it comes from, and exit\n"
+    "  --describe-options   print every option with default, range and meaning, and exit\n"
+    "  --self-check[=DIR]   prove that the libraries in this binary work here, and exit\n"
+    "  --version            print the version, and exit\n"
+    "\n"
+    "An option room.name is --room-name on the command line, REPRISE_ROOM_NAME in the environment and\n"
+    "room: {name: value} in the file. It listens on 127.0.0.1:7371 unless --grpc-listen says otherwise.\n";
+
+/* Blocked here, hence in every thread that is started later: only main's sigwait sees them. */
+static void block_signals(sigset_t *out_signals)
+{
+    (void)signal(SIGPIPE, SIG_IGN);
+    (void)sigemptyset(out_signals);
+    (void)sigaddset(out_signals, SIGTERM);
+    (void)sigaddset(out_signals, SIGINT);
+    (void)pthread_sigmask(SIG_BLOCK, out_signals, NULL);
+}
+
+static void drain(void *argument)
+{
+    service_drain(argument);
+    (void)kill(getpid(), SIGTERM); /* ends main's wait for a second signal */
+}
+
+static void wait_and_drain(struct service *service, const sigset_t *signals)
+{
+    int signal_number = 0;
+    (void)sigwait(signals, &signal_number);
+    log_write(LOG_INFO, "server", "draining", "signal=%s", signal_number == SIGINT ? "INT" : "TERM");
+    struct thread *thread = NULL;
+    if (thread_create(THREAD_OTHER, "drain", drain, service, &thread) != STATUS_OK) {
+        service_drain(service);
+        return;
+    }
+    (void)sigwait(signals, &signal_number);
+    service_hurry(service);
+    thread_join(&thread);
+}
+
+static int run(const struct options *options, const sigset_t *signals)
+{
+    struct service *service = NULL;
+    struct failure failure = {.status = STATUS_OK};
+    if (service_create(options, REPRISE_VERSION, &service, &failure) != STATUS_OK) {
+        (void)fprintf(stderr, "reprise-server: %s%s%s\n", failure.field,
+                      failure.field[0] != '\0' ? ": " : "", failure.message);
+        return 1;
+    }
+    (void)printf("listening on %s\n", service_address(service));
+    (void)fflush(stdout);
+    wait_and_drain(service, signals);
+    service_destroy(&service);
+    log_write(LOG_INFO, "server", "stopped", NULL);
+    return 0;
+}
+
+static int act(const struct settings *settings, const sigset_t *signals)
+{
+    switch (settings->action) {
+    case SETTINGS_RUN:
+        return run(settings->options, signals);
+    case SETTINGS_HELP:
+        (void)fputs(help_text, stdout);
+        return 0;
+    case SETTINGS_VERSION:
+        (void)puts("reprise-server " REPRISE_VERSION);
+        return 0;
+    case SETTINGS_CHECK_CONFIG:
+        (void)puts("the configuration is right");
+        return 0;
+    case SETTINGS_PRINT_CONFIG:
+        options_print(settings->options, stdout);
+        return 0;
+    case SETTINGS_DESCRIBE_OPTIONS:
+        options_describe(settings->options, stdout);
+        return 0;
+    case SETTINGS_SELF_CHECK:
+        return self_check(settings->self_check_folder, REPRISE_VERSION, stdout) ? 0 : 1;
+    }
+    return 2;
+}
+
+int main(int argc, char **argv)
+{
+    sigset_t signals;
+    block_signals(&signals);
+    struct settings settings;
+    enum status status = settings_create(argc, argv, environ, stderr, &settings);
+    if (status != STATUS_OK) {
+        (void)fprintf(stderr, "reprise-server: %s; see --help and --describe-options\n",
+                      status_text(status));
+        return 2;
+    }
+    int code = act(&settings, &signals);
+    settings_destroy(&settings);
+    return code;
+}

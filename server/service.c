@@ -1,0 +1,194 @@
+/*
+ * service.c - the process as one object. Top to bottom: settings of the parts, the compute pool, the cache, the
+ * gRPC door, the keeper; destroyed in the opposite order. Owns them all. Threads: main.
+ */
+#include "server/service.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/pool.h"
+#include "cache/cache.h"
+#include "server/codec.h"
+#include "server/grpc/listener.h"
+#include "server/keeper.h"
+
+/* clang-format off */
+const struct option_row service_option_rows[] = {
+    {"server.compute_threads", OPTION_UINT, "0", "0", "256", NULL, "threads",
+     "Threads that embed and search; 0: as many as cores minus the I/O threads, at least 1."},
+    {"server.compute_queue_max", OPTION_UINT, "512", "1", "65536", NULL, "jobs",
+     "Jobs that may wait for a compute thread; beyond it calls are answered OVERLOADED."},
+    {"log.format", OPTION_CHOICE, "text", NULL, NULL, "text|json", "", "How a log line is written to stderr."},
+    {"log.level", OPTION_CHOICE, "info", NULL, NULL, "debug|info|warning|error", "", "The least level that is logged."},
+};
+/* clang-format on */
+const size_t service_option_rows_count =
+    sizeof(service_option_rows) / sizeof(service_option_rows[0]);
+
+struct service {
+    const struct options *options;
+    struct codec_limits limits; /* of what clients send; constant after create */
+    struct pool *pool;
+    struct cache *cache;
+    struct listener *listener;
+    struct keeper *keeper;
+    char address[64];
+};
+
+static enum log_level level_of(const char *word)
+{
+    if (strcmp(word, "debug") == 0)
+        return LOG_DEBUG;
+    if (strcmp(word, "warning") == 0)
+        return LOG_WARNING;
+    return strcmp(word, "error") == 0 ? LOG_ERROR : LOG_INFO;
+}
+
+static uint32_t cores_count(void)
+{
+    long cores = sysconf(_SC_NPROCESSORS_ONLN);
+    return cores > 0 ? (uint32_t)cores : 1;
+}
+
+/* Half of the cores serve the network, 2 to 16 of them: an exact hit is answered where its question arrives. */
+static uint32_t io_threads_count(const struct options *options)
+{
+    uint64_t asked = options_uint(options, "server.io_threads");
+    if (asked > 0)
+        return (uint32_t)asked;
+    uint32_t half = (cores_count() + 1) / 2;
+    return half < 2 ? 2 : half > 16 ? 16 : half;
+}
+
+static uint32_t compute_threads_count(const struct options *options)
+{
+    uint64_t asked = options_uint(options, "server.compute_threads");
+    if (asked > 0)
+        return (uint32_t)asked;
+    uint32_t cores = cores_count();
+    uint32_t io = io_threads_count(options);
+    return cores > io ? cores - io : 1;
+}
+
+static void read_limits(struct service *service)
+{
+    const struct options *options = service->options;
+    service->limits = (struct codec_limits){
+        .batch_max = (uint32_t)options_uint(options, "limits.batch"),
+        .tags_max = (uint32_t)options_uint(options, "limits.tags"),
+        .metadata_max = (uint32_t)options_uint(options, "limits.metadata"),
+        .dimension_max = (uint32_t)options_uint(options, "limits.dimension"),
+        .reply_max = options_uint(options, "server.reply_max"),
+        .key = *cache_key_limits(service->cache),
+    };
+}
+
+static enum status create_cache(struct service *service, const char *version,
+                                struct failure *failure)
+{
+    struct cache_setup setup = {
+        .options = service->options, .started_ms = clock_wall_ms(), .version = version};
+    clock_chance(setup.chance_seed, sizeof(setup.chance_seed));
+    enum status status = cache_create(&setup, &service->cache, failure);
+    if (status == STATUS_OK)
+        read_limits(service);
+    return status;
+}
+
+static enum status open_door(struct service *service, struct failure *failure)
+{
+    struct listener_setup setup = {
+        .address = options_text(service->options, "grpc.listen"),
+        .cache = service->cache,
+        .pool = service->pool,
+        .limits = &service->limits,
+        .options = service->options,
+        .io_threads = io_threads_count(service->options),
+    };
+    enum status status = listener_create(&setup, &service->listener, failure);
+    if (status != STATUS_OK)
+        return status;
+    const char *colon = strrchr(setup.address, ':');
+    int host_length = colon != NULL ? (int)(colon - setup.address) : 0;
+    (void)snprintf(service->address, sizeof(service->address), "%.*s:%d", host_length,
+                   setup.address, listener_port(service->listener));
+    return STATUS_OK;
+}
+
+enum status service_create(const struct options *options, const char *version,
+                           struct service **out_service, struct failure *failure)
+{
+    log_setup(strcmp(options_text(options, "log.format"), "json") == 0,
+              level_of(options_text(options, "log.level")));
+    struct service *service = calloc(1, sizeof(*service));
+    if (service == NULL)
+        return failure_set(failure, STATUS_NO_MEMORY, "", "no memory to start");
+    service->options = options;
+    enum status status = pool_create(compute_threads_count(options),
+                                     (uint32_t)options_uint(options, "server.compute_queue_max"),
+                                     &service->pool);
+    if (status != STATUS_OK) {
+        (void)failure_set(failure, status, "server.compute_threads",
+                          "the compute threads cannot be started");
+        goto destroy_service;
+    }
+    status = create_cache(service, version, failure);
+    if (status != STATUS_OK)
+        goto destroy_service;
+    status = open_door(service, failure);
+    if (status != STATUS_OK)
+        goto destroy_service;
+    status = keeper_start(service->cache, service->listener, &service->keeper);
+    if (status != STATUS_OK) {
+        (void)failure_set(failure, status, "", "the keeper's thread cannot be started");
+        goto destroy_service;
+    }
+    status = listener_start(service->listener, failure);
+    if (status != STATUS_OK)
+        goto destroy_service;
+    log_write(LOG_INFO, "server", "serving", "address=%s io_threads=%u compute_threads=%u",
+              service->address, io_threads_count(options), compute_threads_count(options));
+    *out_service = service;
+    return STATUS_OK;
+
+destroy_service:
+    service_destroy(&service);
+    return status;
+}
+
+/* The mirror of service_create, bottom to top. Accepts a service that is only half made. */
+void service_destroy(struct service **service)
+{
+    struct service *doomed = *service;
+    if (doomed == NULL)
+        return;
+    *service = NULL;
+    keeper_stop(&doomed->keeper);
+    listener_destroy(&doomed->listener);
+    pool_destroy(&doomed->pool);
+    cache_destroy(&doomed->cache);
+    free(doomed);
+}
+
+const char *service_address(const struct service *service)
+{
+    return service->address;
+}
+
+void service_drain(struct service *service)
+{
+    listener_drain(service->listener,
+                   (int64_t)(options_us(service->options, "server.drain_delay") / 1000),
+                   (int64_t)(options_us(service->options, "server.drain_timeout") / 1000));
+}
+
+void service_hurry(struct service *service)
+{
+    listener_hurry(service->listener);
+}
