@@ -9,7 +9,7 @@
 #if defined(__clang__)
 #define LOCK_CAPABILITY __attribute__((capability("lock")))
 #define ACQUIRES(lock) __attribute__((acquire_capability(lock)))
-#define TRY_ACQUIRES(lock) __attribute__((try_acquire_capability(true, lock)))
+#define TRY_ACQUIRES(lock) __attribute__((try_acquire_capability(1, lock)))
 #define RELEASES(lock) __attribute__((release_capability(lock)))
 #define REQUIRES(lock) __attribute__((requires_capability(lock)))
 #define GUARDED __attribute__((guarded_var))
