@@ -1,7 +1,8 @@
 /*
- * codec.h - protobuf-c's one door in the server: bytes of a request into the structs of cache/, and replies into
- * bytes. Every request passes codec_check before it is unpacked: protobuf-c itself has no nesting limit, cuts strings
- * at NUL and does not look at UTF-8. Threads: any; all of it works in the caller's arena.
+ * codec.h - protobuf-c's one door in the server: bytes of a request into the structs of cache/, and
+ * replies into bytes. Every request passes codec_check before it is unpacked: protobuf-c itself has
+ * no nesting limit, cuts strings at NUL and does not look at UTF-8. Threads: any; all of it works
+ * in the caller's arena.
  */
 #pragma once
 #include <stdbool.h>
@@ -17,81 +18,141 @@ struct codec_limits { /* from the options limits.* and server.* */
     struct key_limits key;
 };
 
-enum codec_message { /* request types of the path table */
-    CODEC_GET, CODEC_SET, CODEC_BATCH_GET, CODEC_BATCH_SET, CODEC_DELETE, CODEC_INVALIDATE, CODEC_REPORT, CODEC_STATS,
-    CODEC_HEALTH_CHECK, CODEC_REFLECTION, CODEC_MESSAGES_COUNT
+enum codec_message {
+    /* request types of the path table */
+    CODEC_GET,
+    CODEC_SET,
+    CODEC_BATCH_GET,
+    CODEC_BATCH_SET,
+    CODEC_DELETE,
+    CODEC_INVALIDATE,
+    CODEC_REPORT,
+    CODEC_STATS,
+    CODEC_HEALTH_CHECK,
+    CODEC_REFLECTION,
+    CODEC_MESSAGES_COUNT
 };
 
 /*
- * Walks the wire bytes with the message's descriptor, without recursion. Refuses: nesting over 16 (LIMIT_EXCEEDED), a string
- * with NUL or bad UTF-8 (BAD_TEXT, with its path), groups and broken bytes (BAD_MESSAGE), over 64 unknown fields in all,
- * repeated counts over the limits (LIMIT_EXCEEDED).
+ * Walks the wire bytes with the message's descriptor, without recursion. Refuses: nesting over 16
+ * (LIMIT_EXCEEDED), a string with NUL or bad UTF-8 (BAD_TEXT, with its path), groups and broken
+ * bytes (BAD_MESSAGE), over 64 unknown fields in all, repeated counts over the limits
+ * (LIMIT_EXCEEDED).
  */
-enum status codec_check(enum codec_message type, struct text bytes, const struct codec_limits *limits,
-                        struct failure *failure);
+enum status codec_check(enum codec_message type, struct text bytes,
+                        const struct codec_limits *limits, struct failure *failure);
 
-/* Each checks, unpacks into the arena and fills *out; texts point into the arena or into `bytes`. */
-enum status codec_read_get(struct text bytes, const struct codec_limits *limits, struct arena *arena,
-                           struct cache_get_request *out, struct failure *failure);
-enum status codec_read_set(struct text bytes, const struct codec_limits *limits, struct arena *arena,
-                           struct cache_set_request *out, struct failure *failure);
-/* One slot an item: a bad item fails alone (its failure), a batch outside 1..batch_max as a whole. */
-struct codec_get_item { struct cache_get_request request; struct failure failure; };
-struct codec_set_item { struct cache_set_request request; struct failure failure; };
-enum status codec_read_batch_get(struct text bytes, const struct codec_limits *limits, struct arena *arena,
-                                 struct codec_get_item **out_items, size_t *out_count, struct failure *failure);
-enum status codec_read_batch_set(struct text bytes, const struct codec_limits *limits, struct arena *arena,
-                                 struct codec_set_item **out_items, size_t *out_count, struct failure *failure);
-enum status codec_read_delete(struct text bytes, const struct codec_limits *limits, struct arena *arena,
-                              struct cache_delete_request *out, struct failure *failure);
-enum status codec_read_invalidate(struct text bytes, const struct codec_limits *limits, struct arena *arena,
-                                  struct cache_selector *out, struct failure *failure);
-struct codec_report { struct cache_report report; struct text feedback_id; };
-enum status codec_read_report(struct text bytes, const struct codec_limits *limits, struct arena *arena,
-                              struct codec_report *out, struct failure *failure);
-enum status codec_read_stats(struct text bytes, const struct codec_limits *limits, struct arena *arena,
-                             struct text *out_namespace, struct failure *failure);
-enum status codec_read_health(struct text bytes, const struct codec_limits *limits, struct arena *arena,
-                              struct text *out_service, struct failure *failure);
+/* Each checks, unpacks into the arena and fills *out; texts lie in the arena or in `bytes`. */
+enum status codec_read_get(struct text bytes, const struct codec_limits *limits,
+                           struct arena *arena, struct cache_get_request *out,
+                           struct failure *failure);
+enum status codec_read_set(struct text bytes, const struct codec_limits *limits,
+                           struct arena *arena, struct cache_set_request *out,
+                           struct failure *failure);
+/*
+ * One slot an item: a bad item fails alone (its failure, with a path that starts at the item), a
+ * batch outside 1..batch_max as a whole.
+ */
+struct codec_get_item {
+    struct cache_get_request request;
+    struct failure failure;
+};
+struct codec_set_item {
+    struct cache_set_request request;
+    struct failure failure;
+};
+enum status codec_read_batch_get(struct text bytes, const struct codec_limits *limits,
+                                 struct arena *arena, struct codec_get_item **out_items,
+                                 size_t *out_count, struct failure *failure);
+enum status codec_read_batch_set(struct text bytes, const struct codec_limits *limits,
+                                 struct arena *arena, struct codec_set_item **out_items,
+                                 size_t *out_count, struct failure *failure);
+enum status codec_read_delete(struct text bytes, const struct codec_limits *limits,
+                              struct arena *arena, struct cache_delete_request *out,
+                              struct failure *failure);
+enum status codec_read_invalidate(struct text bytes, const struct codec_limits *limits,
+                                  struct arena *arena, struct cache_selector *out,
+                                  struct failure *failure);
+struct codec_report {
+    struct cache_report report;
+    struct text feedback_id;
+};
+enum status codec_read_report(struct text bytes, const struct codec_limits *limits,
+                              struct arena *arena, struct codec_report *out,
+                              struct failure *failure);
+enum status codec_read_stats(struct text bytes, const struct codec_limits *limits,
+                             struct arena *arena, struct text *out_namespace,
+                             struct failure *failure);
+enum status codec_read_health(struct text bytes, const struct codec_limits *limits,
+                              struct arena *arena, struct text *out_service,
+                              struct failure *failure);
 
 /*
- * A packed reply: `head` lies in the arena; `tail` is the answer's own bytes, the last field's payload, borrowed from
- * `tail_entry` (not referenced here: the door takes a reference for its slice). tail empty: all is in head.
+ * A packed reply: `head` lies in the arena; `tail` is the answer's own bytes, the last field's
+ * payload, borrowed from `tail_entry` (not referenced here: the door takes a reference for its
+ * slice). tail empty: all is in head.
  */
 struct codec_reply {
     struct text head, tail;
     struct entry *tail_entry;
 };
 /* STATUS_REPLY_TOO_LARGE, NO_MEMORY. */
-enum status codec_write_get(const struct cache_get *get, int64_t now_ms, const struct codec_limits *limits,
-                            struct arena *arena, struct codec_reply *out, struct failure *failure);
-enum status codec_write_set(const struct cache_set_reply *reply, struct arena *arena, struct codec_reply *out);
-/* For batches: item i has either a get/reply, or failures[i].status != OK. Items past reply_max become REPLY_TOO_LARGE. */
-struct codec_get_result { const struct cache_get *get; const struct failure *failure; };
-struct codec_set_result { const struct cache_set_reply *reply; const struct failure *failure; };
-enum status codec_write_batch_get(const struct codec_get_result *results, size_t count, uint32_t server_us, int64_t now_ms,
-                                  const struct codec_limits *limits, struct arena *arena, struct codec_reply *out);
-enum status codec_write_batch_set(const struct codec_set_result *results, size_t count, uint32_t server_us,
-                                  struct arena *arena, struct codec_reply *out);
+enum status codec_write_get(const struct cache_get *get, int64_t now_ms,
+                            const struct codec_limits *limits, struct arena *arena,
+                            struct codec_reply *out, struct failure *failure);
+enum status codec_write_set(const struct cache_set_reply *reply, struct arena *arena,
+                            struct codec_reply *out);
+/* For batches: item i has either a get/reply, or failures[i].status != OK. Items past reply_max
+ * become REPLY_TOO_LARGE. */
+struct codec_get_result {
+    const struct cache_get *get;
+    const struct failure *failure;
+};
+struct codec_set_result {
+    const struct cache_set_reply *reply;
+    const struct failure *failure;
+};
+enum status codec_write_batch_get(const struct codec_get_result *results, size_t count,
+                                  uint32_t server_us, int64_t now_ms,
+                                  const struct codec_limits *limits, struct arena *arena,
+                                  struct codec_reply *out);
+enum status codec_write_batch_set(const struct codec_set_result *results, size_t count,
+                                  uint32_t server_us, struct arena *arena, struct codec_reply *out);
 enum status codec_write_delete(uint32_t deleted, struct arena *arena, struct codec_reply *out);
-enum status codec_write_invalidate(const struct cache_invalidate_reply *reply, struct arena *arena, struct codec_reply *out);
-enum status codec_write_report(struct text feedback_id, enum cache_outcome outcome, uint32_t left, struct arena *arena,
-                               struct codec_reply *out);
-enum status codec_write_stats(const struct cache_stats *stats, const struct codec_limits *limits, struct arena *arena,
-                              struct codec_reply *out, struct failure *failure);
+enum status codec_write_invalidate(const struct cache_invalidate_reply *reply, struct arena *arena,
+                                   struct codec_reply *out);
+enum status codec_write_report(struct text feedback_id, enum cache_outcome outcome, uint32_t left,
+                               struct arena *arena, struct codec_reply *out);
+enum status codec_write_stats(const struct cache_stats *stats, const struct codec_limits *limits,
+                              struct arena *arena, struct codec_reply *out,
+                              struct failure *failure);
 /* status: 0 UNKNOWN, 1 SERVING, 2 NOT_SERVING, 3 SERVICE_UNKNOWN. */
 enum status codec_write_health(int serving, struct arena *arena, struct codec_reply *out);
 
 /* Packed google.rpc.Status for the trailer grpc-status-details-bin; retry_ms 0: no RetryInfo. */
-enum status codec_write_details(const struct failure *failure, uint32_t retry_ms, struct arena *arena, struct text *out);
+enum status codec_write_details(const struct failure *failure, uint32_t retry_ms,
+                                struct arena *arena, struct text *out);
 
 /* Reflection: what a request asks for, and the reply. */
-enum codec_reflection_kind { CODEC_REFLECT_FILE, CODEC_REFLECT_SYMBOL, CODEC_REFLECT_EXTENSION, CODEC_REFLECT_EXTENSION_NUMBERS,
-                             CODEC_REFLECT_SERVICES, CODEC_REFLECT_NOTHING };
-struct codec_reflection { enum codec_reflection_kind kind; struct text name; struct text host; struct text original; };
-enum status codec_read_reflection(struct text bytes, const struct codec_limits *limits, struct arena *arena,
-                                  struct codec_reflection *out, struct failure *failure);
+enum codec_reflection_kind {
+    CODEC_REFLECT_FILE,
+    CODEC_REFLECT_SYMBOL,
+    CODEC_REFLECT_EXTENSION,
+    CODEC_REFLECT_EXTENSION_NUMBERS,
+    CODEC_REFLECT_SERVICES,
+    CODEC_REFLECT_NOTHING
+};
+struct codec_reflection {
+    enum codec_reflection_kind kind;
+    struct text name;
+    struct text host;
+    struct text original;
+};
+enum status codec_read_reflection(struct text bytes, const struct codec_limits *limits,
+                                  struct arena *arena, struct codec_reflection *out,
+                                  struct failure *failure);
 /* One of: files (serialised FileDescriptorProtos), services (names), or an error. */
-enum status codec_write_reflection(const struct codec_reflection *request, const struct text *files, size_t files_count,
-                                   const struct text *services, size_t services_count, int error_code,
-                                   const char *error_message, struct arena *arena, struct codec_reply *out);
+enum status codec_write_reflection(const struct codec_reflection *request, const struct text *files,
+                                   size_t files_count, const struct text *services,
+                                   size_t services_count, int error_code, const char *error_message,
+                                   struct arena *arena, struct codec_reply *out);

@@ -1,0 +1,120 @@
+/*
+ * codec_internal.h - what the codec's own rooms share: reading and writing wire bytes
+ * (codec_wire.c), the check (codec_check.c) and unpacking into an arena (codec_unpack.c). Nobody
+ * else includes it: here the generated C of proto/ and protobuf-c begin and end. Threads: any; all
+ * of it works on the caller's memory.
+ */
+#pragma once
+#include <protobuf-c/protobuf-c.h>
+
+#include "google/rpc/error_details.pb-c.h"
+#include "google/rpc/status.pb-c.h"
+#include "grpc/health/v1/health.pb-c.h"
+#include "grpc/reflection/v1/reflection.pb-c.h"
+#include "reprise/v1/admin.pb-c.h"
+#include "reprise/v1/cache.pb-c.h"
+#include "reprise/v1/feedback.pb-c.h"
+
+#include "server/codec.h"
+
+enum {
+    CODEC_DEPTH_MAX = 16,   /* messages inside messages                                         */
+    CODEC_UNKNOWN_MAX = 64, /* unknown fields in one request; protobuf-c keeps each of them      */
+    CODEC_AGAIN_MAX = 64,   /* fields that stand once and come again: each costs an allocation   */
+    CODEC_CHOICES_MAX = 16, /* elements of `tiers` and of `include`                              */
+    CODEC_BORROW_BYTES =
+        4096,                /* answers above are never copied: borrowed when read, when written  */
+    CODEC_HASH_MAX = 128,    /* bytes of ReportRequest.reporter and .feedback_id                  */
+    CODEC_SERVICE_MAX = 200, /* bytes of HealthCheckRequest.service                               */
+    CODEC_SYMBOL_MAX = 1024, /* bytes of a name or a host in a reflection request                 */
+};
+
+/* ---- Wire bytes, read ------------------------------------------------------- */
+
+enum wire_type { WIRE_VARINT = 0, WIRE_64BIT = 1, WIRE_LENGTH = 2, WIRE_32BIT = 5 };
+
+struct wire_field {
+    uint32_t number;
+    enum wire_type type;
+    const uint8_t *start, *payload; /* the tag; what follows the tag (and the length)            */
+    size_t length;                  /* bytes of the payload                                      */
+};
+
+/* Reads the field at *at and moves behind it; *at < end. False, and nothing written: broken bytes,
+ * a group. */
+bool wire_next(const uint8_t **at, const uint8_t *end, struct wire_field *out_field);
+/* How many varints the bytes hold, end to end; false when they do not end with one. */
+bool wire_count_varints(const uint8_t *bytes, size_t length, size_t *out_count);
+
+/* ---- Wire bytes, written ---------------------------------------------------- */
+
+/* Grows in the arena. When memory is spent it writes nothing more, and wire_done says so. */
+struct wire {
+    struct arena *arena;
+    uint8_t *bytes;
+    size_t length, capacity;
+    bool spent;
+};
+
+void wire_init(struct wire *wire, struct arena *arena, size_t capacity);
+/* STATUS_NO_MEMORY if any write found no room. */
+enum status wire_done(const struct wire *wire, struct text *out_bytes);
+
+/* As in proto3, a value of 0 and an empty text are not written; wire_message is written even when
+ * empty. */
+void wire_uint(struct wire *wire, uint32_t number,
+               uint64_t value); /* bool, enum, all integers but sint */
+void wire_float(struct wire *wire, uint32_t number, float value);
+void wire_text(struct wire *wire, uint32_t number, struct text text); /* string and bytes */
+void wire_message(struct wire *wire, uint32_t number, const struct wire *message);
+/* The tag and length of a field whose payload follows. */
+void wire_open(struct wire *wire, uint32_t number, size_t length);
+void wire_raw(struct wire *wire,
+              struct text bytes); /* bytes that are fields already, or a payload */
+/* Bytes of a length-delimited field of a number below 16: tag, length, payload. */
+size_t wire_size(size_t length);
+
+/* Fills the failure with, and returns, STATUS_NO_MEMORY. */
+enum status codec_spent(struct failure *failure);
+
+/* ---- Check and unpack ------------------------------------------------------- */
+
+const ProtobufCMessageDescriptor *codec_descriptor(enum codec_message type);
+
+/* codec_check for any descriptor. */
+enum status codec_check_as(const ProtobufCMessageDescriptor *descriptor, struct text bytes,
+                           const struct codec_limits *limits, struct failure *failure);
+
+/* Unpacks checked bytes into the arena; never for free_unpacked. BAD_MESSAGE, NO_MEMORY. */
+enum status codec_unpack_as(const ProtobufCMessageDescriptor *descriptor, struct text bytes,
+                            struct arena *arena, ProtobufCMessage **out_message,
+                            struct failure *failure);
+/* Checks, then unpacks. */
+enum status codec_unpack(enum codec_message type, struct text bytes,
+                         const struct codec_limits *limits, struct arena *arena,
+                         ProtobufCMessage **out_message, struct failure *failure);
+/* STATUS_NO_MEMORY. */
+enum status codec_pack(const ProtobufCMessage *message, struct arena *arena,
+                       struct text *out_bytes);
+/* A copy with NUL behind it, as protobuf-c wants its strings; NULL when memory is spent. */
+char *codec_string(struct text text, struct arena *arena);
+/* NULL when memory is spent. */
+struct text *codec_texts(char *const *strings, size_t count, struct arena *arena);
+
+/* The parts that several requests share. */
+enum status codec_identity(const Reprise__V1__Identity *message, struct arena *arena,
+                           struct identity *out, struct failure *failure);
+enum status codec_attributes(Reprise__V1__Attribute *const *messages, size_t count,
+                             struct arena *arena, const struct key_attribute **out);
+
+/* ---- Replies ---------------------------------------------------------------- */
+
+/* The sentence of a failure: "<field>: <message>". */
+enum { CODEC_SENTENCE_MAX = FAILURE_FIELD_MAX + FAILURE_MESSAGE_MAX + 2 };
+void codec_sentence(const struct failure *failure, char out[CODEC_SENTENCE_MAX]);
+/* A reply that is one packed message. */
+enum status codec_reply_pack(const ProtobufCMessage *message, struct arena *arena,
+                             struct codec_reply *out);
+/* STATUS_REPLY_TOO_LARGE when the reply is over server.reply_max. */
+enum status codec_reply_fits(const struct codec_reply *reply, const struct codec_limits *limits,
+                             struct failure *failure);

@@ -1,0 +1,186 @@
+/*
+ * codec_stats.c - Stats: the request's one name, and the reply with its rates. Rates are made here,
+ * so that cache/ counts and nothing else; every rate is 0 before the first call, never a division
+ * by 0.
+ */
+#include "server/codec_internal.h"
+
+#include "embed/embedder.h"
+
+enum status codec_read_stats(struct text bytes, const struct codec_limits *limits,
+                             struct arena *arena, struct text *out_namespace,
+                             struct failure *failure)
+{
+    ProtobufCMessage *unpacked = NULL;
+    enum status status = codec_unpack(CODEC_STATS, bytes, limits, arena, &unpacked, failure);
+    if (status == STATUS_OK)
+        *out_namespace = text_of(((const Reprise__V1__StatsRequest *)unpacked)->namespace_);
+    return status;
+}
+
+static double rate(uint64_t part, uint64_t whole)
+{
+    return whole > 0 ? (double)part / (double)whole : 0;
+}
+
+static void fill_tier(const struct cache_tier_stats *tier, Reprise__V1__Tier name,
+                      uint64_t requests, Reprise__V1__TierStats *message)
+{
+    reprise__v1__tier_stats__init(message);
+    message->tier = name;
+    message->lookups = tier->lookups;
+    message->hits = tier->hits;
+    message->misses = tier->misses;
+    message->hit_rate = rate(tier->hits, tier->lookups);
+    message->tier_rate = rate(tier->hits, requests);
+    message->entries = tier->entries;
+    message->size_bytes = tier->size_bytes;
+    message->p50_us = tier->p50_us;
+    message->p99_us = tier->p99_us;
+}
+
+/* Only reasons that occurred. `list` and `counts` have room for CACHE_MISS_COUNT. */
+static size_t fill_misses(const struct cache_stats *stats, Reprise__V1__MissCount *counts,
+                          Reprise__V1__MissCount **list)
+{
+    size_t count = 0;
+    for (int reason = 1; reason < CACHE_MISS_COUNT; reason++) {
+        if (stats->misses[reason] == 0)
+            continue;
+        reprise__v1__miss_count__init(&counts[count]);
+        counts[count].reason = (Reprise__V1__MissReason)reason;
+        counts[count].count = stats->misses[reason];
+        list[count] = &counts[count];
+        count++;
+    }
+    return count;
+}
+
+struct scope_messages { /* one scope's messages, side by side */
+    Reprise__V1__ScopePolicy policy;
+    Reprise__V1__PolicyScope scope;
+};
+
+static enum status fill_attributes(const struct cache_scope_stats *from, struct arena *arena,
+                                   Reprise__V1__PolicyScope *to)
+{
+    const size_t count = from->attributes_count;
+    Reprise__V1__Attribute *attributes = arena_calloc(arena, count, sizeof(*attributes));
+    to->attributes = arena_calloc(arena, count, sizeof(Reprise__V1__Attribute *));
+    if (attributes == NULL || to->attributes == NULL)
+        return STATUS_NO_MEMORY;
+    for (size_t i = 0; i < count; i++) {
+        reprise__v1__attribute__init(&attributes[i]);
+        attributes[i].name = codec_string(from->attributes[i].name, arena);
+        attributes[i].value = codec_string(from->attributes[i].value, arena);
+        if (attributes[i].name == NULL || attributes[i].value == NULL)
+            return STATUS_NO_MEMORY;
+        to->attributes[i] = &attributes[i];
+    }
+    to->n_attributes = count;
+    return STATUS_OK;
+}
+
+static enum status fill_scope(const struct cache_scope_stats *from, struct arena *arena,
+                              struct scope_messages *to)
+{
+    reprise__v1__policy_scope__init(&to->scope);
+    to->scope.namespace_ = codec_string(from->namespace_, arena);
+    to->scope.model = codec_string(from->model, arena);
+    to->scope.embedder = codec_string(from->embedder, arena);
+    if (to->scope.namespace_ == NULL || to->scope.model == NULL || to->scope.embedder == NULL)
+        return STATUS_NO_MEMORY;
+    reprise__v1__scope_policy__init(&to->policy);
+    to->policy.scope = &to->scope;
+    to->policy.mode = (Reprise__V1__PolicyMode)(from->mode + 1); /* enum policy_mode begins at 0 */
+    to->policy.threshold = from->threshold;
+    to->policy.feedback_count = from->feedback_count;
+    to->policy.lookups = from->lookups;
+    to->policy.hits = from->hits;
+    to->policy.guard_blocked = from->guard_blocked;
+    if (from->feedback_count > 0) { /* absent before the first verdict: 0 would mean all wrong */
+        to->policy.recent_accuracy_given_case =
+            REPRISE__V1__SCOPE_POLICY__RECENT_ACCURACY_GIVEN_RECENT_ACCURACY;
+        to->policy.recent_accuracy = rate(from->feedback_right, from->feedback_count);
+    }
+    return fill_attributes(from, arena, &to->scope);
+}
+
+static enum status fill_policies(const struct cache_stats *stats, struct arena *arena,
+                                 Reprise__V1__StatsResponse *message)
+{
+    struct scope_messages *scopes = arena_calloc(arena, stats->scopes_count, sizeof(*scopes));
+    message->policies =
+        arena_calloc(arena, stats->scopes_count, sizeof(Reprise__V1__ScopePolicy *));
+    if (scopes == NULL || message->policies == NULL)
+        return STATUS_NO_MEMORY;
+    for (size_t i = 0; i < stats->scopes_count; i++) {
+        enum status status = fill_scope(&stats->scopes[i], arena, &scopes[i]);
+        if (status != STATUS_OK)
+            return status;
+        message->policies[i] = &scopes[i].policy;
+    }
+    message->n_policies = stats->scopes_count;
+    return STATUS_OK;
+}
+
+static enum status fill_embedder(const struct embed_space *space, struct arena *arena,
+                                 Reprise__V1__EmbedderInfo *message)
+{
+    reprise__v1__embedder_info__init(message);
+    message->name = codec_string(text_of(space->name), arena);
+    message->version = codec_string(text_of(space->version), arena);
+    message->dimension = space->dimension;
+    message->threshold_default = space->threshold_default;
+    message->min_similarity = space->min_similarity;
+    return message->name != NULL && message->version != NULL ? STATUS_OK : STATUS_NO_MEMORY;
+}
+
+static void fill_totals(const struct cache_stats *stats, Reprise__V1__StatsResponse *message)
+{
+    message->total_requests = stats->total_requests;
+    message->cached_requests = stats->cached_requests;
+    message->cache_rate = rate(stats->cached_requests, stats->total_requests);
+    message->entries = stats->entries;
+    message->size_bytes = stats->size_bytes;
+    message->bytes_max = stats->bytes_max;
+    message->entries_max = stats->entries_max;
+    message->sets = stats->sets;
+    message->evictions = stats->evictions;
+    message->expirations = stats->expirations;
+    message->uptime_s = stats->uptime_s;
+}
+
+enum status codec_write_stats(const struct cache_stats *stats, const struct codec_limits *limits,
+                              struct arena *arena, struct codec_reply *out, struct failure *failure)
+{
+    Reprise__V1__StatsResponse message = REPRISE__V1__STATS_RESPONSE__INIT;
+    Reprise__V1__TierStats exact, semantic;
+    Reprise__V1__TierStats *tiers[] = {&exact, &semantic};
+    fill_tier(&stats->exact, REPRISE__V1__TIER__TIER_EXACT, stats->total_requests, &exact);
+    fill_tier(&stats->semantic, REPRISE__V1__TIER__TIER_SEMANTIC, stats->total_requests, &semantic);
+    message.n_tiers = 2;
+    message.tiers = tiers;
+    Reprise__V1__MissCount counts[CACHE_MISS_COUNT], *misses[CACHE_MISS_COUNT];
+    message.n_misses = fill_misses(stats, counts, misses);
+    message.misses = misses;
+    fill_totals(stats, &message);
+    char index_memory[] = "index_memory";
+    char *degraded[] = {index_memory};
+    message.n_degraded = stats->index_memory_spent ? 1 : 0;
+    message.degraded = degraded;
+    message.version = codec_string(text_of(stats->version), arena);
+    Reprise__V1__EmbedderInfo embedder, *embedders[] = {&embedder};
+    if (stats->embedder != NULL && fill_embedder(stats->embedder, arena, &embedder) != STATUS_OK)
+        return codec_spent(failure);
+    message.n_embedders = stats->embedder != NULL ? 1 : 0;
+    message.embedders = embedders;
+    struct codec_reply packed;
+    if (message.version == NULL || fill_policies(stats, arena, &message) != STATUS_OK ||
+        codec_reply_pack(&message.base, arena, &packed) != STATUS_OK)
+        return codec_spent(failure);
+    enum status status = codec_reply_fits(&packed, limits, failure);
+    if (status == STATUS_OK)
+        *out = packed;
+    return status;
+}
