@@ -40,7 +40,8 @@
     X(CALLS,        "server/grpc/: free lists of slots and arenas, one a queue")                    \
     X(POOL,         "base/pool.c: a compute thread's ring; nothing is taken inside")                \
     X(JOURNAL,      "storage/store.c: the sequence; nothing is taken inside")                       \
-    X(RETIRED,      "base/epoch.c: what waits for readers to leave; nothing is taken inside")
+    X(RETIRED,      "base/epoch.c: what waits for readers to leave; nothing is taken inside")       \
+    X(LOG,          "base/log.c: the lines of the last second; nothing is taken inside")
 /* clang-format on */
 
 enum lock_rank {

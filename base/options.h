@@ -50,7 +50,7 @@ enum status options_read_environment(struct options *options, char *const *envir
 /* Takes --room-name=value, --room-name value, and --room-name / --no-room-name for flags. argv[0] is skipped. */
 enum status options_read_flags(struct options *options, int argc, char *const *argv, FILE *errors);
 
-/* The name must be in a table and of that type (asserted). */
+/* The name must be in a table and of that type (asserted). Unset ones are false, 0 or "". */
 bool options_flag(const struct options *options, const char *name);
 uint64_t options_uint(const struct options *options, const char *name); /* UINT, SIZE      */
 uint64_t options_us(const struct options *options, const char *name);   /* DURATION        */
