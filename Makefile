@@ -4,7 +4,7 @@ JOBS ?= $(shell nproc)
 DATA ?=
 export CTEST_OUTPUT_ON_FAILURE := 1
 
-.PHONY: help setup demo run test test-all bench tidy clean
+.PHONY: help setup demo run test test-all bench tidy docs clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
@@ -52,6 +52,10 @@ bench: ## measure against the anchors, write bench/RESULTS.md and bench/goals.ts
 
 tidy: ## the rules of the house alone
 	@tests/tidy
+
+docs: setup ## docs/configuration.md from the server's own option tables
+	$(call build,dev)
+	@scripts/docs build/dev/bin
 
 clean: ## the build folders away
 	rm -rf build
