@@ -2,14 +2,16 @@
  * codec_write.c - the replies of Get and BatchGet, written field by field.
  *
  * Get is the reply that counts in nanoseconds, and the one with parts that are wire bytes already:
- * the answer's info and the entry's metadata are spliced in as they were stored, and an answer
- * above 4 KiB stays where it is: the reply's head ends with the tag and length of `content` (or
- * `blob`), and the tail is the entry's own bytes. Fields may come in any order on the wire; these
- * two stand last for this. Hence no protobuf-c here; tests read every field back with it.
+ * the answer's info is spliced in as it was stored, and an answer above 4 KiB stays where it is:
+ * the reply's head ends with the tag and length of `content` (or `blob`), and the tail is the
+ * entry's own bytes. Fields may come in any order on the wire; these two stand last for this. Hence
+ * no protobuf-c here; tests read every field back with it.
  */
 #include "server/codec_internal.h"
 
 #include <assert.h>
+
+#include "cache/answer.h"
 
 /* Field numbers of proto/reprise/v1/cache.proto. */
 enum {
@@ -29,6 +31,9 @@ enum {
     ENTRY_AGE_MS = 3,
     ENTRY_TTL_REMAINING_MS = 4,
     ENTRY_HIT_COUNT = 5,
+    ENTRY_METADATA = 7,
+    ATTRIBUTE_NAME = 1,
+    ATTRIBUTE_VALUE = 2,
     DECISION_TOKEN = 1,
     DECISION_GUARDS = 4,
     DECISION_NEAR_MISS = 7,
@@ -75,6 +80,19 @@ static void write_id(struct wire *wire, uint32_t number, const struct digest *id
 
 /* ---- The parts of a Get's reply --------------------------------------------- */
 
+/* Pairs in the encoding of cache/answer.h become messages. */
+static void write_metadata(struct wire *entry, struct text metadata)
+{
+    struct key_attribute pair;
+    while (answer_next_attribute(&metadata, &pair)) {
+        struct wire attribute;
+        wire_init(&attribute, entry->arena, pair.name.length + pair.value.length + 16);
+        wire_text(&attribute, ATTRIBUTE_NAME, pair.name);
+        wire_text(&attribute, ATTRIBUTE_VALUE, pair.value);
+        wire_message(entry, ENTRY_METADATA, &attribute);
+    }
+}
+
 static void write_entry(struct wire *wire, const struct store_hit *found, struct text metadata,
                         int64_t now_ms)
 {
@@ -87,7 +105,7 @@ static void write_entry(struct wire *wire, const struct store_hit *found, struct
     wire_uint(&entry, ENTRY_AGE_MS, now_ms > created_ms ? (uint64_t)(now_ms - created_ms) : 0);
     wire_uint(&entry, ENTRY_TTL_REMAINING_MS, (uint64_t)(found->expires_ms == 0 ? -1 : left_ms));
     wire_uint(&entry, ENTRY_HIT_COUNT, found->hits_count);
-    wire_raw(&entry, metadata); /* EntryInfo.metadata, field by field */
+    write_metadata(&entry, metadata);
     wire_message(wire, GET_ENTRY, &entry);
 }
 
