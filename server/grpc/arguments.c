@@ -1,0 +1,186 @@
+/*
+ * arguments.c - the option rows of the door, and the channel arguments made from them.
+ *
+ * Fixed on purpose: so_reuseport 0, else a second server on the port starts silently and takes half
+ * of the connections; channelz off, since nobody reads it; the ping rules, so that a client may
+ * ping every 10 s and no more often. Compression, bdp_probe and minimal_stack stay as the core has
+ * them: minimal_stack saves 5 % of the instructions and drops deadline checks.
+ *
+ * Owns nothing but the quota. Threads: main.
+ */
+#include "server/grpc/arguments.h"
+
+#include <arpa/inet.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/check.h"
+#include "server/grpc/listener.h"
+
+/* clang-format off */
+const struct option_row listener_option_rows[] = {
+    {"grpc.listen", OPTION_STRING, "127.0.0.1:7371", NULL, NULL, NULL, "",
+     "Where the gRPC door listens, as HOST:PORT; port 0 picks a free one. Loopback only, until there are TLS and tokens."},
+    {"grpc.streams_max", OPTION_UINT, "1024", "1", "65536", NULL, "calls",
+     "Calls that one connection may have open at a time."},
+    {"grpc.reflection", OPTION_FLAG, "true", NULL, NULL, NULL, "",
+     "Answer server reflection, so that grpcurl and ghz need no proto files."},
+    {"grpc.metadata_max", OPTION_SIZE, "16KiB", "1KiB", "1MiB", NULL, "bytes",
+     "Headers of one call, all together."},
+    {"grpc.keepalive_time", OPTION_DURATION, "30s", "1s", "24h", NULL, "",
+     "A connection on which nothing arrived for so long is pinged."},
+    {"grpc.keepalive_timeout", OPTION_DURATION, "10s", "1s", "10min", NULL, "",
+     "A connection that does not answer its ping for so long is closed."},
+    {"grpc.max_connection_age", OPTION_DURATION, "10min", "0s", "24h", NULL, "",
+     "Clients are asked to connect anew after so long, which spreads load over replicas; 0: never."},
+    {"grpc.max_connection_age_grace", OPTION_DURATION, "30s", "1s", "24h", NULL, "",
+     "Calls on a connection that has reached its age may go on for so long."},
+    {"grpc.max_connection_idle", OPTION_DURATION, "15min", "0s", "24h", NULL, "",
+     "A connection without calls is closed after so long; 0: never."},
+    {"grpc.handshake_timeout", OPTION_DURATION, "10s", "1s", "10min", NULL, "",
+     "A connection that has not begun to speak HTTP/2 after so long is closed."},
+    {"server.io_threads", OPTION_UINT, "0", "0", "64", NULL, "threads",
+     "Threads that receive, look up and reply; 0: half of the cores, 2 to 16."},
+    {"server.inflight_max", OPTION_UINT, "4096", "1", "65536", NULL, "calls",
+     "Calls that may be between arrival and reply; beyond it they are answered OVERLOADED before they are unpacked."},
+    {"server.message_max", OPTION_SIZE, "4MiB", "64KiB", "64MiB", NULL, "bytes",
+     "One request message; larger ones are refused by the transport."},
+    {"server.reply_max", OPTION_SIZE, "4MiB", "64KiB", "64MiB", NULL, "bytes",
+     "One reply message; 4 MiB is what gRPC clients accept unless told otherwise."},
+    {"server.read_timeout", OPTION_DURATION, "10s", "1s", "60s", NULL, "",
+     "A call whose message is not complete after so long is cancelled."},
+    {"server.drain_delay", OPTION_DURATION, "0s", "0s", "5min", NULL, "",
+     "At shutdown: serving goes on for so long while health already says NOT_SERVING."},
+    {"server.drain_timeout", OPTION_DURATION, "20s", "0s", "10min", NULL, "",
+     "At shutdown: calls in flight may take so long to finish, then they are cancelled."},
+    {"server.overload", OPTION_CHOICE, "degrade", NULL, NULL, "degrade|refuse", "",
+     "A Get that finds the compute queue full becomes a miss with reason OVERLOADED (degrade) or an error (refuse)."},
+};
+/* clang-format on */
+const size_t listener_option_rows_count =
+    sizeof(listener_option_rows) / sizeof(listener_option_rows[0]);
+
+enum { PING_INTERVAL_MS = 10000, PING_STRIKES = 2, QUOTA_SHARE = 4 };
+
+static void add(struct arguments *arguments, const char *key, uint64_t value)
+{
+    assert(arguments->count < ARGUMENTS_MAX);
+    union { /* the core's struct has no const; it copies the name */
+        const char *ours;
+        char *theirs;
+    } name = {.ours = key};
+    grpc_arg *row = &arguments->rows[arguments->count++];
+    row->type = GRPC_ARG_INTEGER;
+    row->key = name.theirs;
+    row->value.integer = value < INT_MAX ? (int)value : INT_MAX;
+}
+
+static void add_duration(struct arguments *arguments, const char *key,
+                         const struct options *options, const char *option)
+{
+    add(arguments, key, options_us(options, option) / 1000);
+}
+
+/* 0 stands for never, which is INT_MAX to the core. */
+static void add_age(struct arguments *arguments, const char *key, const struct options *options,
+                    const char *option)
+{
+    uint64_t age_ms = options_us(options, option) / 1000;
+    add(arguments, key, age_ms > 0 ? age_ms : INT_MAX);
+}
+
+/* What this process may use: the machine's memory, or its control group's limit if that is less. */
+static uint64_t memory_bytes(void)
+{
+    uint64_t bytes = (uint64_t)sysconf(_SC_PHYS_PAGES) * (uint64_t)sysconf(_SC_PAGE_SIZE);
+    FILE *file = fopen("/sys/fs/cgroup/memory.max", "re");
+    char text[32] = "";
+    if (file == NULL)
+        return bytes;
+    size_t length = fread(text, 1, sizeof(text) - 1, file);
+    (void)fclose(file);
+    text[length] = '\0';
+    char *end = text;
+    uint64_t limit = strtoull(text, &end, 10); /* "max" has no digits */
+    return end != text && limit < bytes ? limit : bytes;
+}
+
+/* Under memory pressure the core drops new connections; calls go on. */
+static void add_quota(struct arguments *arguments)
+{
+    assert(arguments->count < ARGUMENTS_MAX);
+    arguments->quota = grpc_resource_quota_create("reprise");
+    grpc_resource_quota_resize(arguments->quota, memory_bytes() / QUOTA_SHARE);
+    static char key[] = GRPC_ARG_RESOURCE_QUOTA;
+    grpc_arg *row = &arguments->rows[arguments->count++];
+    row->type = GRPC_ARG_POINTER;
+    row->key = key;
+    row->value.pointer.p = arguments->quota;
+    row->value.pointer.vtable = grpc_resource_quota_arg_vtable();
+}
+
+void arguments_init(struct arguments *arguments, const struct options *options)
+{
+    *arguments = (struct arguments){.count = 0};
+    add(arguments, GRPC_ARG_MAX_CONCURRENT_STREAMS, options_uint(options, "grpc.streams_max"));
+    add(arguments, GRPC_ARG_MAX_RECEIVE_MESSAGE_LENGTH,
+        options_uint(options, "server.message_max"));
+    add(arguments, GRPC_ARG_MAX_METADATA_SIZE, options_uint(options, "grpc.metadata_max"));
+    add_duration(arguments, GRPC_ARG_KEEPALIVE_TIME_MS, options, "grpc.keepalive_time");
+    add_duration(arguments, GRPC_ARG_KEEPALIVE_TIMEOUT_MS, options, "grpc.keepalive_timeout");
+    add(arguments, GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1);
+    add(arguments, GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS, PING_INTERVAL_MS);
+    add(arguments, GRPC_ARG_HTTP2_MAX_PING_STRIKES, PING_STRIKES);
+    add_age(arguments, GRPC_ARG_MAX_CONNECTION_AGE_MS, options, "grpc.max_connection_age");
+    add_duration(arguments, GRPC_ARG_MAX_CONNECTION_AGE_GRACE_MS, options,
+                 "grpc.max_connection_age_grace");
+    add_age(arguments, GRPC_ARG_MAX_CONNECTION_IDLE_MS, options, "grpc.max_connection_idle");
+    add_duration(arguments, GRPC_ARG_SERVER_HANDSHAKE_TIMEOUT_MS, options,
+                 "grpc.handshake_timeout");
+    add(arguments, GRPC_ARG_ALLOW_REUSEPORT, 0);
+    add(arguments, GRPC_ARG_ENABLE_CHANNELZ, 0);
+    add_quota(arguments);
+}
+
+void arguments_deinit(struct arguments *arguments)
+{
+    if (arguments->quota != NULL)
+        grpc_resource_quota_unref(arguments->quota);
+    arguments->quota = NULL;
+}
+
+static bool host_is_loopback(const char *host)
+{
+    struct in_addr address;
+    if (strcmp(host, "localhost") == 0 || strcmp(host, "[::1]") == 0)
+        return true;
+    return inet_pton(AF_INET, host, &address) == 1 && (ntohl(address.s_addr) >> 24) == 127;
+}
+
+static bool port_is_valid(const char *port)
+{
+    size_t digits = strspn(port, "0123456789");
+    return digits > 0 && digits <= 5 && port[digits] == '\0' && strtol(port, NULL, 10) <= 65535;
+}
+
+enum status arguments_check_address(const char *address, struct failure *failure)
+{
+    char host[64];
+    const char *colon = strrchr(address, ':');
+    size_t host_length = colon != NULL ? (size_t)(colon - address) : sizeof(host);
+    if (host_length >= sizeof(host) || !port_is_valid(colon + 1)) {
+        return failure_set(failure, STATUS_BAD_OPTION, "grpc.listen",
+                           "wants HOST:PORT, for example 127.0.0.1:7371");
+    }
+    memcpy(host, address, host_length);
+    host[host_length] = '\0';
+    if (host_is_loopback(host))
+        return STATUS_OK;
+    return failure_set(failure, STATUS_BAD_OPTION, "grpc.listen",
+                       "\"%s\" is not a loopback address: there is neither TLS nor tokens yet, so "
+                       "the door opens to this machine only (127.0.0.1, [::1], localhost)",
+                       host);
+}

@@ -1,0 +1,288 @@
+/*
+ * batch.c - BatchGet and BatchSet: up to limits.batch items in one message, each with its own
+ * outcome. BatchGet looks all its items up in the exact tier at once; what missed goes to compute
+ * as one job, and one reply leaves when all are there. Owns nothing: everything lies in the call's
+ * arena. Threads: I/O, then compute.
+ */
+#include "base/check.h"
+#include "base/clock.h"
+#include "cache/cache.h"
+#include "server/codec.h"
+#include "server/grpc/handlers.h"
+#include "server/grpc/reply.h"
+
+/* So long before the deadline the items that are still open become misses, so that the others
+ * arrive in time. */
+enum { BATCH_MARGIN_MS = 5 };
+
+enum item_state { ITEM_FAILED, ITEM_DONE, ITEM_OPEN };
+
+struct batch_get {
+    struct codec_get_item *items;
+    struct cache_get *gets;
+    struct codec_get_result *results;
+    uint8_t *states; /* enum item_state */
+    size_t count, open_count;
+};
+
+static uint32_t server_us(const struct call *call)
+{
+    return (uint32_t)(clock_monotonic_us() - call->arrived_us);
+}
+
+/* ---- BatchGet ---- */
+
+static enum status read_gets(struct call *call, struct batch_get **out_batch,
+                             struct failure *failure)
+{
+    struct text message;
+    struct batch_get *batch = arena_calloc(call->arena, 1, sizeof(*batch));
+    enum status status = batch != NULL ? call_message(call, &message) : STATUS_NO_MEMORY;
+    if (status == STATUS_OK) {
+        status = codec_read_batch_get(message, call_door(call)->limits, call->arena, &batch->items,
+                                      &batch->count, failure);
+    }
+    if (status != STATUS_OK)
+        return status;
+    batch->gets = arena_calloc(call->arena, batch->count, sizeof(*batch->gets));
+    batch->results = arena_calloc(call->arena, batch->count, sizeof(*batch->results));
+    batch->states = arena_calloc(call->arena, batch->count, sizeof(*batch->states));
+    if (batch->gets == NULL || batch->results == NULL || batch->states == NULL)
+        return STATUS_NO_MEMORY;
+    *out_batch = batch;
+    return STATUS_OK;
+}
+
+static void item_done(struct batch_get *batch, size_t i)
+{
+    batch->states[i] = ITEM_DONE;
+    batch->results[i].get = &batch->gets[i];
+}
+
+static void item_failed(struct batch_get *batch, size_t i, enum status status)
+{
+    struct failure *failure = &batch->items[i].failure;
+    if (failure->status == STATUS_OK)
+        (void)failure_set(failure, status, "", "%s", status_text(status));
+    batch->states[i] = ITEM_FAILED;
+    batch->results[i].failure = failure;
+}
+
+static void begin_item(struct call *call, struct batch_get *batch, size_t i, int64_t now_ms)
+{
+    struct codec_get_item *item = &batch->items[i];
+    if (item->failure.status != STATUS_OK) {
+        item_failed(batch, i, item->failure.status);
+        return;
+    }
+    item->request.identity.tenant = door_tenant;
+    enum cache_step step;
+    enum status status =
+        cache_get_begin(call_door(call)->cache, &item->request, call->arena, now_ms,
+                        clock_monotonic_us(), &batch->gets[i], &step, &item->failure);
+    if (status != STATUS_OK) {
+        item_failed(batch, i, status);
+    } else if (step == CACHE_DONE) {
+        item_done(batch, i);
+    } else {
+        batch->states[i] = ITEM_OPEN;
+        batch->open_count++;
+    }
+}
+
+/* False: the call has been answered. */
+static bool begin_gets(struct call *call)
+{
+    struct failure failure = {.status = STATUS_OK};
+    struct batch_get *batch = NULL;
+    enum status status = read_gets(call, &batch, &failure);
+    if (status != STATUS_OK) {
+        reply_outcome(call, status, NULL, &failure);
+        return false;
+    }
+    call->work = batch;
+    int64_t now_ms = clock_wall_ms();
+    for (size_t i = 0; i < batch->count; i++)
+        begin_item(call, batch, i, now_ms);
+    return true;
+}
+
+static void release_gets(struct batch_get *batch)
+{
+    for (size_t i = 0; i < batch->count; i++) {
+        if (batch->states[i] != ITEM_FAILED)
+            cache_get_release(&batch->gets[i]);
+    }
+}
+
+static void answer_gets(struct call *call)
+{
+    struct batch_get *batch = call->work;
+    struct codec_reply reply;
+    struct failure failure = {.status = STATUS_OK};
+    enum status status =
+        codec_write_batch_get(batch->results, batch->count, server_us(call), clock_wall_ms(),
+                              call_door(call)->limits, call->arena, &reply);
+    release_gets(batch);
+    reply_outcome(call, status, &reply, &failure);
+}
+
+static void finish_item(struct call *call, struct batch_get *batch, size_t i)
+{
+    struct failure *failure = &batch->items[i].failure;
+    enum status status = cache_get_finish(call_door(call)->cache, &batch->gets[i], clock_wall_ms(),
+                                          clock_monotonic_us(), failure);
+    if (status == STATUS_OK) {
+        item_done(batch, i);
+        return;
+    }
+    cache_get_release(&batch->gets[i]);
+    item_failed(batch, i, status);
+}
+
+/* What no compute thread will look at. */
+static void give_up_item(struct call *call, struct batch_get *batch, size_t i, bool as_miss)
+{
+    if (as_miss) {
+        cache_get_overloaded(call_door(call)->cache, &batch->gets[i]);
+        item_done(batch, i);
+    } else {
+        cache_get_release(&batch->gets[i]);
+        item_failed(batch, i, STATUS_OVERLOADED);
+    }
+}
+
+static void finish_gets(struct call *call)
+{
+    struct batch_get *batch = call->work;
+    for (size_t i = 0; i < batch->count; i++) {
+        if (batch->states[i] != ITEM_OPEN)
+            continue;
+        if (atomic_load(&call->closed)) {
+            release_gets(batch);
+            call_drop(call, call_remaining_ms(call) == 0 ? CALL_TOO_LATE : CALL_GONE);
+            return;
+        }
+        if (call_remaining_ms(call) <= BATCH_MARGIN_MS)
+            give_up_item(call, batch, i, true);
+        else
+            finish_item(call, batch, i);
+    }
+    answer_gets(call);
+}
+
+static void finish_gets_on_compute(struct pool_job *job)
+{
+    finish_gets(call_of_job(job));
+}
+
+static void all_gets_on_compute(struct pool_job *job)
+{
+    struct call *call = call_of_job(job);
+    enum call_fate fate = call_fate(call);
+    if (fate != CALL_WANTED)
+        call_drop(call, fate);
+    else if (begin_gets(call))
+        finish_gets(call);
+}
+
+static void answer_gets_without_compute(struct call *call)
+{
+    struct batch_get *batch = call->work;
+    struct door *door = call_door(call);
+    counters_add(door->counters, DOOR_SHED_QUEUE, 1);
+    for (size_t i = 0; i < batch->count; i++) {
+        if (batch->states[i] == ITEM_OPEN)
+            give_up_item(call, batch, i, door->degrade);
+    }
+    answer_gets(call);
+}
+
+void handle_batch_get(struct call *call)
+{
+    if (call_message_length(call) > HANDLER_INLINE_BYTES &&
+        call_hand_off(call, all_gets_on_compute) == STATUS_OK)
+        return;
+    if (!begin_gets(call))
+        return;
+    struct batch_get *batch = call->work;
+    if (batch->open_count == 0)
+        answer_gets(call);
+    else if (call_hand_off(call, finish_gets_on_compute) != STATUS_OK)
+        answer_gets_without_compute(call);
+}
+
+/* ---- BatchSet ---- */
+
+struct batch_set {
+    struct codec_set_item *items;
+    struct cache_set_reply *replies;
+    struct codec_set_result *results;
+    size_t count;
+};
+
+static enum status read_sets(struct call *call, struct batch_set *out_batch,
+                             struct failure *failure)
+{
+    struct text message;
+    enum status status = call_message(call, &message);
+    if (status == STATUS_OK) {
+        status = codec_read_batch_set(message, call_door(call)->limits, call->arena,
+                                      &out_batch->items, &out_batch->count, failure);
+    }
+    if (status != STATUS_OK)
+        return status;
+    size_t count = out_batch->count;
+    out_batch->replies = arena_calloc(call->arena, count, sizeof(*out_batch->replies));
+    out_batch->results = arena_calloc(call->arena, count, sizeof(*out_batch->results));
+    return out_batch->replies != NULL && out_batch->results != NULL ? STATUS_OK : STATUS_NO_MEMORY;
+}
+
+static void set_item(struct call *call, struct batch_set *batch, size_t i)
+{
+    struct codec_set_item *item = &batch->items[i];
+    item->request.identity.tenant = door_tenant;
+    enum status status = item->failure.status;
+    if (status == STATUS_OK) {
+        status = cache_set(call_door(call)->cache, &item->request, call->arena, clock_wall_ms(),
+                           &batch->replies[i], &item->failure);
+    }
+    if (status == STATUS_OK) {
+        batch->results[i].reply = &batch->replies[i];
+        return;
+    }
+    if (item->failure.status == STATUS_OK)
+        (void)failure_set(&item->failure, status, "", "%s", status_text(status));
+    batch->results[i].failure = &item->failure;
+}
+
+static void sets_on_compute(struct pool_job *job)
+{
+    struct call *call = call_of_job(job);
+    struct batch_set batch = {.count = 0};
+    struct codec_reply reply;
+    struct failure failure = {.status = STATUS_OK};
+    enum call_fate fate = call_fate(call);
+    enum status status = fate == CALL_WANTED ? read_sets(call, &batch, &failure) : STATUS_CANCELLED;
+    for (size_t i = 0; i < batch.count && status == STATUS_OK && fate == CALL_WANTED; i++) {
+        set_item(call, &batch, i);
+        fate = call_fate(call); /* what is stored stays; the rest of a caller who left is dropped */
+    }
+    if (fate != CALL_WANTED) {
+        call_drop(call, fate);
+        return;
+    }
+    if (status == STATUS_OK) {
+        status =
+            codec_write_batch_set(batch.results, batch.count, server_us(call), call->arena, &reply);
+    }
+    reply_outcome(call, status, &reply, &failure);
+}
+
+void handle_batch_set(struct call *call)
+{
+    if (call_hand_off(call, sets_on_compute) == STATUS_OK)
+        return;
+    counters_add(call_door(call)->counters, DOOR_SHED_QUEUE, 1);
+    reply_overloaded(call);
+}

@@ -1,0 +1,115 @@
+/*
+ * call.h - one call, from the posted slot to its last event.
+ *
+ *   POSTED --arrived--> OWNED --reply---------------------> SENDING --sent--> slot back
+ *                         |--call_hand_off--> COMPUTE --reply--^
+ *
+ * One owner at a time: the I/O thread that got the event, then the compute thread that got the job.
+ * The owner ends its ownership by exactly one of: a reply (reply.h), call_hand_off, call_read,
+ * reply_write. Afterwards it does not touch the call: with two threads on a queue somebody else may
+ * already have it.
+ */
+#pragma once
+#include <grpc/grpc.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/arena.h"
+#include "base/pool.h"
+#include "base/status.h"
+#include "base/text.h"
+#include "server/grpc/door.h"
+
+struct method;
+struct queue;
+
+enum call_event {
+    CALL_ARRIVED,
+    CALL_READ,    /* a message, of generic calls                                       */
+    CALL_CLOSED,  /* the call is over for the client: answered, cancelled or too late  */
+    CALL_WRITTEN, /* a message of a stream has left                                    */
+    CALL_SENT,    /* the closing batch is through                                      */
+    CALL_EVENTS
+};
+
+#define CALL_TAG_MAGIC 0x7265c000u /* plus the event, so that each tag has its own */
+
+struct call_tag {
+    uint32_t magic; /* cleared when the slot's memory goes */
+    enum call_event event;
+    struct call *call;
+};
+
+struct call {
+    struct call_tag tags[CALL_EVENTS]; /* one per event, so events never share a tag            */
+    grpc_call_details details;         /* method and host of generic calls; deadline of all      */
+    grpc_metadata_array metadata;      /* what the client sent with the call                     */
+    grpc_call *rpc;                    /* owned from CALL_ARRIVED until the last event           */
+    grpc_byte_buffer *message;         /* the request; its bytes are borrowed until then         */
+    grpc_byte_buffer *reply;
+    struct queue *queue; /* constant                                               */
+    struct arena *arena; /* taken on arrival, given back with the slot             */
+    const struct method *method;
+    void *work; /* what the method needs between its steps; in the arena  */
+    struct pool_job job;
+    struct call *next, *previous; /* of the free list, or of the queue's list of readers    */
+    int64_t read_since_ms;        /* set by the first tick that sees the call reading       */
+    uint64_t arrived_us;
+    atomic_uint events_pending; /* the slot is reused when this falls to zero             */
+    int cancelled;              /* written by the core, meaningful after CALL_CLOSED      */
+    atomic_bool closed;         /* CALL_CLOSED came back; read between steps              */
+    bool closing_expected;      /* CALL_CLOSED has its batch                              */
+    bool headers_sent;
+    bool inside;  /* counted as in flight                                   */
+    bool stream;  /* counted as a stream                                    */
+    uint8_t kind; /* enum slot_kind of the acceptor it was posted to        */
+};
+/* 1024 + 4 x 256 posted slots are 640 KiB a queue at most. */
+_Static_assert(sizeof(struct call) <= 320, "a posted slot is 320 bytes at most");
+
+/* ---- The slot's memory; queue.c makes and frees it. ---- */
+void call_init(struct call *call, struct queue *queue);
+void call_deinit(struct call *call);
+
+/*
+ * Counting. A call that arrives owes one closing batch, so it begins with one pending event; every
+ * other batch adds its own before it starts. Each event that comes back takes one off; true: it was
+ * the last, the slot may be reused.
+ */
+void call_expect_first(struct call *call);
+void call_expect(struct call *call);
+bool call_returned(struct call *call);
+
+/* ---- Events: for the worker. ---- */
+/* The tag proves itself by its magic. */
+void call_handle_event(struct call_tag *tag, bool success);
+
+/* ---- For methods: the owner's verbs. ---- */
+/* The request's bytes: borrowed from the one slice it came in, or copied into the arena.
+ * STATUS_NO_MEMORY. */
+enum status call_message(struct call *call, struct text *out_message);
+size_t call_message_length(const struct call *call);
+
+/* Waits for the stream's next message; false: streams are ending, the call is still the caller's.
+ */
+bool call_read(struct call *call);
+/* Frees the stream's last message and what was made for it in the arena. */
+void call_forget_message(struct call *call);
+
+/* `run` goes on with the call on a compute thread. STATUS_OVERLOADED: the call is still the
+ * caller's. */
+enum status call_hand_off(struct call *call, void (*run)(struct pool_job *job));
+struct call *call_of_job(struct pool_job *job);
+
+/* Asked before each step on a compute thread. */
+enum call_fate { CALL_WANTED, CALL_GONE, CALL_TOO_LATE };
+enum call_fate call_fate(const struct call *call);
+/* Answers a call that nobody waits for any more; `fate` is not CALL_WANTED. */
+void call_drop(struct call *call, enum call_fate fate);
+/* Milliseconds until the deadline, never negative; INT64_MAX without one. */
+int64_t call_remaining_ms(const struct call *call);
+
+struct door *call_door(const struct call *call);
+/* Starts a batch whose event is `event`; the event has been expected. */
+void call_start(struct call *call, const grpc_op *ops, size_t ops_count, enum call_event event);

@@ -1,0 +1,65 @@
+/*
+ * door.h - what all calls of one listener share. Filled by listener.c before the first call;
+ * afterwards it is constant but for the atomics. Only for server/grpc/.
+ */
+#pragma once
+#include <grpc/grpc.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/metrics.h"
+#include "base/text.h"
+
+struct cache;
+struct codec_limits;
+struct health;
+struct pool;
+struct pushbacks;
+struct symbols;
+
+/* How calls come in: four methods with acceptors of their own, one acceptor for all the others. */
+enum slot_kind { SLOT_GET, SLOT_SET, SLOT_BATCH_GET, SLOT_BATCH_SET, SLOT_GENERIC, SLOT_KINDS };
+
+enum door_counter {
+    DOOR_SHED_INFLIGHT,
+    DOOR_SHED_QUEUE,
+    DOOR_SHED_STREAMS,
+    DOOR_DROPPED_CANCELLED,
+    DOOR_DROPPED_DEADLINE,
+    DOOR_READ_TIMEOUTS,
+    DOOR_COUNTERS
+};
+
+enum {
+    DOOR_STREAMS_MAX = 1024
+}; /* open Watch and reflection streams: each holds a slot and an arena */
+
+struct door {
+    struct cache *cache;
+    struct pool *pool;
+    const struct codec_limits *limits;
+    struct symbols *symbols;
+    struct health *health;
+    struct pushbacks *pushbacks;
+    struct counters *counters;
+    grpc_server *server;
+    void *registered[SLOT_KINDS]; /* the core's handles; NULL for SLOT_GENERIC */
+    uint32_t inflight_max;
+    int64_t read_timeout_ms;
+    bool degrade;    /* a full compute queue makes a Get a miss, not an error */
+    bool reflection; /* whether its methods exist */
+
+    atomic_uint inflight; /* calls between arrival and their last event */
+    atomic_uint streams;
+    atomic_bool ending; /* streams are to end */
+};
+
+/* Whose entries a caller sees. Without authentication there is one tenant. */
+extern const struct text door_tenant;
+
+/* Counts a call in, unless too many are; door_leave undoes it. */
+bool door_enter(struct door *door);
+void door_leave(struct door *door);
+bool door_enter_stream(struct door *door);
+void door_leave_stream(struct door *door);

@@ -1,0 +1,20 @@
+/*
+ * handlers.h - what the methods of our own services do with a call (get.c, batch.c, set.c,
+ * admin.c). Each owns the call and its message, and ends with a reply or a hand-off. Threads: I/O
+ * threads.
+ */
+#pragma once
+#include "server/grpc/call.h"
+
+/* Larger requests are unpacked and hashed on compute: hashing 32 KiB takes about as long as an I/O
+ * thread may work on one call (20 to 80 us). */
+enum { HANDLER_INLINE_BYTES = 32 * 1024 };
+
+void handle_get(struct call *call);
+void handle_batch_get(struct call *call);
+void handle_set(struct call *call);
+void handle_batch_set(struct call *call);
+void handle_delete(struct call *call);
+void handle_invalidate(struct call *call);
+void handle_report(struct call *call);
+void handle_stats(struct call *call);

@@ -1,0 +1,382 @@
+/*
+ * listener.c - the door as a whole: the server object of the core, its port, its queues and their
+ * threads; start and drain.
+ *
+ * Two I/O threads share a queue, because a connection stays on the queue that accepted it and one
+ * busy client must not be left with one thread. The server's shutdown reports to a queue of its own
+ * that polls nothing, on which the draining thread can wait with a time limit.
+ *
+ * THREADS. listener.h says who calls what. `hurry` and the door's counts are atomic, all else is
+ * constant after create. NOT HERE. What happens to calls (call.c), the arguments of the core
+ * (arguments.c).
+ */
+#include "server/grpc/listener.h"
+
+#include <grpc/grpc.h>
+#include <grpc/grpc_security.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/check.h"
+#include "base/log.h"
+#include "proto/descriptor_set.h"
+#include "server/codec.h"
+#include "server/grpc/arguments.h"
+#include "server/grpc/door.h"
+#include "server/grpc/health.h"
+#include "server/grpc/methods.h"
+#include "server/grpc/queue.h"
+#include "server/grpc/reply.h"
+#include "server/grpc/symbols.h"
+#include "server/grpc/worker.h"
+
+enum {
+    THREADS_MAX = 64,
+    QUEUES_MAX = THREADS_MAX / 2,
+    THREADS_PER_QUEUE = 2,
+    WAIT_STEP_MS = 20, /* how soon a drain notices that it is to hurry */
+    WAIT_REPORT_MS = 5000,
+};
+
+struct listener {
+    struct door door;
+    struct queue *queues[QUEUES_MAX];
+    uint32_t queues_count;
+    struct thread *threads[THREADS_MAX];
+    uint32_t threads_count;
+    grpc_completion_queue *drain_queue;
+    int port;
+    bool started, drained;
+    atomic_bool hurry;
+};
+
+/* ---- Create ---- */
+
+static void read_options(struct door *door, const struct options *options)
+{
+    door->inflight_max = (uint32_t)options_uint(options, "server.inflight_max");
+    door->read_timeout_ms = (int64_t)(options_us(options, "server.read_timeout") / 1000);
+    door->degrade = strcmp(options_text(options, "server.overload"), "degrade") == 0;
+    door->reflection = options_flag(options, "grpc.reflection");
+}
+
+static enum status create_door(struct door *door, const struct listener_setup *setup)
+{
+    door->cache = setup->cache;
+    door->pool = setup->pool;
+    door->limits = setup->limits;
+    read_options(door, setup->options);
+    struct text set = {(const char *)descriptor_set, descriptor_set_size};
+    enum status status = symbols_create(set, &door->symbols);
+    if (status == STATUS_OK)
+        status = health_create(door->symbols, &door->health);
+    if (status == STATUS_OK)
+        status = pushbacks_create(&door->pushbacks);
+    if (status == STATUS_OK)
+        status = counters_create(DOOR_COUNTERS, &door->counters);
+    return status;
+}
+
+static void destroy_door(struct door *door)
+{
+    counters_destroy(&door->counters);
+    pushbacks_destroy(&door->pushbacks);
+    health_destroy(&door->health);
+    symbols_destroy(&door->symbols);
+}
+
+/* Slots for what is posted, what may be in flight, and what may be open as a stream. */
+static uint32_t calls_max(const struct door *door)
+{
+    uint32_t count = door->inflight_max + DOOR_STREAMS_MAX;
+    for (enum slot_kind kind = 0; kind < SLOT_KINDS; kind++)
+        count += queue_posted[kind];
+    return count + QUEUE_SLAB_CALLS - count % QUEUE_SLAB_CALLS;
+}
+
+static enum status create_queues(struct listener *listener)
+{
+    struct door *door = &listener->door;
+    uint32_t wanted = (listener->threads_count + THREADS_PER_QUEUE - 1) / THREADS_PER_QUEUE;
+    while (listener->queues_count < wanted) {
+        struct queue **queue = &listener->queues[listener->queues_count];
+        enum status status = queue_create(door, calls_max(door), queue);
+        if (status != STATUS_OK)
+            return status;
+        grpc_server_register_completion_queue(door->server, (*queue)->events, NULL);
+        listener->queues_count++;
+    }
+    return STATUS_OK;
+}
+
+static void create_drain_queue(struct listener *listener)
+{
+    const grpc_completion_queue_attributes attributes = {
+        .version = GRPC_CQ_CURRENT_VERSION,
+        .cq_completion_type = GRPC_CQ_NEXT,
+        .cq_polling_type = GRPC_CQ_NON_POLLING,
+    };
+    listener->drain_queue = grpc_completion_queue_create(
+        grpc_completion_queue_factory_lookup(&attributes), &attributes, NULL);
+    grpc_server_register_completion_queue(listener->door.server, listener->drain_queue, NULL);
+}
+
+static void register_methods(struct door *door)
+{
+    for (enum slot_kind kind = 0; kind < SLOT_GENERIC; kind++) {
+        door->registered[kind] =
+            grpc_server_register_method(door->server, methods_registered(kind)->path, NULL,
+                                        GRPC_SRM_PAYLOAD_READ_INITIAL_BYTE_BUFFER, 0);
+        assert(door->registered[kind] != NULL);
+    }
+}
+
+static void create_server(struct listener *listener, const struct options *options)
+{
+    struct arguments arguments;
+    arguments_init(&arguments, options);
+    const grpc_channel_args channel_args = {arguments.count, arguments.rows};
+    listener->door.server = grpc_server_create(&channel_args, NULL);
+    arguments_deinit(&arguments);
+    register_methods(&listener->door);
+    create_drain_queue(listener);
+}
+
+static enum status bind_port(struct listener *listener, const char *address,
+                             struct failure *failure)
+{
+    grpc_server_credentials *credentials = grpc_insecure_server_credentials_create();
+    listener->port = grpc_server_add_http2_port(listener->door.server, address, credentials);
+    grpc_server_credentials_release(credentials);
+    if (listener->port > 0)
+        return STATUS_OK;
+    return failure_set(failure, STATUS_UNAVAILABLE, "grpc.listen",
+                       "cannot listen on %s; is another server using the port?", address);
+}
+
+enum status listener_create(const struct listener_setup *setup, struct listener **out_listener,
+                            struct failure *failure)
+{
+    assert(setup->io_threads > 0);
+    assert(setup->io_threads <= THREADS_MAX);
+    enum status status = arguments_check_address(setup->address, failure);
+    if (status != STATUS_OK)
+        return status;
+    struct listener *listener = calloc(1, sizeof(*listener));
+    if (listener == NULL)
+        return failure_set(failure, STATUS_NO_MEMORY, "", "no memory for the gRPC door");
+    listener->threads_count = setup->io_threads;
+    grpc_init();
+    status = create_door(&listener->door, setup);
+    if (status != STATUS_OK) {
+        (void)failure_set(failure, status, "", "the gRPC door: %s", status_text(status));
+        goto destroy_listener;
+    }
+    create_server(listener, setup->options);
+    status = create_queues(listener);
+    if (status != STATUS_OK) {
+        (void)failure_set(failure, status, "", "no memory for the gRPC door's queues");
+        goto destroy_listener;
+    }
+    status = bind_port(listener, setup->address, failure);
+    if (status != STATUS_OK)
+        goto destroy_listener;
+    *out_listener = listener;
+    return STATUS_OK;
+
+destroy_listener:
+    listener_destroy(&listener);
+    return status;
+}
+
+/* The mirror of listener_create. Accepts a listener that is half made, or that nobody started or
+ * drained. */
+void listener_destroy(struct listener **listener)
+{
+    struct listener *doomed = *listener;
+    if (doomed == NULL)
+        return;
+    *listener = NULL;
+    listener_hurry(doomed);
+    if (doomed->door.server != NULL && !doomed->drained)
+        listener_drain(doomed, 0, 0);
+    for (uint32_t i = 0; i < doomed->queues_count; i++)
+        queue_destroy(&doomed->queues[i]);
+    destroy_door(&doomed->door);
+    grpc_shutdown();
+    free(doomed);
+}
+
+int listener_port(const struct listener *listener)
+{
+    return listener->port;
+}
+
+/* ---- Start ---- */
+
+static enum status start_threads(struct listener *listener)
+{
+    for (uint32_t i = 0; i < listener->threads_count; i++) {
+        enum status status =
+            worker_start(listener->queues[i % listener->queues_count], i, &listener->threads[i]);
+        if (status != STATUS_OK)
+            return status;
+    }
+    return STATUS_OK;
+}
+
+enum status listener_start(struct listener *listener, struct failure *failure)
+{
+    assert(!listener->started);
+    enum status status = start_threads(listener);
+    if (status != STATUS_OK)
+        return failure_set(failure, status, "server.io_threads", "an I/O thread cannot be started");
+    grpc_server_start(listener->door.server);
+    listener->started = true;
+    for (uint32_t i = 0; i < listener->queues_count; i++) {
+        if (!queue_post_all(listener->queues[i]))
+            return failure_set(failure, STATUS_NO_MEMORY, "", "no memory for the slots of calls");
+    }
+    health_set_serving(listener->door.health, true);
+    return STATUS_OK;
+}
+
+void listener_tick(struct listener *listener, int64_t now_ms)
+{
+    for (uint32_t i = 0; i < listener->queues_count; i++)
+        queue_cancel_slow(listener->queues[i], now_ms);
+}
+
+/* ---- Drain ---- */
+
+void listener_hurry(struct listener *listener)
+{
+    atomic_store(&listener->hurry, true);
+}
+
+/* Waits for the server's shutdown up to a time limit; negative: without one. True: it has shut
+ * down. */
+static bool wait_for_shutdown(struct listener *listener, int64_t timeout_ms)
+{
+    for (int64_t waited_ms = 0; timeout_ms < 0 || waited_ms <= timeout_ms;
+         waited_ms += WAIT_STEP_MS) {
+        if (timeout_ms >= 0 && waited_ms > 0 && atomic_load(&listener->hurry))
+            return false;
+        grpc_event event = grpc_completion_queue_next(
+            listener->drain_queue,
+            gpr_time_add(gpr_now(GPR_CLOCK_MONOTONIC),
+                         gpr_time_from_millis(WAIT_STEP_MS, GPR_TIMESPAN)),
+            NULL);
+        if (event.type == GRPC_OP_COMPLETE) {
+            assert(event.tag == listener);
+            return true;
+        }
+        if (timeout_ms < 0 && waited_ms > 0 && waited_ms % WAIT_REPORT_MS == 0)
+            log_write(LOG_WARNING, "grpc", "calls do not end", "waited_ms=%lld",
+                      (long long)waited_ms);
+    }
+    return false;
+}
+
+static uint32_t calls_out(struct listener *listener)
+{
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < listener->queues_count; i++)
+        count += queue_calls_out(listener->queues[i]);
+    return count;
+}
+
+/* The server has shut down, but the last events of its last calls may still be in the queues. */
+static void wait_for_slots(struct listener *listener)
+{
+    while (calls_out(listener) > 0) {
+        grpc_event event = grpc_completion_queue_next(
+            listener->drain_queue,
+            gpr_time_add(gpr_now(GPR_CLOCK_MONOTONIC), gpr_time_from_millis(1, GPR_TIMESPAN)),
+            NULL);
+        assert(event.type == GRPC_QUEUE_TIMEOUT);
+    }
+}
+
+static void end_streams(struct listener *listener)
+{
+    atomic_store(&listener->door.ending, true);
+    health_end_watches(listener->door.health);
+    for (uint32_t i = 0; i < listener->queues_count; i++)
+        queue_cancel_streams(listener->queues[i]);
+}
+
+static void shut_server_down(struct listener *listener, int64_t timeout_ms)
+{
+    grpc_server *server = listener->door.server;
+    grpc_server_shutdown_and_notify(server, listener->drain_queue, listener);
+    log_write(LOG_INFO, "grpc", "no new calls", "inflight=%u streams=%u",
+              atomic_load(&listener->door.inflight), atomic_load(&listener->door.streams));
+    end_streams(listener);
+    log_write(LOG_INFO, "grpc", "streams ended", NULL);
+    if (!wait_for_shutdown(listener, timeout_ms)) {
+        log_write(LOG_WARNING, "grpc", "cancelling calls", "inflight=%u",
+                  atomic_load(&listener->door.inflight));
+        grpc_server_cancel_all_calls(server);
+        (void)wait_for_shutdown(listener, -1);
+    }
+    wait_for_slots(listener);
+    grpc_server_destroy(server);
+    listener->door.server = NULL;
+    log_write(LOG_INFO, "grpc", "calls finished", NULL);
+}
+
+static void empty_queue(grpc_completion_queue *queue)
+{
+    grpc_event event;
+    do {
+        event = grpc_completion_queue_next(queue, gpr_inf_future(GPR_CLOCK_MONOTONIC), NULL);
+        if (event.type == GRPC_OP_COMPLETE)
+            call_handle_event(event.tag, event.success != 0);
+    } while (event.type != GRPC_QUEUE_SHUTDOWN);
+}
+
+/* The threads end when they have taken the last event; a queue whose threads could not be started
+ * is emptied here. */
+static void end_threads(struct listener *listener)
+{
+    for (uint32_t i = 0; i < listener->queues_count; i++)
+        queue_shutdown(listener->queues[i]);
+    for (uint32_t i = 0; i < listener->threads_count; i++)
+        thread_join(&listener->threads[i]);
+    for (uint32_t i = 0; i < listener->queues_count; i++)
+        empty_queue(listener->queues[i]->events);
+    grpc_completion_queue_shutdown(listener->drain_queue);
+    empty_queue(listener->drain_queue);
+    grpc_completion_queue_destroy(listener->drain_queue);
+    log_write(LOG_INFO, "grpc", "threads ended", NULL);
+}
+
+void listener_drain(struct listener *listener, int64_t delay_ms, int64_t timeout_ms)
+{
+    assert(!listener->drained);
+    listener->drained = true;
+    health_set_serving(listener->door.health, false);
+    log_write(LOG_INFO, "grpc", "not serving", "delay_ms=%lld", (long long)delay_ms);
+    if (delay_ms > 0)
+        (void)wait_for_shutdown(listener,
+                                delay_ms); /* nothing has been shut down: it is the delay */
+    shut_server_down(listener, timeout_ms);
+    end_threads(listener);
+}
+
+void listener_stats(const struct listener *listener, struct listener_stats *out_stats)
+{
+    const struct door *door = &listener->door;
+    *out_stats = (struct listener_stats){
+        .inflight = atomic_load(&door->inflight),
+        .streams = atomic_load(&door->streams),
+        .shed_inflight = counters_read(door->counters, DOOR_SHED_INFLIGHT),
+        .shed_queue = counters_read(door->counters, DOOR_SHED_QUEUE),
+        .shed_streams = counters_read(door->counters, DOOR_SHED_STREAMS),
+        .dropped_cancelled = counters_read(door->counters, DOOR_DROPPED_CANCELLED),
+        .dropped_deadline = counters_read(door->counters, DOOR_DROPPED_DEADLINE),
+        .read_timeouts = counters_read(door->counters, DOOR_READ_TIMEOUTS),
+    };
+}

@@ -1,0 +1,66 @@
+/*
+ * listener.h - the gRPC door: it listens, lets calls in, and closes politely.
+ * Threads: main creates, starts, drains and destroys; listener_tick is the keeper's; listener_hurry
+ * and listener_stats are for any thread.
+ */
+#pragma once
+#include <stdint.h>
+
+#include "base/options.h"
+#include "base/status.h"
+
+struct cache;
+struct codec_limits;
+struct listener;
+struct pool;
+
+/* grpc.* and the rows of server.* that concern calls */
+extern const struct option_row listener_option_rows[];
+extern const size_t listener_option_rows_count;
+
+struct listener_setup {
+    const char *address; /* "127.0.0.1:7371"; port 0 picks a free one. Loopback only. */
+    struct cache *cache;
+    struct pool *pool;
+    const struct codec_limits *limits;
+    const struct options *options;
+    uint32_t io_threads; /* at least 1 */
+};
+
+/* Binds; nobody is served before listener_start. All of the setup but `address` outlives the
+ * listener. STATUS_BAD_OPTION (the address), STATUS_UNAVAILABLE (somebody else has the port),
+ * STATUS_NO_MEMORY. */
+enum status listener_create(const struct listener_setup *setup, struct listener **out_listener,
+                            struct failure *failure);
+
+/* The bound port. */
+int listener_port(const struct listener *listener);
+
+/* Starts the I/O threads and lets calls in; health says SERVING from here on. */
+enum status listener_start(struct listener *listener, struct failure *failure);
+
+/* Every 100 ms, with the monotonic clock: cancels calls whose message is not complete in time. */
+void listener_tick(struct listener *listener, int64_t now_ms);
+
+/*
+ * Health says NOT_SERVING and serving goes on for delay_ms; then no new calls, at most timeout_ms
+ * for those in flight, and the rest is cancelled. When it returns every call has been answered and
+ * the I/O threads have ended; neither pool nor cache are used any more. Once, after listener_start.
+ */
+void listener_drain(struct listener *listener, int64_t delay_ms, int64_t timeout_ms);
+/* Ends both waits of a drain, now or when it comes to them. */
+void listener_hurry(struct listener *listener);
+
+/* Drains without waiting if nobody has; NULL is fine. The keeper no longer ticks. */
+void listener_destroy(struct listener **listener);
+
+struct listener_stats {
+    uint32_t inflight, streams; /* now                                                  */
+    uint64_t shed_inflight;     /* refused over server.inflight_max                     */
+    uint64_t shed_queue;        /* refused or degraded, the compute queue being full    */
+    uint64_t shed_streams;      /* streams refused, too many being open                 */
+    uint64_t dropped_cancelled; /* the caller had gone before its turn on compute       */
+    uint64_t dropped_deadline;  /* the deadline had passed before its turn              */
+    uint64_t read_timeouts;     /* cancelled: no complete message in server.read_timeout */
+};
+void listener_stats(const struct listener *listener, struct listener_stats *out_stats);

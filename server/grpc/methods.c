@@ -1,0 +1,74 @@
+/*
+ * methods.c - the path table: every method of the public files, sorted by path for a binary search.
+ * What is not in it is answered UNIMPLEMENTED. Owns nothing. Threads: any.
+ */
+#include "server/grpc/methods.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/check.h"
+#include "server/grpc/handlers.h"
+#include "server/grpc/health.h"
+#include "server/grpc/reflection.h"
+
+/* clang-format off */
+static const struct method methods[] = {
+    {.path = "/grpc.health.v1.Health/Check", .acceptor = SLOT_GENERIC, .always = true,
+     .handle = health_check},
+    {.path = "/grpc.health.v1.Health/Watch", .acceptor = SLOT_GENERIC, .stream = true,
+     .handle = health_watch, .written = health_written, .closed = health_closed},
+    {.path = "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo", .acceptor = SLOT_GENERIC,
+     .stream = true, .reflection = true,
+     .handle = reflection_answer, .ended = reflection_ended, .written = reflection_written},
+    {.path = "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo", .acceptor = SLOT_GENERIC,
+     .stream = true, .reflection = true,
+     .handle = reflection_answer, .ended = reflection_ended, .written = reflection_written},
+    {.path = "/reprise.v1.Admin/Stats",      .acceptor = SLOT_GENERIC,   .handle = handle_stats},
+    {.path = "/reprise.v1.Cache/BatchGet",   .acceptor = SLOT_BATCH_GET, .handle = handle_batch_get},
+    {.path = "/reprise.v1.Cache/BatchSet",   .acceptor = SLOT_BATCH_SET, .handle = handle_batch_set},
+    {.path = "/reprise.v1.Cache/Delete",     .acceptor = SLOT_GENERIC,   .handle = handle_delete},
+    {.path = "/reprise.v1.Cache/Get",        .acceptor = SLOT_GET,       .handle = handle_get},
+    {.path = "/reprise.v1.Cache/Invalidate", .acceptor = SLOT_GENERIC,   .handle = handle_invalidate},
+    {.path = "/reprise.v1.Cache/Set",        .acceptor = SLOT_SET,       .handle = handle_set},
+    {.path = "/reprise.v1.Feedback/Report",  .acceptor = SLOT_GENERIC,   .handle = handle_report},
+};
+/* clang-format on */
+
+enum { METHODS_COUNT = sizeof(methods) / sizeof(methods[0]) };
+
+const struct method *methods_all(size_t *out_count)
+{
+    *out_count = METHODS_COUNT;
+    return methods;
+}
+
+static int compare(const void *key, const void *element)
+{
+    const struct text *path = key;
+    const struct method *method = element;
+    size_t length = strlen(method->path);
+    size_t shorter = path->length < length ? path->length : length;
+    int order = shorter > 0 ? memcmp(path->bytes, method->path, shorter) : 0;
+    if (order != 0)
+        return order;
+    return (path->length > length) - (path->length < length);
+}
+
+const struct method *methods_find(struct text path)
+{
+    return bsearch(&path, methods, METHODS_COUNT, sizeof(methods[0]), compare);
+}
+
+const struct method *methods_registered(enum slot_kind acceptor)
+{
+    static const struct method *const registered[SLOT_KINDS] = {
+        [SLOT_GET] = &methods[8],
+        [SLOT_SET] = &methods[10],
+        [SLOT_BATCH_GET] = &methods[5],
+        [SLOT_BATCH_SET] = &methods[6],
+    };
+    assert(acceptor < SLOT_GENERIC);
+    assert(registered[acceptor]->acceptor == acceptor);
+    return registered[acceptor];
+}
