@@ -27,12 +27,15 @@ struct store_options {
     uint32_t stripes_count;  /* 0 = 4 x cores; made a power of two, 1 to 256, see store.c     */
     uint64_t answer_max;     /* bytes; larger answers are refused                            */
     uint8_t hash_key[16];    /* drawn at start                                               */
-    store_died *died;
+    store_died *died;        /* NULL: nobody listens                                         */
     void *died_context;
 };
 
 extern const struct option_row store_option_rows[]; /* storage.memory, storage.entries_max, table.stripes */
 extern const size_t store_option_rows_count;
+
+/* What storage.memory means when nobody sets it: 40 % of what the container, else the machine, may use. */
+uint64_t store_memory_standard(void);
 
 enum status store_create(const struct store_options *options, struct store **out_store);
 /* Reports nothing: the listener is being destroyed too. */
@@ -53,7 +56,7 @@ enum store_found store_find(struct store *store, const struct digest *digest, in
 
 struct store_set_result {
     uint64_t sequence; /* of this Set; never reused     */
-    bool replaced;     /* the digest had an entry before */
+    bool replaced;     /* the digest had a live entry    */
 };
 
 /*
@@ -75,7 +78,7 @@ bool store_delete(struct store *store, const struct digest *digest, store_matche
 uint64_t store_count(struct store *store, int64_t now_ms, store_matches *matches, void *context);
 uint64_t store_purge(struct store *store, store_matches *matches, void *context);
 
-/* One tick of the sweeping hand; call it every 100 ms. Returns how many expired entries it removed. */
+/* One tick of the sweeping hands; call it every 100 ms. Returns how many expired entries it removed. */
 uint64_t store_sweep(struct store *store, int64_t now_ms);
 
 struct store_stats {

@@ -1,0 +1,213 @@
+/*
+ * entry.c - one stored answer: a block of a 72-byte header (entry_block.h) and a body, made once,
+ * then shared.
+ *
+ * THE BODY is byte for byte what a journal's PUT record carries after its digest, without the
+ * vector, so that appending it is one copy. Little-endian; offsets from the body's first byte:
+ *
+ *     0  scope 16            48  vector space 8    72  prompt bytes 4
+ *    16  compatibility 16    56  created ms 8      76  answer bytes 4
+ *    32  tenant 16           64  cost 4            80  vector dimension 2, kind 1, zero 5
+ *                            68  metadata bytes 4  88  metadata, prompt, answer
+ *
+ * Cost is zero: nobody below cache/ knows one, and cache/ keeps it in the metadata. Dimension and
+ * kind are zero too: the vector lives in index/, and only a record that carries it along fills them
+ * in.
+ *
+ * THREADS. Whoever holds a reference may read; the last release frees, on whatever thread that is.
+ * NOT HERE. Hit counts, queues and the sequence: they belong to table.c and the eviction rule.
+ */
+#include "storage/entry.h"
+
+#include <malloc.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "storage/entry_block.h"
+
+enum body_offset {
+    BODY_SCOPE = 0,
+    BODY_COMPATIBILITY = 16,
+    BODY_TENANT = 32,
+    BODY_SPACE = 48,
+    BODY_CREATED = 56,
+    BODY_METADATA_BYTES = 68,
+    BODY_PROMPT_BYTES = 72,
+    BODY_ANSWER_BYTES = 76,
+    BODY_TEXTS = 88
+};
+
+/* glibc keeps one word before each block that malloc_usable_size does not count. */
+enum { ALLOCATOR_BYTES = 8 };
+
+static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__,
+              "bodies are written as they lie in memory");
+
+static uint32_t read_u32(const struct entry *entry, size_t offset)
+{
+    uint32_t value;
+    assert(offset + sizeof(value) <= BODY_TEXTS);
+    memcpy(&value, entry->body + offset, sizeof(value));
+    return value;
+}
+
+static uint64_t read_u64(const struct entry *entry, size_t offset)
+{
+    uint64_t value;
+    assert(offset + sizeof(value) <= BODY_TEXTS);
+    memcpy(&value, entry->body + offset, sizeof(value));
+    return value;
+}
+
+static void write_u32(struct entry *entry, size_t offset, size_t value)
+{
+    assert(value <= UINT32_MAX);
+    const uint32_t narrow = (uint32_t)value;
+    memcpy(entry->body + offset, &narrow, sizeof(narrow));
+}
+
+static uint8_t *write_text(uint8_t *at, struct text text)
+{
+    if (text.length == 0)
+        return at;
+    assert(text.bytes != NULL);
+    memcpy(at, text.bytes, text.length);
+    return at + text.length;
+}
+
+static void write_body(struct entry *entry, const struct entry_source *source)
+{
+    uint8_t *body = entry->body;
+    memset(body, 0, BODY_TEXTS);
+    memcpy(body + BODY_SCOPE, source->scope, ENTRY_ID_BYTES);
+    memcpy(body + BODY_COMPATIBILITY, source->compatibility, ENTRY_ID_BYTES);
+    memcpy(body + BODY_TENANT, source->tenant, ENTRY_ID_BYTES);
+    memcpy(body + BODY_SPACE, &source->space, sizeof(source->space));
+    memcpy(body + BODY_CREATED, &source->created_ms, sizeof(source->created_ms));
+    write_u32(entry, BODY_METADATA_BYTES, source->metadata.length);
+    write_u32(entry, BODY_PROMPT_BYTES, source->prompt.length);
+    write_u32(entry, BODY_ANSWER_BYTES, source->answer.length);
+    uint8_t *at = write_text(body + BODY_TEXTS, source->metadata);
+    at = write_text(at, source->prompt);
+    at = write_text(at, source->answer);
+    assert(at == body + entry->body_bytes);
+}
+
+/* 0 when the sizes do not fit the body's 32-bit fields. */
+static uint32_t body_bytes_of(const struct entry_source *source)
+{
+    const size_t texts_max = INT32_MAX; /* so that header and allocator fit 32 bits too */
+    size_t room = texts_max - BODY_TEXTS;
+    const size_t lengths[] = {source->metadata.length, source->prompt.length,
+                              source->answer.length};
+    for (size_t i = 0; i < sizeof(lengths) / sizeof(lengths[0]); i++) {
+        if (lengths[i] > room)
+            return 0;
+        room -= lengths[i];
+    }
+    return (uint32_t)(texts_max - room);
+}
+
+enum status entry_create(const struct entry_source *source, struct entry **out_entry)
+{
+    assert(source->expires_ms >= 0);
+    const uint32_t body_bytes = body_bytes_of(source);
+    if (body_bytes == 0)
+        return STATUS_ENTRY_TOO_LARGE;
+    struct entry *entry = malloc(sizeof(*entry) + body_bytes);
+    if (entry == NULL)
+        return STATUS_NO_MEMORY;
+    const size_t charge_bytes = malloc_usable_size(entry) + ALLOCATOR_BYTES;
+    assert(charge_bytes <= UINT32_MAX);
+    *entry = (struct entry){.digest = source->digest,
+                            .expires_ms = source->expires_ms,
+                            .body_bytes = body_bytes,
+                            .charge_bytes = (uint32_t)charge_bytes};
+    atomic_init(&entry->references, 1);
+    write_body(entry, source);
+    *out_entry = entry;
+    return STATUS_OK;
+}
+
+struct entry *entry_acquire(struct entry *entry)
+{
+    const uint32_t before = atomic_fetch_add_explicit(&entry->references, 1, memory_order_relaxed);
+    assert(before > 0);
+    assert(before < UINT32_MAX);
+    return entry;
+}
+
+void entry_release(struct entry *entry)
+{
+    if (entry == NULL)
+        return;
+    /* Release: our reads are done before another thread frees. Acquire: theirs, before we do. */
+    const uint32_t before = atomic_fetch_sub_explicit(&entry->references, 1, memory_order_acq_rel);
+    assert(before > 0);
+    if (before == 1)
+        free(entry);
+}
+
+const struct digest *entry_digest(const struct entry *entry)
+{
+    return &entry->digest;
+}
+
+const uint8_t *entry_scope(const struct entry *entry)
+{
+    return entry->body + BODY_SCOPE;
+}
+
+const uint8_t *entry_compatibility(const struct entry *entry)
+{
+    return entry->body + BODY_COMPATIBILITY;
+}
+
+const uint8_t *entry_tenant(const struct entry *entry)
+{
+    return entry->body + BODY_TENANT;
+}
+
+uint64_t entry_space(const struct entry *entry)
+{
+    return read_u64(entry, BODY_SPACE);
+}
+
+uint64_t entry_sequence(const struct entry *entry)
+{
+    return entry->sequence;
+}
+
+int64_t entry_created_ms(const struct entry *entry)
+{
+    return (int64_t)read_u64(entry, BODY_CREATED);
+}
+
+static struct text text_at(const struct entry *entry, size_t offset, uint32_t length)
+{
+    assert(offset + length <= entry->body_bytes);
+    return (struct text){(const char *)entry->body + offset, length};
+}
+
+struct text entry_metadata(const struct entry *entry)
+{
+    return text_at(entry, BODY_TEXTS, read_u32(entry, BODY_METADATA_BYTES));
+}
+
+struct text entry_prompt(const struct entry *entry)
+{
+    const size_t offset = (size_t)BODY_TEXTS + read_u32(entry, BODY_METADATA_BYTES);
+    return text_at(entry, offset, read_u32(entry, BODY_PROMPT_BYTES));
+}
+
+struct text entry_answer(const struct entry *entry)
+{
+    const uint32_t length = read_u32(entry, BODY_ANSWER_BYTES);
+    assert(length <= entry->body_bytes);
+    return text_at(entry, entry->body_bytes - length, length);
+}
+
+uint64_t entry_charge_bytes(const struct entry *entry)
+{
+    return entry->charge_bytes;
+}

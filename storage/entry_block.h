@@ -1,0 +1,38 @@
+/*
+ * entry_block.h - the inside of an entry, for the rooms of storage/ alone.
+ * The header changes under the lock of the entry's stripe, except for the reference count, which is
+ * atomic, and the digest, sizes and expiry, which never change once the entry is made. The sequence
+ * is written once, by the Set that puts the entry into the table, before any other thread can see
+ * it.
+ */
+#pragma once
+#include <assert.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "storage/entry.h"
+
+struct entry {
+    struct digest digest;        /* the exact key                                             */
+    uint64_t sequence;           /* identity of its Set on this node; 0 until it is drawn     */
+    int64_t expires_ms;          /* 0 = never                                                 */
+    uint32_t body_bytes;         /* layout in entry.c                                         */
+    uint32_t hits_count;         /* under the stripe; saturates                               */
+    _Atomic uint32_t references; /* the entry is freed when the last one is released          */
+    uint32_t slot;               /* under the stripe; position in its eviction queue          */
+    uint32_t charge_bytes;       /* what the budget is charged                                */
+    uint8_t frequency;           /* under the stripe; the eviction rule's                     */
+    uint8_t queue;               /* under the stripe; which of the rule's queues holds it     */
+    uint8_t zero[2];
+    uint8_t body[];
+};
+
+enum { ENTRY_HEADER_BYTES = 72 };
+static_assert(sizeof(struct entry) == ENTRY_HEADER_BYTES, "the overhead of an entry is a promise");
+
+/* To the millisecond: at its time of expiry an entry is gone. */
+static inline bool entry_is_expired(const struct entry *entry, int64_t now_ms)
+{
+    return entry->expires_ms != 0 && entry->expires_ms <= now_ms;
+}

@@ -1,0 +1,168 @@
+/*
+ * Goal: where io_uring works the proof says so and leaves nothing behind; where a sandbox refuses
+ * it, the refusal is clean, whichever call is refused and whichever error it gives, and its
+ * sentence names what to look at. Method: a temporary folder; children of this process under
+ * seccomp filters that answer for the three calls.
+ */
+#include "storage/io_uring.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <stdbool.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "tests/support/folder.h"
+#include "tests/support/unit.h"
+
+enum { REASON_BYTES = 512 };
+
+struct answer { /* what a child sends back */
+    enum status status;
+    char reason[REASON_BYTES];
+};
+
+static unsigned files_in(const char *path)
+{
+    DIR *folder = opendir(path);
+    assert_non_null(folder);
+    unsigned count = 0;
+    for (const struct dirent *file = readdir(folder); file != NULL; file = readdir(folder))
+        count += file->d_name[0] != '.';
+    (void)closedir(folder);
+    return count;
+}
+
+static bool is_complete_sentence(const struct answer *answer)
+{
+    return strstr(answer->reason, "seccomp") != NULL &&
+           strstr(answer->reason, "kernel.io_uring_disabled") != NULL;
+}
+
+/* From `first` to `last` of the three io_uring calls, this process gets the error instead. */
+static bool forbid(unsigned first, unsigned last, unsigned error)
+{
+    struct sock_filter steps[] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+        BPF_JUMP(BPF_JMP | BPF_JGE | BPF_K, first, 0, 2),
+        BPF_JUMP(BPF_JMP | BPF_JGT | BPF_K, last, 1, 0),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | (error & SECCOMP_RET_DATA)),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+    };
+    const struct sock_fprog program = {.len = sizeof(steps) / sizeof(steps[0]), .filter = steps};
+    return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 &&
+           prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0;
+}
+
+static struct answer prove_where_forbidden(unsigned first, unsigned last, unsigned error)
+{
+    char folder[64];
+    int ends[2];
+    struct answer answer = {.status = STATUS_INTERNAL};
+    folder_create(folder);
+    assert_int_equal(pipe(ends), 0);
+    const pid_t child = fork();
+    assert_true(child >= 0);
+    if (child == 0) {
+        if (!forbid(first, last, error))
+            _exit(2);
+        answer.status = io_uring_prove(folder, answer.reason, sizeof(answer.reason));
+        _exit(write(ends[1], &answer, sizeof(answer)) == (ssize_t)sizeof(answer) ? 0 : 1);
+    }
+    (void)close(ends[1]);
+    assert_int_equal(read(ends[0], &answer, sizeof(answer)), sizeof(answer));
+    (void)close(ends[0]);
+    int how = 0;
+    assert_int_equal(waitpid(child, &how, 0), child);
+    assert_true(WIFEXITED(how));
+    assert_int_equal(WEXITSTATUS(how), 0);
+    assert_int_equal(files_in(folder), 0);
+    folder_remove(folder);
+    return answer;
+}
+
+static struct answer prove_here(void)
+{
+    char folder[64];
+    struct answer answer;
+    folder_create(folder);
+    answer.status = io_uring_prove(folder, answer.reason, sizeof(answer.reason));
+    assert_int_equal(files_in(folder), 0);
+    folder_remove(folder);
+    return answer;
+}
+
+static void a_linked_write_and_sync_are_done_and_read_back(void **state)
+{
+    (void)state;
+    const struct answer answer = prove_here();
+    if (answer.status == STATUS_UNSUPPORTED) {
+        assert_true(is_complete_sentence(&answer));
+        print_message("skipped: %s\n", answer.reason);
+        skip();
+    }
+    assert_int_equal(answer.status, STATUS_OK);
+    assert_non_null(strstr(answer.reason, "read back"));
+}
+
+static void a_filter_on_all_three_calls_is_a_clean_refusal(void **state)
+{
+    (void)state;
+    static const unsigned errors[] = {EPERM, ENOSYS, ENOMEM, EINVAL, EACCES};
+    for (size_t i = 0; i < sizeof(errors) / sizeof(errors[0]); i++) {
+        const struct answer answer =
+            prove_where_forbidden(SYS_io_uring_setup, SYS_io_uring_register, errors[i]);
+        assert_int_equal(answer.status, STATUS_UNSUPPORTED);
+        assert_true(is_complete_sentence(&answer));
+        assert_non_null(strstr(answer.reason, strerrordesc_np((int)errors[i])));
+    }
+}
+
+static void a_filter_on_one_call_alone_is_a_clean_refusal_too(void **state)
+{
+    (void)state;
+    static const unsigned calls[] = {SYS_io_uring_setup, SYS_io_uring_enter, SYS_io_uring_register};
+    static const unsigned errors[] = {EPERM, ENOSYS};
+    for (size_t i = 0; i < 6; i++) {
+        const unsigned call = calls[i / 2];
+        const struct answer answer = prove_where_forbidden(call, call, errors[i % 2]);
+        assert_int_equal(answer.status, STATUS_UNSUPPORTED);
+        assert_true(is_complete_sentence(&answer));
+    }
+}
+
+static void a_folder_that_cannot_be_written_is_the_folders_fault(void **state)
+{
+    (void)state;
+    char reason[REASON_BYTES];
+    assert_int_equal(io_uring_prove("/nonexistent/folder", reason, sizeof(reason)),
+                     STATUS_IO_FAILED);
+    assert_non_null(strstr(reason, "folder"));
+    assert_int_equal(io_uring_prove("/proc", reason, sizeof(reason)), STATUS_IO_FAILED);
+}
+
+static void a_small_buffer_for_the_reason_is_not_overrun(void **state)
+{
+    (void)state;
+    char reason[8] = {1, 1, 1, 1, 1, 1, 1, 1};
+    (void)io_uring_prove("/nonexistent/folder", reason, 4);
+    assert_int_equal(strlen(reason), 3);
+    assert_int_equal(reason[4], 1);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_linked_write_and_sync_are_done_and_read_back),
+        cmocka_unit_test(a_filter_on_all_three_calls_is_a_clean_refusal),
+        cmocka_unit_test(a_filter_on_one_call_alone_is_a_clean_refusal_too),
+        cmocka_unit_test(a_folder_that_cannot_be_written_is_the_folders_fault),
+        cmocka_unit_test(a_small_buffer_for_the_reason_is_not_overrun),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
