@@ -1,0 +1,104 @@
+/*
+ * fuzz_codec.c - any bytes at the codec's door. The first byte chooses the request, the rest is its
+ * message. Beyond "it does not crash", three things hold: what codec_check lets through protobuf-c
+ * can unpack, with bounded memory; what was unpacked and packed again passes codec_check; a refusal
+ * names its status.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "server/codec_internal.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static const struct codec_limits limits = {
+    .batch_max = 16,
+    .tags_max = 16,
+    .metadata_max = 16,
+    .dimension_max = 64,
+    .reply_max = 1 << 20,
+    .key = {.prompt_bytes = 1 << 18,
+            .messages_max = 32,
+            .attributes_max = 16,
+            .stop_max = 16,
+            .context_ids_max = 64},
+};
+
+static void must(bool condition, const char *what)
+{
+    if (condition)
+        return;
+    (void)fprintf(stderr, "fuzz_codec: %s\n", what);
+    abort();
+}
+
+static void unpack_and_pack(enum codec_message type, struct text bytes, struct arena *arena)
+{
+    const ProtobufCMessageDescriptor *descriptor = codec_descriptor(type);
+    ProtobufCMessage *message = NULL;
+    must(codec_unpack_as(descriptor, bytes, arena, &message, NULL) == STATUS_OK,
+         "checked bytes cannot be unpacked");
+    must(arena_used_bytes(arena) <= 65536 + 64 * bytes.length, "unpacking cost too much memory");
+    struct text again;
+    must(codec_pack(message, arena, &again) == STATUS_OK, "an unpacked message cannot be packed");
+    must(codec_check_as(descriptor, again, &limits, NULL) == STATUS_OK,
+         "a packed message is refused");
+}
+
+static enum status read_request(enum codec_message type, struct text bytes, struct arena *arena,
+                                struct failure *failure)
+{
+    struct cache_get_request get = {.include = 0};
+    struct cache_set_request set;
+    struct codec_get_item *gets = NULL;
+    struct codec_set_item *sets = NULL;
+    struct cache_delete_request doomed;
+    struct cache_selector selector;
+    struct codec_report report;
+    struct codec_reflection reflection;
+    struct text text;
+    size_t count = 0;
+    switch (type) {
+    case CODEC_GET:
+        return codec_read_get(bytes, &limits, arena, &get, failure);
+    case CODEC_SET:
+        return codec_read_set(bytes, &limits, arena, &set, failure);
+    case CODEC_BATCH_GET:
+        return codec_read_batch_get(bytes, &limits, arena, &gets, &count, failure);
+    case CODEC_BATCH_SET:
+        return codec_read_batch_set(bytes, &limits, arena, &sets, &count, failure);
+    case CODEC_DELETE:
+        return codec_read_delete(bytes, &limits, arena, &doomed, failure);
+    case CODEC_INVALIDATE:
+        return codec_read_invalidate(bytes, &limits, arena, &selector, failure);
+    case CODEC_REPORT:
+        return codec_read_report(bytes, &limits, arena, &report, failure);
+    case CODEC_STATS:
+        return codec_read_stats(bytes, &limits, arena, &text, failure);
+    case CODEC_HEALTH_CHECK:
+        return codec_read_health(bytes, &limits, arena, &text, failure);
+    case CODEC_REFLECTION:
+        return codec_read_reflection(bytes, &limits, arena, &reflection, failure);
+    case CODEC_MESSAGES_COUNT:
+        break;
+    }
+    return STATUS_OK;
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    struct arena *arena = NULL;
+    if (size == 0 || arena_create(&arena) != STATUS_OK)
+        return 0;
+    const enum codec_message type = (enum codec_message)(data[0] % CODEC_MESSAGES_COUNT);
+    const struct text bytes = {(const char *)data + 1, size - 1};
+    struct failure failure = {.status = STATUS_OK};
+    if (codec_check(type, bytes, &limits, &failure) == STATUS_OK)
+        unpack_and_pack(type, bytes, arena);
+    arena_reset(arena);
+    failure.status = STATUS_OK;
+    const enum status status = read_request(type, bytes, arena, &failure);
+    must(status == failure.status, "a refusal does not name its status");
+    arena_destroy(&arena);
+    return 0;
+}
