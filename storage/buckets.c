@@ -106,6 +106,11 @@ static void array_deinit(struct bucket_array *array)
     *array = (struct bucket_array){0};
 }
 
+uint64_t buckets_hash(const uint8_t hash_key[16], const uint8_t prefix[BUCKETS_PREFIX_BYTES])
+{
+    return digest_siphash(hash_key, prefix, BUCKETS_PREFIX_BYTES);
+}
+
 enum status buckets_init(struct buckets *buckets, const uint8_t hash_key[16])
 {
     *buckets = (struct buckets){0};
@@ -155,6 +160,20 @@ struct entry *buckets_find(const struct buckets *buckets, uint64_t hash,
         for (unsigned left = tag_matches(bucket, tag); left != 0; left &= left - 1) {
             struct entry *entry = bucket->slots[__builtin_ctz(left)];
             if (digest_equal(&entry->digest, digest))
+                return entry;
+        }
+    }
+    return NULL;
+}
+
+struct entry *buckets_find_prefix(const struct buckets *buckets, uint64_t hash,
+                                  const uint8_t prefix[BUCKETS_PREFIX_BYTES])
+{
+    const uint8_t tag = tag_of(hash);
+    for (struct bucket *bucket = home_of(buckets, hash); bucket != NULL; bucket = next_of(bucket)) {
+        for (unsigned left = tag_matches(bucket, tag); left != 0; left &= left - 1) {
+            struct entry *entry = bucket->slots[__builtin_ctz(left)];
+            if (memcmp(entry->digest.bytes, prefix, BUCKETS_PREFIX_BYTES) == 0)
                 return entry;
         }
     }
@@ -225,7 +244,7 @@ static void put_all(struct buckets *buckets, const struct bucket *taken)
 {
     for (unsigned left = slots_of(taken); left != 0; left &= left - 1) {
         struct entry *entry = taken->slots[__builtin_ctz(left)];
-        const uint64_t hash = digest_siphash(buckets->hash_key, entry->digest.bytes, DIGEST_BYTES);
+        const uint64_t hash = buckets_hash(buckets->hash_key, entry->digest.bytes);
         const enum status status = put(buckets, hash, entry);
         assert(status == STATUS_OK); /* spares suffice, see the top */
     }

@@ -30,10 +30,16 @@ struct buckets { /* lies inside its stripe; fields are buckets.c's */
 enum status buckets_init(struct buckets *buckets, const uint8_t hash_key[16]);
 void buckets_deinit(struct buckets *buckets); /* zeroed memory is fine */
 
-/* NULL when absent. `hash` is the digest's SipHash under the key; all verbs take it from the
- * caller. */
+/* SipHash, under the key, of a digest's first 8 bytes: so an entry can be found by those alone. */
+enum { BUCKETS_PREFIX_BYTES = 8 };
+uint64_t buckets_hash(const uint8_t hash_key[16], const uint8_t prefix[BUCKETS_PREFIX_BYTES]);
+
+/* NULL when absent. `hash` is the digest's buckets_hash; all verbs take it from the caller. */
 struct entry *buckets_find(const struct buckets *buckets, uint64_t hash,
                            const struct digest *digest);
+/* One whose digest begins so; NULL when there is none. */
+struct entry *buckets_find_prefix(const struct buckets *buckets, uint64_t hash,
+                                  const uint8_t prefix[BUCKETS_PREFIX_BYTES]);
 /* The digest must be absent. STATUS_NO_MEMORY: nothing has changed. */
 enum status buckets_insert(struct buckets *buckets, uint64_t hash, struct entry *entry);
 /* Both must be present. */

@@ -130,6 +130,14 @@ enum store_found store_find(struct store *store, const struct digest *digest, in
     return table_find(store->table, digest, now_ms, touch, out_hit);
 }
 
+enum store_found store_find_prefix(struct store *store, const uint8_t prefix[STORE_PREFIX_BYTES],
+                                   int64_t now_ms, struct store_hit *out_hit)
+{
+    assert(prefix != NULL);
+    assert(out_hit != NULL);
+    return table_find_prefix(store->table, prefix, now_ms, out_hit);
+}
+
 static bool is_too_large(const struct store *store, const struct entry *entry)
 {
     return entry_answer(entry).length > store->options.answer_max ||

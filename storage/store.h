@@ -54,6 +54,12 @@ struct store_hit {
 enum store_found store_find(struct store *store, const struct digest *digest, int64_t now_ms,
                             enum store_touch touch, struct store_hit *out_hit);
 
+/* The same, not counted, of an entry whose digest begins with these bytes: what a decision token knows. Of several,
+ * one (they are as rare as equal 64-bit hashes). */
+enum { STORE_PREFIX_BYTES = 8 };
+enum store_found store_find_prefix(struct store *store, const uint8_t prefix[STORE_PREFIX_BYTES],
+                                   int64_t now_ms, struct store_hit *out_hit);
+
 struct store_set_result {
     uint64_t sequence; /* of this Set; never reused     */
     bool replaced;     /* the digest had a live entry    */

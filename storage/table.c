@@ -150,7 +150,7 @@ uint64_t table_charge_max(const struct table *table)
 
 static uint64_t hash_of(const struct table *table, const struct digest *digest)
 {
-    return digest_siphash(table->options.hash_key, digest->bytes, DIGEST_BYTES);
+    return buckets_hash(table->options.hash_key, digest->bytes);
 }
 
 static struct stripe *stripe_of(const struct table *table, uint64_t hash)
@@ -212,6 +212,21 @@ enum store_found table_find(struct table *table, const struct digest *digest, in
     struct entry *entry = buckets_find(&stripe->buckets, hash, digest);
     if (entry != NULL)
         found = read_entry(stripe, entry, now_ms, touch, out_hit);
+    lock_release(&stripe->lock);
+    return found;
+}
+
+enum store_found table_find_prefix(struct table *table, const uint8_t prefix[STORE_PREFIX_BYTES],
+                                   int64_t now_ms, struct store_hit *out_hit)
+{
+    static_assert((int)STORE_PREFIX_BYTES == (int)BUCKETS_PREFIX_BYTES, "hash and prefix agree");
+    const uint64_t hash = buckets_hash(table->options.hash_key, prefix);
+    struct stripe *stripe = stripe_of(table, hash);
+    enum store_found found = STORE_ABSENT;
+    lock_acquire(&stripe->lock);
+    struct entry *entry = buckets_find_prefix(&stripe->buckets, hash, prefix);
+    if (entry != NULL)
+        found = read_entry(stripe, entry, now_ms, STORE_PEEK, out_hit);
     lock_release(&stripe->lock);
     return found;
 }

@@ -51,6 +51,9 @@ uint64_t table_charge_max(const struct table *table);
 enum store_found table_find(struct table *table, const struct digest *digest, int64_t now_ms,
                             enum store_touch touch, struct store_hit *out_hit);
 
+enum store_found table_find_prefix(struct table *table, const uint8_t prefix[STORE_PREFIX_BYTES],
+                                   int64_t now_ms, struct store_hit *out_hit);
+
 struct table_set {
     struct entry *entry; /* to enter; the table acquires a reference    */
     int64_t now_ms;

@@ -157,6 +157,31 @@ static void an_entry_expires_to_the_millisecond_and_a_read_removes_nothing(void 
     assert_int_equal(world->deaths_count, 0);
 }
 
+static void the_first_bytes_of_a_digest_find_its_entry(void **state)
+{
+    struct world *world = *state;
+    struct store_hit hit;
+    for (uint64_t i = 0; i < 3000; i++)
+        (void)set(world, i, i == 7 ? 10 : 0);
+    for (uint64_t i = 0; i < 3000; i++) {
+        const struct digest digest = digest_number(i);
+        const enum store_found found = store_find_prefix(world->store, digest.bytes, 10, &hit);
+        assert_int_equal(found, i == 7 ? STORE_PAST_EXPIRY : STORE_FOUND);
+        if (found != STORE_FOUND)
+            continue;
+        assert_int_equal(number_of(hit.entry), i);
+        assert_int_equal(hit.hits_count, 0); /* not counted */
+        entry_release(hit.entry);
+    }
+    struct digest absent = digest_number(1);
+    absent.bytes[7] ^= 1;
+    assert_int_equal(store_find_prefix(world->store, absent.bytes, 0, &hit), STORE_ABSENT);
+    absent = digest_number(1);
+    memset(absent.bytes + 8, 0, DIGEST_BYTES - 8); /* what follows does not matter */
+    assert_int_equal(store_find_prefix(world->store, absent.bytes, 0, &hit), STORE_FOUND);
+    entry_release(hit.entry);
+}
+
 static void an_entry_without_expiry_stays_for_ever(void **state)
 {
     struct world *world = *state;
@@ -519,6 +544,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         ROOMY(what_was_set_is_found_with_its_expiry_and_sequence),
         ROOMY(an_entry_expires_to_the_millisecond_and_a_read_removes_nothing),
+        ROOMY(the_first_bytes_of_a_digest_find_its_entry),
         ROOMY(an_entry_without_expiry_stays_for_ever),
         ROOMY(only_counted_finds_raise_the_hit_count),
         ROOMY(the_hit_count_stops_at_its_largest_value),
