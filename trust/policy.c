@@ -1,0 +1,293 @@
+/*
+ * policy.c - may this candidate serve? Owns the state of each scope: its rule, its ring of verdicts
+ * and its live cut.
+ *
+ * ORDER. A candidate above the threshold must pass the guard; no threshold, setting or request
+ * field skips it. A request may ask for more similarity than is in force, never for less.
+ *
+ * THRESHOLDS are literal: 0 serves whatever passes floor and guard, 1 only what is equal in
+ * direction. Unset is NaN, and then the embedder's own threshold t decides, since a threshold
+ * belongs to the scale of its vectors. Of `adaptive` the unset limits are t, t - 0.05, min(t +
+ * 0.04, 0.99) and 0.01; where they would cross a set one they give way to it.
+ *
+ * THREADS. Any. decide reads the cut atomically and nothing else that changes, so it takes no lock;
+ * label and view hold CERTIFY. A decision may therefore use the cut from just before a verdict that
+ * arrives at the same time.
+ *
+ * NOT HERE. The walk over neighbours and what a verdict does to entries (cache/), the rule that
+ * moves the cut (adaptive.c).
+ */
+#include "trust/policy.h"
+
+#include <math.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/check.h"
+#include "base/lock.h"
+#include "trust/adaptive.h"
+
+/* clang-format off */
+const struct option_row policy_option_rows[] = {
+    {"semantic.policy", OPTION_CHOICE, "static", NULL, NULL, "off|static|adaptive", "policy",
+     "When a similar prompt's answer serves: never, from a fixed similarity on, or from one that follows verdicts."},
+    {"semantic.static_threshold", OPTION_NUMBER, "", "0", "1", NULL, "cosine",
+     "Similarity from which policy static serves; unset: the embedder's own."},
+    {"adaptive.initial", OPTION_NUMBER, "", "0", "1", NULL, "cosine",
+     "Where policy adaptive begins; unset: the embedder's threshold."},
+    {"adaptive.min", OPTION_NUMBER, "", "0", "1", NULL, "cosine",
+     "How far right verdicts lower the threshold; unset: 0.05 below the embedder's."},
+    {"adaptive.max", OPTION_NUMBER, "", "0", "1", NULL, "cosine",
+     "How far wrong verdicts raise it; unset: 0.04 above the embedder's, at most 0.99."},
+    {"adaptive.step", OPTION_NUMBER, "0.01", "0.001", "0.1", NULL, "cosine",
+     "How far one verdict moves it."},
+    {"guard.names", OPTION_FLAG, "true", NULL, NULL, NULL, "flag",
+     "Names that differ forbid a hit; turn it off for news and other texts full of names."},
+};
+/* clang-format on */
+const size_t policy_option_rows_count = sizeof(policy_option_rows) / sizeof(policy_option_rows[0]);
+
+/* Distance of the adaptive limits from the embedder's threshold, in ten-thousandths. */
+enum { BELOW = 500, ABOVE = 400, MAX_CEILING = 9900, STEP = 100 };
+
+struct policy_scope {
+    enum policy_mode mode;
+    unsigned guard_rules;
+    float static_threshold; /* all above: as created                                */
+    atomic_int cut;         /* a copy of adaptive.cut, for decide; written under lock */
+    struct lock lock;
+    struct adaptive adaptive GUARDED;
+};
+
+/* What one policy is. */
+struct policy_rule {
+    bool serves;
+    float (*threshold)(const struct policy_scope *scope);
+    void (*label)(struct adaptive *adaptive, bool right);
+};
+
+static float fixed_threshold(const struct policy_scope *scope)
+{
+    return scope->static_threshold;
+}
+
+static float live_threshold(const struct policy_scope *scope)
+{
+    int cut = atomic_load_explicit(&scope->cut, memory_order_relaxed);
+    assert(cut >= 0);
+    assert(cut <= ADAPTIVE_ONE);
+    return (float)cut / ADAPTIVE_ONE;
+}
+
+static const struct policy_rule rules[] = {
+    [POLICY_OFF] = {false, fixed_threshold, adaptive_count},
+    [POLICY_STATIC] = {true, fixed_threshold, adaptive_count},
+    [POLICY_ADAPTIVE] = {true, live_threshold, adaptive_label},
+};
+
+static const struct policy_rule *rule_of(const struct policy_scope *scope)
+{
+    assert(scope != NULL);
+    assert((size_t)scope->mode < sizeof(rules) / sizeof(rules[0]));
+    return &rules[scope->mode];
+}
+
+static float number_or_unset(const struct options *options, const char *name)
+{
+    return options_is_set(options, name) ? (float)options_number(options, name) : NAN;
+}
+
+static enum policy_mode mode_of(const char *word)
+{
+    if (strcmp(word, "off") == 0)
+        return POLICY_OFF;
+    if (strcmp(word, "static") == 0)
+        return POLICY_STATIC;
+    assert(strcmp(word, "adaptive") == 0);
+    return POLICY_ADAPTIVE;
+}
+
+/* Comparisons with NaN are false: what is unset contradicts nothing. */
+static enum status limits_check(const struct policy_settings *settings, struct failure *failure)
+{
+    if (settings->adaptive_min > settings->adaptive_max)
+        return failure_set(failure, STATUS_BAD_OPTION, "adaptive.min",
+                           "adaptive.min is %g, above adaptive.max, %g", settings->adaptive_min,
+                           settings->adaptive_max);
+    if (settings->adaptive_initial < settings->adaptive_min)
+        return failure_set(failure, STATUS_BAD_OPTION, "adaptive.initial",
+                           "adaptive.initial is %g, below adaptive.min, %g",
+                           settings->adaptive_initial, settings->adaptive_min);
+    if (settings->adaptive_initial > settings->adaptive_max)
+        return failure_set(failure, STATUS_BAD_OPTION, "adaptive.initial",
+                           "adaptive.initial is %g, above adaptive.max, %g",
+                           settings->adaptive_initial, settings->adaptive_max);
+    return STATUS_OK;
+}
+
+enum status policy_settings_read(const struct options *options,
+                                 struct policy_settings *out_settings, struct failure *failure)
+{
+    assert(options != NULL);
+    assert(out_settings != NULL);
+    unsigned without_names = (unsigned)GUARD_ALL & ~(unsigned)GUARD_NAMES;
+    struct policy_settings settings = {
+        .mode = mode_of(options_text(options, "semantic.policy")),
+        .static_threshold = number_or_unset(options, "semantic.static_threshold"),
+        .adaptive_initial = number_or_unset(options, "adaptive.initial"),
+        .adaptive_min = number_or_unset(options, "adaptive.min"),
+        .adaptive_max = number_or_unset(options, "adaptive.max"),
+        .adaptive_step = number_or_unset(options, "adaptive.step"),
+        .guard_rules = options_flag(options, "guard.names") ? GUARD_ALL : without_names,
+    };
+    enum status status = limits_check(&settings, failure);
+    if (status == STATUS_OK)
+        *out_settings = settings;
+    return status;
+}
+
+static int ten_thousandths(float value, int when_unset)
+{
+    if (isnan(value))
+        return when_unset;
+    assert(value >= 0);
+    assert(value <= 1);
+    return (int)lroundf(value * ADAPTIVE_ONE);
+}
+
+static int clamp(int value, int low, int high)
+{
+    assert(low <= high);
+    return value < low ? low : value > high ? high : value;
+}
+
+/* The unset ones stretch to what is set; initial, when unset, moves into the range. */
+static struct adaptive_limits limits_of(const struct policy_settings *settings, float threshold)
+{
+    int t = ten_thousandths(threshold, 0);
+    int initial = ten_thousandths(settings->adaptive_initial, -1);
+    int min = ten_thousandths(settings->adaptive_min, -1);
+    int max = ten_thousandths(settings->adaptive_max, -1);
+    int least = max, most = min; /* what unset limits must leave room for; -1: nothing */
+    if (initial >= 0) {
+        least = initial;
+        most = initial;
+    }
+    if (min < 0) {
+        min = clamp(t - BELOW, 0, ADAPTIVE_ONE);
+        min = least >= 0 && least < min ? least : min;
+    }
+    if (max < 0) {
+        max = clamp(t + ABOVE, 0, MAX_CEILING);
+        max = most > max ? most : max;
+        max = min > max ? min : max;
+    }
+    return (struct adaptive_limits){
+        .initial = initial >= 0 ? initial : clamp(t, min, max),
+        .min = min,
+        .max = max,
+        .step = ten_thousandths(settings->adaptive_step, STEP),
+    };
+}
+
+UNSHARED enum status policy_scope_create(const struct policy_settings *settings,
+                                         float embedder_threshold, struct policy_scope **out_scope)
+{
+    assert(settings != NULL);
+    assert(embedder_threshold >= 0);
+    assert(embedder_threshold <= 1);
+    assert((settings->guard_rules & ~(unsigned)GUARD_ALL) == 0);
+    struct policy_scope *scope = calloc(1, sizeof(*scope));
+    if (scope == NULL)
+        return STATUS_NO_MEMORY;
+    scope->mode = settings->mode;
+    scope->guard_rules = settings->guard_rules;
+    scope->static_threshold =
+        isnan(settings->static_threshold) ? embedder_threshold : settings->static_threshold;
+    struct adaptive_limits limits = limits_of(settings, embedder_threshold);
+    adaptive_init(&scope->adaptive, &limits);
+    atomic_init(&scope->cut, limits.initial);
+    lock_init(&scope->lock, LOCK_RANK_CERTIFY);
+    *out_scope = scope;
+    return STATUS_OK;
+}
+
+UNSHARED void policy_scope_destroy(struct policy_scope **scope)
+{
+    assert(scope != NULL);
+    if (*scope == NULL)
+        return;
+    lock_deinit(&(*scope)->lock);
+    free(*scope);
+    *scope = NULL;
+}
+
+/* Among the candidates that reach `least`; the first is one of them. */
+static void pick_clean(const struct policy_scope *scope, const struct guard_signature *query,
+                       const struct candidate *candidates, size_t count, float least,
+                       struct decision *decision)
+{
+    unsigned passed_over = 0;
+    for (size_t i = 0; i < count && i < POLICY_TRIES_MAX; i++) {
+        if (candidates[i].similarity < least)
+            break;
+        assert(candidates[i].signature != NULL);
+        unsigned reasons = guard_check(query, candidates[i].signature, scope->guard_rules);
+        if (reasons == 0) {
+            decision->verdict = POLICY_SERVE;
+            decision->chosen = i;
+            decision->guards = passed_over;
+            return;
+        }
+        if (i == 0)
+            decision->guards = reasons;
+        passed_over |= reasons;
+    }
+    assert(passed_over != 0);
+    decision->verdict = POLICY_GUARD_BLOCKED;
+}
+
+struct decision policy_decide(struct policy_scope *scope, const struct guard_signature *query,
+                              const struct candidate *candidates, size_t count, float floor,
+                              float request_min_similarity)
+{
+    const struct policy_rule *rule = rule_of(scope);
+    assert(query != NULL);
+    assert(count == 0 || candidates != NULL);
+    struct decision decision = {
+        .verdict = POLICY_NO_CANDIDATE,
+        .threshold = fmaxf(rule->threshold(scope), request_min_similarity),
+    };
+    if (!rule->serves || count == 0 || candidates[0].similarity < floor)
+        return decision;
+    if (candidates[0].similarity < decision.threshold) {
+        decision.verdict = POLICY_BELOW_CUT;
+        return decision;
+    }
+    pick_clean(scope, query, candidates, count, fmaxf(decision.threshold, floor), &decision);
+    return decision;
+}
+
+void policy_label(struct policy_scope *scope, bool right)
+{
+    const struct policy_rule *rule = rule_of(scope);
+    lock_acquire(&scope->lock);
+    rule->label(&scope->adaptive, right);
+    atomic_store_explicit(&scope->cut, scope->adaptive.cut, memory_order_relaxed);
+    lock_release(&scope->lock);
+}
+
+void policy_scope_view(struct policy_scope *scope, struct policy_view *out_view)
+{
+    const struct policy_rule *rule = rule_of(scope);
+    assert(out_view != NULL);
+    lock_acquire(&scope->lock);
+    *out_view = (struct policy_view){
+        .mode = scope->mode,
+        .threshold = rule->threshold(scope),
+        .feedback_count = (uint32_t)scope->adaptive.filled,
+        .feedback_right = (uint32_t)scope->adaptive.right,
+    };
+    lock_release(&scope->lock);
+}
