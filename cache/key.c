@@ -1,0 +1,259 @@
+/*
+ * key.c - the canonical bytes of an identity and their digests; docs/identity.md describes them for
+ * other implementations, proto/key-vectors.json pins them. Version 1 never changes: entry ids live
+ * as long as entries.
+ *
+ *     field  := tag (1 byte)  length (u32, little-endian)  bytes
+ *     list   := a field of fields of tag 0          number := a field of an i64 (8 bytes,
+ * little-endian) bytes  := "reprise/1" scope compat query, three fields of tags 'S', 'C' and 'Q',
+ * written even when empty
+ *
+ * Every field carries its length, so no two different forms have the same bytes. The hash runs over
+ * the bytes once; the stream is copied where the scope ends. Owns nothing. Threads: any; the bytes
+ * lie in the caller's arena.
+ */
+#include "cache/key.h"
+
+#include "base/check.h"
+#include "cache/key_form.h"
+
+static const char MARK[] = "reprise/1";
+enum { MARK_BYTES = sizeof(MARK) - 1 };
+
+/* ---- the writer
+ * ------------------------------------------------------------------------------------- */
+
+struct writer {
+    uint8_t *bytes;
+    size_t used, capacity;
+};
+
+static void put_bytes(struct writer *writer, const void *bytes, size_t length)
+{
+    assert(length <= writer->capacity - writer->used); /* key_form has counted */
+    if (length > 0)
+        memcpy(writer->bytes + writer->used, bytes, length);
+    writer->used += length;
+}
+
+static void put_length(uint8_t *at, size_t length)
+{
+    assert(length <= INT32_MAX); /* key_form refuses more */
+    for (int i = 0; i < 4; i++)
+        at[i] = (uint8_t)(length >> (8 * i));
+}
+
+/* Opens a field whose length is not known yet; returns where its bytes begin. */
+static size_t put_open(struct writer *writer, uint8_t tag)
+{
+    const uint8_t head[KEY_FIELD_HEAD] = {tag};
+    put_bytes(writer, head, sizeof(head));
+    return writer->used;
+}
+
+static void put_close(struct writer *writer, size_t begin)
+{
+    assert(begin >= KEY_FIELD_HEAD);
+    assert(begin <= writer->used);
+    put_length(writer->bytes + begin - 4, writer->used - begin);
+}
+
+/* As put_close, but a field that stayed empty is taken back: inside S, C and Q empty means absent.
+ */
+static void put_close_unless_empty(struct writer *writer, size_t begin)
+{
+    if (writer->used == begin)
+        writer->used = begin - KEY_FIELD_HEAD;
+    else
+        put_close(writer, begin);
+}
+
+static void put_element(struct writer *writer, uint8_t tag, struct text text)
+{
+    uint8_t head[KEY_FIELD_HEAD] = {tag};
+    put_length(head + 1, text.length);
+    put_bytes(writer, head, sizeof(head));
+    put_bytes(writer, text.bytes, text.length);
+}
+
+static void put_text(struct writer *writer, uint8_t tag, struct text text)
+{
+    if (text.length > 0)
+        put_element(writer, tag, text);
+}
+
+static void put_number(struct writer *writer, uint8_t tag, struct key_number number)
+{
+    if (!number.given)
+        return;
+    uint8_t bytes[8];
+    for (int i = 0; i < 8; i++)
+        bytes[i] = (uint8_t)((uint64_t)number.value >> (8 * i));
+    put_element(writer, tag, (struct text){(const char *)bytes, sizeof(bytes)});
+}
+
+static void put_texts(struct writer *writer, uint8_t tag, const struct text *texts, size_t count)
+{
+    const size_t list = put_open(writer, tag);
+    for (size_t i = 0; i < count; i++)
+        put_element(writer, 0, texts[i]);
+    put_close_unless_empty(writer, list);
+}
+
+/* ---- the three parts
+ * -------------------------------------------------------------------------------- */
+
+static void put_scope(struct writer *writer, const struct key_form *form)
+{
+    const size_t scope = put_open(writer, 'S');
+    put_text(writer, 1, form->tenant);
+    put_text(writer, 2, form->namespace_);
+    put_text(writer, 3, form->model);
+    put_text(writer, 4, form->embedder);
+    const size_t list = put_open(writer, 5);
+    for (size_t i = 0; i < form->attributes_count; i++) {
+        const size_t attribute = put_open(writer, 0);
+        put_text(writer, 1, form->attributes[i].name);
+        put_text(writer, 2, form->attributes[i].value);
+        put_close(writer, attribute);
+    }
+    put_close_unless_empty(writer, list);
+    put_close(writer, scope);
+}
+
+static void put_history(struct writer *writer, const struct key_form *form)
+{
+    const size_t list = put_open(writer, 2);
+    for (size_t i = 0; i < form->history_count; i++) {
+        const struct key_message *message = &form->history[i];
+        const size_t element = put_open(writer, 0);
+        put_text(writer, 1, message->role);
+        put_text(writer, 2, message->content);
+        put_text(writer, 3, message->content_json);
+        put_text(writer, 4, message->name);
+        put_text(writer, 5, message->tool_call_id);
+        put_text(writer, 6, message->tool_calls_json);
+        put_close(writer, element);
+    }
+    put_close_unless_empty(writer, list);
+}
+
+static void put_params(struct writer *writer, const struct key_form *form)
+{
+    const size_t params = put_open(writer, 6);
+    put_number(writer, 1, form->temperature);
+    put_number(writer, 2, form->top_p);
+    put_number(writer, 3, form->max_tokens);
+    put_number(writer, 4, form->seed);
+    put_number(writer, 5, form->n);
+    put_texts(writer, 6, form->stop, form->stop_count);
+    put_text(writer, 7, form->other_json);
+    put_close_unless_empty(writer, params);
+}
+
+static void put_compatibility(struct writer *writer, const struct key_form *form)
+{
+    const size_t compatibility = put_open(writer, 'C');
+    put_texts(writer, 1, form->systems, form->systems_count);
+    put_history(writer, form);
+    put_text(writer, 3, form->tools_json);
+    put_text(writer, 4, form->tool_choice_json);
+    put_text(writer, 5, form->response_format_json);
+    put_params(writer, form);
+    put_texts(writer, 7, form->context_ids, form->context_ids_count);
+    put_close(writer, compatibility);
+}
+
+static void put_query(struct writer *writer, const struct key_form *form)
+{
+    const size_t query = put_open(writer, 'Q');
+    put_text(writer, 1, form->query);
+    put_text(writer, 2, form->query_name);
+    put_text(writer, 3, form->query_content_json);
+    put_close(writer, query);
+}
+
+struct encoding {
+    struct text bytes;
+    size_t scope_end, compatibility_end;
+};
+
+static enum status encode(const struct key_form *form, struct arena *arena,
+                          struct encoding *out_encoding, struct failure *failure)
+{
+    assert(form->canonical);
+    struct writer writer = {.bytes = arena_alloc(arena, form->bytes_max),
+                            .capacity = form->bytes_max};
+    if (writer.bytes == NULL)
+        return failure_set(failure, STATUS_NO_MEMORY, "", "%s", status_text(STATUS_NO_MEMORY));
+    put_bytes(&writer, MARK, MARK_BYTES);
+    put_scope(&writer, form);
+    const size_t scope_end = writer.used;
+    if (scope_end - MARK_BYTES > KEY_SCOPE_MAX)
+        return failure_set(failure, STATUS_SCOPE_TOO_LONG, "attributes",
+                           "namespace, model, embedder and attributes take over %d bytes",
+                           KEY_SCOPE_MAX);
+    put_compatibility(&writer, form);
+    const size_t compatibility_end = writer.used;
+    put_query(&writer, form);
+    *out_encoding = (struct encoding){.bytes = {(const char *)writer.bytes, writer.used},
+                                      .scope_end = scope_end,
+                                      .compatibility_end = compatibility_end};
+    return STATUS_OK;
+}
+
+static void hash(const struct encoding *encoding, struct key *key)
+{
+    const char *bytes = encoding->bytes.bytes;
+    struct digest_stream exact;
+    digest_stream_init(&exact);
+    digest_stream_add(&exact, bytes, encoding->scope_end);
+    struct digest_stream branch = exact;
+    key->scope = digest_stream_end(&branch);
+    digest_stream_init(&branch);
+    digest_stream_add(&branch, MARK, MARK_BYTES);
+    digest_stream_add(&branch, bytes + encoding->scope_end,
+                      encoding->compatibility_end - encoding->scope_end);
+    key->compatibility = digest_stream_end(&branch);
+    digest_stream_add(&exact, bytes + encoding->scope_end,
+                      encoding->bytes.length - encoding->scope_end);
+    key->exact = digest_stream_end(&exact);
+}
+
+enum status key_make(const struct identity *identity, const struct key_limits *limits,
+                     struct arena *arena, struct key *out_key, struct failure *failure)
+{
+    struct key_form form;
+    enum status status = key_form_make(identity, limits, arena, &form, failure);
+    if (status != STATUS_OK)
+        return status;
+    struct key key = {
+        .namespace_ = form.namespace_, .query = form.query, .canonical = form.canonical};
+    if (form.canonical) {
+        struct encoding encoding;
+        status = encode(&form, arena, &encoding, failure);
+        if (status != STATUS_OK)
+            return status;
+        hash(&encoding, &key);
+        key.semantic = form.query.length > 0 && form.query_content_json.length == 0 &&
+                       form.temperature.value <= 0 && form.user_turns == 1 && !form.tool_talk;
+    }
+    *out_key = key;
+    return STATUS_OK;
+}
+
+enum status key_canonical(const struct identity *identity, const struct key_limits *limits,
+                          struct arena *arena, struct text *out_bytes, struct failure *failure)
+{
+    struct key_form form;
+    enum status status = key_form_make(identity, limits, arena, &form, failure);
+    if (status != STATUS_OK)
+        return status;
+    if (!form.canonical)
+        return failure_set(failure, STATUS_BAD_JSON, "", "a JSON field has no canonical form");
+    struct encoding encoding;
+    status = encode(&form, arena, &encoding, failure);
+    if (status == STATUS_OK)
+        *out_bytes = encoding.bytes;
+    return status;
+}
