@@ -1,0 +1,126 @@
+/*
+ * test_metrics.c - Goal: no count is lost among threads; a quantile is never below the value and at
+ * most 2^(1/8) above. Method: more threads than shards count at once; single values over the whole
+ * range are read back as quantiles.
+ */
+#include "tests/support/unit.h"
+
+#include <math.h>
+
+#include "base/metrics.h"
+#include "base/thread.h"
+
+enum { THREADS = 40, ROUNDS = 1000, COUNTERS = 11 };
+
+static void count_run(void *argument)
+{
+    struct counters *counters = argument;
+    for (uint32_t i = 0; i < ROUNDS; i++)
+        counters_add(counters, i % COUNTERS, 3);
+}
+
+static void no_count_is_lost_among_more_threads_than_shards(void **state)
+{
+    (void)state;
+    struct counters *counters = NULL;
+    struct thread *threads[THREADS] = {NULL};
+    assert_int_equal(counters_create(COUNTERS, &counters), STATUS_OK);
+    for (int i = 0; i < THREADS; i++)
+        assert_int_equal(thread_create(i % 2 == 0 ? THREAD_IO : THREAD_OTHER, "counter", count_run,
+                                       counters, &threads[i]),
+                         STATUS_OK);
+    for (int i = 0; i < THREADS; i++)
+        thread_join(&threads[i]);
+    for (uint32_t which = 0; which < COUNTERS; which++) {
+        uint64_t rounds = ROUNDS / COUNTERS + (which < ROUNDS % COUNTERS);
+        assert_int_equal(counters_read(counters, which), 3 * rounds * THREADS);
+    }
+    counters_destroy(&counters);
+    assert_null(counters);
+    counters_destroy(&counters);
+}
+
+static void counters_start_at_zero_and_stay_apart(void **state)
+{
+    (void)state;
+    struct counters *counters = NULL;
+    assert_int_equal(counters_create(9, &counters), STATUS_OK);
+    for (uint32_t which = 0; which < 9; which++)
+        assert_int_equal(counters_read(counters, which), 0);
+    counters_add(counters, 8, UINT64_C(1) << 40);
+    counters_add(counters, 0, 1);
+    assert_int_equal(counters_read(counters, 8), UINT64_C(1) << 40);
+    assert_int_equal(counters_read(counters, 0), 1);
+    assert_int_equal(counters_read(counters, 7), 0);
+    counters_destroy(&counters);
+}
+
+static struct histogram *histogram_of(void)
+{
+    struct histogram *histogram = NULL;
+    assert_int_equal(histogram_create(&histogram), STATUS_OK);
+    return histogram;
+}
+
+static uint64_t quantile_of_one(uint64_t value)
+{
+    struct histogram *histogram = histogram_of();
+    histogram_add(histogram, value);
+    uint64_t quantile = histogram_quantile_us(histogram, 0.5);
+    histogram_destroy(&histogram);
+    return quantile;
+}
+
+static void a_quantile_is_at_most_an_eighth_of_an_octave_above_the_value(void **state)
+{
+    (void)state;
+    const double eighth = exp2(1.0 / 8.0);
+    for (uint64_t value = 1; value < UINT64_C(1) << 32; value += value / 37 + 1) {
+        uint64_t quantile = quantile_of_one(value);
+        assert_true(quantile >= value);
+        assert_true((double)quantile < (double)value * eighth);
+    }
+}
+
+static void small_values_are_exact_and_large_ones_stay_in_the_last_bucket(void **state)
+{
+    (void)state;
+    for (uint64_t value = 1; value <= 8; value++)
+        assert_int_equal(quantile_of_one(value), value);
+    assert_int_equal(quantile_of_one(0), 1);
+    assert_int_equal(quantile_of_one(UINT64_C(0xffffffff)), UINT64_C(0xffffffff));
+    assert_int_equal(quantile_of_one(UINT64_C(1) << 32), UINT64_C(0xffffffff));
+    assert_int_equal(quantile_of_one(UINT64_MAX), UINT64_C(0xffffffff));
+}
+
+static void quantiles_follow_the_nearest_rank(void **state)
+{
+    (void)state;
+    struct histogram *histogram = histogram_of();
+    assert_int_equal(histogram_quantile_us(histogram, 0.5), 0);
+    for (int i = 0; i < 98; i++)
+        histogram_add(histogram, 4);
+    histogram_add(histogram, 1000);
+    histogram_add(histogram, 100000);
+    assert_int_equal(histogram_count(histogram), 100);
+    assert_int_equal(histogram_quantile_us(histogram, 0.0), 4);
+    assert_int_equal(histogram_quantile_us(histogram, 0.5), 4);
+    assert_int_equal(histogram_quantile_us(histogram, 0.98), 4);
+    assert_in_range(histogram_quantile_us(histogram, 0.99), 1000, 1090);
+    assert_in_range(histogram_quantile_us(histogram, 1.0), 100000, 109050);
+    histogram_destroy(&histogram);
+    assert_null(histogram);
+    histogram_destroy(&histogram);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(no_count_is_lost_among_more_threads_than_shards),
+        cmocka_unit_test(counters_start_at_zero_and_stay_apart),
+        cmocka_unit_test(a_quantile_is_at_most_an_eighth_of_an_octave_above_the_value),
+        cmocka_unit_test(small_values_are_exact_and_large_ones_stay_in_the_last_bucket),
+        cmocka_unit_test(quantiles_follow_the_nearest_rank),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
