@@ -1,7 +1,7 @@
 /*
- * test_options_argv.c - Goal: every way to give a flag, and what is reported for each wrong one;
- * unknown variables only warn. Method: argument lists, then the values and the exact lines that
- * were reported.
+ * test_options_argv.c - tests options_argv.c. Goal: every way to give a flag, and what is reported
+ * for each wrong one; unknown variables only warn. Method: argument lists, then the values and the
+ * exact lines that were reported.
  */
 #include "tests/support/unit.h"
 

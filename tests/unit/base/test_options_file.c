@@ -1,7 +1,7 @@
 /*
- * test_options_file.c - Goal: two levels of YAML are read, everything else is reported with its
- * line, all of it. Method: files as texts, then the values and the exact lines that were reported,
- * without the path.
+ * test_options_file.c - tests options_file.c. Goal: two levels of YAML are read, everything else is
+ * reported with its line, all of it. Method: files as texts, then the values and the exact lines
+ * that were reported, without the path.
  */
 #include "tests/support/unit.h"
 
