@@ -67,6 +67,7 @@ static enum status judge(const struct proof *proof, const char *step, int error)
     case EIO:
     case ENOSPC:
     case EDQUOT:
+    case EFBIG:
     case EROFS:
     case ENODEV:
         return blame_folder(proof, step, error);

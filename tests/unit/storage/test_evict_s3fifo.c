@@ -94,6 +94,16 @@ static void main_gives_another_round_for_each_hit(void **state)
     EXPECT_VICTIMS(world, 1, 2, 0);
 }
 
+static void hits_in_small_are_spent_by_the_move_to_main(void **state)
+{
+    struct world *world = *state;
+    insert(world, 0, 4);
+    hit(world, 0, 3);
+    hit(world, 1, 2);
+    hit(world, 2, 2);
+    EXPECT_VICTIMS(world, 3, 0, 1, 2); /* the third hit of 0 is worth nothing in main */
+}
+
 static void the_frequency_saturates_at_three(void **state)
 {
     struct world *world = *state;
@@ -211,6 +221,7 @@ int main(void)
         RULE(one_hit_in_small_does_not_save),
         RULE(two_hits_in_small_earn_a_place_in_main),
         RULE(main_gives_another_round_for_each_hit),
+        RULE(hits_in_small_are_spent_by_the_move_to_main),
         RULE(the_frequency_saturates_at_three),
         RULE(who_returns_from_the_ghost_enters_main),
         RULE(who_left_long_ago_is_a_stranger_again),

@@ -10,9 +10,11 @@
 #include <errno.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -59,21 +61,35 @@ static bool forbid(unsigned first, unsigned last, unsigned error)
            prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0;
 }
 
-static struct answer prove_where_forbidden(unsigned first, unsigned last, unsigned error)
+struct limits {                  /* on a child */
+    unsigned first, last, error; /* of forbid; error 0: none */
+    bool has_file_limit;         /* files may not grow       */
+};
+
+static void prove_in_child(const struct limits *limits, const char *folder, int out)
+{
+    struct answer answer = {.status = STATUS_INTERNAL};
+    const struct rlimit none = {0, RLIM_INFINITY};
+    if (limits->error != 0 && !forbid(limits->first, limits->last, limits->error))
+        _exit(2);
+    (void)signal(SIGXFSZ, SIG_IGN);
+    if (limits->has_file_limit && setrlimit(RLIMIT_FSIZE, &none) != 0)
+        _exit(3);
+    answer.status = io_uring_prove(folder, answer.reason, sizeof(answer.reason));
+    _exit(write(out, &answer, sizeof(answer)) == (ssize_t)sizeof(answer) ? 0 : 1);
+}
+
+static struct answer prove_under(const struct limits *limits)
 {
     char folder[64];
     int ends[2];
-    struct answer answer = {.status = STATUS_INTERNAL};
+    struct answer answer;
     folder_create(folder);
     assert_int_equal(pipe(ends), 0);
     const pid_t child = fork();
     assert_true(child >= 0);
-    if (child == 0) {
-        if (!forbid(first, last, error))
-            _exit(2);
-        answer.status = io_uring_prove(folder, answer.reason, sizeof(answer.reason));
-        _exit(write(ends[1], &answer, sizeof(answer)) == (ssize_t)sizeof(answer) ? 0 : 1);
-    }
+    if (child == 0)
+        prove_in_child(limits, folder, ends[1]);
     (void)close(ends[1]);
     assert_int_equal(read(ends[0], &answer, sizeof(answer)), sizeof(answer));
     (void)close(ends[0]);
@@ -84,6 +100,11 @@ static struct answer prove_where_forbidden(unsigned first, unsigned last, unsign
     assert_int_equal(files_in(folder), 0);
     folder_remove(folder);
     return answer;
+}
+
+static struct answer prove_where_forbidden(unsigned first, unsigned last, unsigned error)
+{
+    return prove_under(&(struct limits){.first = first, .last = last, .error = error});
 }
 
 static struct answer prove_here(void)
@@ -136,6 +157,18 @@ static void a_filter_on_one_call_alone_is_a_clean_refusal_too(void **state)
     }
 }
 
+static void a_write_that_fails_is_the_folders_fault(void **state)
+{
+    (void)state;
+    if (prove_here().status != STATUS_OK) {
+        print_message("skipped: io_uring is not allowed on this machine\n");
+        skip();
+    }
+    const struct answer answer = prove_under(&(struct limits){.has_file_limit = true});
+    assert_int_equal(answer.status, STATUS_IO_FAILED);
+    assert_non_null(strstr(answer.reason, "the linked write"));
+}
+
 static void a_folder_that_cannot_be_written_is_the_folders_fault(void **state)
 {
     (void)state;
@@ -161,6 +194,7 @@ int main(void)
         cmocka_unit_test(a_linked_write_and_sync_are_done_and_read_back),
         cmocka_unit_test(a_filter_on_all_three_calls_is_a_clean_refusal),
         cmocka_unit_test(a_filter_on_one_call_alone_is_a_clean_refusal_too),
+        cmocka_unit_test(a_write_that_fails_is_the_folders_fault),
         cmocka_unit_test(a_folder_that_cannot_be_written_is_the_folders_fault),
         cmocka_unit_test(a_small_buffer_for_the_reason_is_not_overrun),
     };
