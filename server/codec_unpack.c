@@ -5,6 +5,10 @@
  * Unpacked messages are never given to free_unpacked: the arena's end frees them. The allocator's
  * `free` does nothing, which also disarms protobuf-c 1.4.1, which frees uninitialised unknown
  * fields when an unpack fails (fixed in 1.5.1).
+ *
+ * A message that stands once and comes twice is merged by protobuf-c, with one exception of its
+ * own: 1.4.1 cannot merge two messages in which a oneof is unset, so `params` that come twice are
+ * BAD_MESSAGE. No client library writes them.
  */
 #include "server/codec_internal.h"
 

@@ -158,8 +158,7 @@ static void what_stands_once_may_come_again_only_so_often(void **state)
     visit_all(refuse_repetition, *state);
 }
 
-/* ---- Counts -----------------------------------------------------------------------------------
- */
+/* ---- Counts ----------------------------------------------------------------- */
 
 static struct wire repeated(struct arena *arena, uint32_t number, size_t count)
 {
@@ -310,8 +309,7 @@ static void unknown_fields_are_counted_over_the_whole_request(void **state)
         assert_int_equal(check((enum codec_message)type, &wire, NULL), STATUS_LIMIT_EXCEEDED);
 }
 
-/* ---- Broken bytes ------------------------------------------------------------------------------
- */
+/* ---- Broken bytes ----------------------------------------------------------- */
 
 static void broken_bytes_are_no_message(void **state)
 {
@@ -368,8 +366,7 @@ static void an_empty_request_is_a_message(void **state)
             STATUS_OK);
 }
 
-/* ---- Nesting ------------------------------------------------------------------------------------
- */
+/* ---- Nesting ---------------------------------------------------------------- */
 
 /* message Recursive { Recursive self = 1; }, which our files do not have: the limit must not wait
  * for the day they do. */
@@ -440,8 +437,7 @@ static void deep_bytes_reach_no_stack_by_any_request(void **state)
         STATUS_BAD_MESSAGE);
 }
 
-/* ---- The wire writer ----------------------------------------------------------------------------
- */
+/* ---- The wire writer -------------------------------------------------------- */
 
 static void what_is_written_is_read_back(void **state)
 {

@@ -11,8 +11,7 @@
 
 #define HEX64 "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff"
 
-/* ---- Set
- * ------------------------------------------------------------------------------------------ */
+/* ---- Set -------------------------------------------------------------------- */
 
 static struct cache_set_reply stored_reply(void)
 {
@@ -63,8 +62,7 @@ static void a_batch_of_sets_answers_in_order(void **state)
     assert_true(message->results[2]->response->stored);
 }
 
-/* ---- Delete
- * --------------------------------------------------------------------------------------- */
+/* ---- Delete ----------------------------------------------------------------- */
 
 static void a_delete_names_ids_an_identity_or_both(void **state)
 {
@@ -111,8 +109,7 @@ static void an_id_is_64_lowercase_hex_digits(void **state)
     }
 }
 
-/* ---- Invalidate
- * ----------------------------------------------------------------------------------- */
+/* ---- Invalidate ------------------------------------------------------------- */
 
 static void a_selector_arrives_whole_and_must_be_there(void **state)
 {
@@ -163,8 +160,7 @@ static void counts_of_the_removed_are_told(void **state)
                      3);
 }
 
-/* ---- Report
- * --------------------------------------------------------------------------------------- */
+/* ---- Report ----------------------------------------------------------------- */
 
 static enum status read_report(const Reprise__V1__ReportRequest *message, struct arena *arena,
                                struct codec_report *out, struct failure *failure)
@@ -241,8 +237,7 @@ static void a_report_is_answered_with_its_own_id(void **state)
     assert_int_equal(message->labels_left_this_minute, 59);
 }
 
-/* ---- Stats
- * ---------------------------------------------------------------------------------------- */
+/* ---- Stats ------------------------------------------------------------------ */
 
 static void stats_before_the_first_call_divide_by_nothing(void **state)
 {
@@ -368,8 +363,7 @@ static void stats_over_the_limit_are_refused(void **state)
     assert_text(name, "shop");
 }
 
-/* ---- Health
- * --------------------------------------------------------------------------------------- */
+/* ---- Health ----------------------------------------------------------------- */
 
 static void a_health_check_names_a_service(void **state)
 {
@@ -399,8 +393,7 @@ static void a_health_check_names_a_service(void **state)
     }
 }
 
-/* ---- Details
- * -------------------------------------------------------------------------------------- */
+/* ---- Details ---------------------------------------------------------------- */
 
 static ProtobufCMessage *detail(const Google__Rpc__Status *status, size_t index,
                                 const ProtobufCMessageDescriptor *descriptor, struct arena *arena)

@@ -73,8 +73,7 @@ static Reprise__V1__GetResponse *written(const struct cache_get *get, struct are
     return received(&reply, arena);
 }
 
-/* ---- Get
- * ------------------------------------------------------------------------------------------ */
+/* ---- Get -------------------------------------------------------------------- */
 
 static void a_hit_carries_the_entry_and_its_answer(void **state)
 {
@@ -289,8 +288,7 @@ static void a_reply_over_the_limit_is_refused_with_the_limit(void **state)
     entry_release(entry);
 }
 
-/* ---- BatchGet
- * ------------------------------------------------------------------------------------- */
+/* ---- BatchGet --------------------------------------------------------------- */
 
 static Reprise__V1__BatchGetResponse *written_batch(const struct codec_get_result *results,
                                                     size_t count, uint64_t reply_max,
