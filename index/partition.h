@@ -1,7 +1,9 @@
 /*
  * partition.h - the rows of one scope, searched exactly: int8 scan, best rows re-ranked in fp32.
- * Threads: searches run side by side on an immutable view inside an epoch and take no lock; an insert waits only
- * for other writers of the same scope. Nothing returned points into the partition.
+ *
+ * Threads: searches run side by side on an immutable view inside an epoch and take no lock; an
+ * insert waits only for other writers of the same scope. Nothing returned points into the
+ * partition.
  */
 #pragma once
 #include <stdint.h>
@@ -13,12 +15,12 @@ struct partition;
 enum { INDEX_SIDE_BYTES = 64, SEARCH_HITS_MAX = 128 };
 
 struct index_row {
-    struct digest id;     /* the entry's exact key                                     */
-    uint64_t sequence;    /* of the Set that brought the vector                        */
-    uint32_t tag;         /* 32 bits of the compatibility digest: must be equal        */
-    int64_t expires_ms;   /* 0 = never                                                 */
-    const float *unit;    /* the vector, length 1; copied                              */
-    uint8_t side[INDEX_SIDE_BYTES]; /* opaque here: the guard's signature of the prompt */
+    struct digest id;               /* the entry's exact key                                     */
+    uint64_t sequence;              /* of the Set that brought the vector                        */
+    uint32_t tag;                   /* 32 bits of the compatibility digest: must be equal        */
+    int64_t expires_ms;             /* 0 = never; at this very millisecond it is over            */
+    const float *unit;              /* the vector, length 1; copied                              */
+    uint8_t side[INDEX_SIDE_BYTES]; /* opaque here: the guard's signature of the prompt          */
 };
 
 struct search_hit {
@@ -29,17 +31,19 @@ struct search_hit {
 };
 
 struct search {
-    const float *unit;   /* the query, length 1, of the partition's dimension  */
-    uint32_t dimension;  /* another one than the partition's: no hits          */
+    const float *unit;  /* the query, length 1, of the partition's dimension  */
+    uint32_t dimension; /* another one than the partition's: no hits          */
     uint32_t tag;
-    int64_t now_ms;      /* rows past their expiry do not count                */
-    uint32_t hits_max;   /* 1 to SEARCH_HITS_MAX                               */
-    uint32_t hits_count; /* filled                                             */
-    uint64_t rows_scanned; /* filled                                           */
+    int64_t now_ms;        /* rows past their expiry do not count                */
+    uint32_t hits_max;     /* 1 to SEARCH_HITS_MAX                               */
+    uint32_t hits_count;   /* filled                                             */
+    uint64_t rows_scanned; /* filled: rows that were multiplied            */
     struct search_hit hits[SEARCH_HITS_MAX]; /* filled, best first             */
 };
 
-/* Inside an epoch. Dead, expired and foreign-tag rows never take a place among the hits. */
+/* Inside an epoch. Dead, expired and foreign-tag rows never take a place among the hits. Among hits
+ * of equal similarity the newest comes first. An entry with several rows may be hit several times.
+ */
 void partition_search(const struct partition *partition, struct search *search);
 
 uint32_t partition_dimension(const struct partition *partition);

@@ -1,0 +1,368 @@
+/*
+ * directory.c - scope to partition.
+ *
+ * THE TABLE is open addressing over atomic pointers, published as a whole when it grows; a search
+ * probes it without a lock. A slot that held a retired partition is marked GONE, not emptied, so
+ * that probes go on past it; GONE slots are used again, and vanish when the table is made anew. A
+ * partition never moves within a table.
+ *
+ * LIFE OF A PARTITION. Made by the insert of its first row. When its last row is removed it is
+ * unlinked, holding DIRECTORY and PARTITION, and retired through the epoch. An insert holds
+ * DIRECTORY from finding the partition until it has PARTITION, so it never puts a row into one
+ * that is being retired.
+ *
+ * WHEN THE BUDGET IS SPENT, an insert tries once to throw dead rows of its own scope out, and is
+ * then refused.
+ *
+ * THREADS. directory_find: any registered one, inside an epoch. Writers: DIRECTORY, then
+ * PARTITION; outside of any epoch, since what they retire is freed by them too.
+ */
+#include "index/directory.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "index/partition_inside.h"
+#include "index/vector.h"
+
+enum { SLOTS_FIRST = 64 };
+
+struct table {
+    struct epoch_retired retired;
+    uint32_t slots_count; /* a power of two            */
+    uint32_t used;        /* not NULL: partitions, GONE; the writer's only */
+    _Atomic(struct partition *) slots[];
+};
+
+struct directory {
+    struct epochs *epochs;
+    struct memory *memory;
+    struct index_totals totals;
+    _Atomic uint64_t partitions, refused;
+    struct lock lock;
+    _Atomic(struct table *) table;
+};
+
+/* Marks a slot whose partition was retired. Only its address counts; nobody writes to it. */
+static const struct partition gone;
+#define GONE ((struct partition *)&gone)
+
+/* ---- the table ------------------------------------------------------------------------------- */
+
+static enum status table_create(uint32_t slots_count, struct table **out_table)
+{
+    assert(slots_count >= SLOTS_FIRST);
+    assert((slots_count & (slots_count - 1)) == 0);
+    struct table *table = calloc(1, sizeof(*table) + slots_count * sizeof(table->slots[0]));
+    if (table == NULL)
+        return STATUS_NO_MEMORY;
+    table->slots_count = slots_count;
+    *out_table = table;
+    return STATUS_OK;
+}
+
+static void table_release(struct epoch_retired *retired)
+{
+    free((char *)retired - offsetof(struct table, retired));
+}
+
+/* The scope is a digest already; a vector space only tells apart what would be the same scope. */
+static uint32_t hash_of(const struct partition_key *key)
+{
+    uint64_t scope;
+    memcpy(&scope, key->scope, sizeof(scope));
+    scope = (scope ^ key->space) * UINT64_C(0x9e3779b97f4a7c15);
+    return (uint32_t)(scope >> 32);
+}
+
+static bool key_equal(const struct partition_key *a, const struct partition_key *b)
+{
+    return a->space == b->space && memcmp(a->scope, b->scope, sizeof(a->scope)) == 0;
+}
+
+static struct partition *load_slot(const struct table *table, uint32_t slot)
+{
+    return atomic_load_explicit(&table->slots[slot], memory_order_acquire);
+}
+
+/* Each slot is loaded once: what was read as this key's partition stays it, whatever writers do
+ * meanwhile. */
+static struct partition *table_find(const struct table *table, const struct partition_key *key,
+                                    uint32_t *out_slot)
+{
+    const uint32_t mask = table->slots_count - 1;
+    for (uint32_t slot = hash_of(key) & mask;; slot = (slot + 1) & mask) {
+        struct partition *found = load_slot(table, slot);
+        if (found == NULL)
+            return NULL; /* there always is a free slot */
+        if (found == GONE || !key_equal(&found->key, key))
+            continue;
+        if (out_slot != NULL)
+            *out_slot = slot;
+        return found;
+    }
+}
+
+static void table_put(struct table *table, struct partition *partition)
+{
+    const uint32_t mask = table->slots_count - 1;
+    uint32_t slot = hash_of(&partition->key) & mask;
+    while (load_slot(table, slot) != NULL && load_slot(table, slot) != GONE)
+        slot = (slot + 1) & mask;
+    table->used += load_slot(table, slot) == NULL;
+    assert(table->used < table->slots_count);
+    atomic_store_explicit(&table->slots[slot], partition, memory_order_release);
+}
+
+static struct table *table_now(const struct directory *directory)
+{
+    struct table *table = atomic_load_explicit(&directory->table, memory_order_acquire);
+    assert(table != NULL);
+    return table;
+}
+
+/* A table with four slots or more for each partition, without the GONE ones, takes the present
+ * one's place. */
+static enum status replace_table(struct directory *directory, struct garbage *garbage)
+    REQUIRES(directory->lock)
+{
+    struct table *before = table_now(directory), *next = NULL;
+    uint32_t slots_count = SLOTS_FIRST;
+    while (slots_count / 4 < atomic_load_explicit(&directory->partitions, memory_order_relaxed) + 1)
+        slots_count *= 2;
+    const enum status status = table_create(slots_count, &next);
+    if (status != STATUS_OK)
+        return status;
+    for (uint32_t i = 0; i < before->slots_count; i++) {
+        struct partition *partition = load_slot(before, i);
+        if (partition != NULL && partition != GONE)
+            table_put(next, partition);
+    }
+    atomic_store_explicit(&directory->table, next, memory_order_release);
+    garbage_add(garbage, &before->retired, table_release);
+    return STATUS_OK;
+}
+
+/* ---- create and destroy ---------------------------------------------------------------------- */
+
+UNSHARED enum status directory_create(struct epochs *epochs, uint64_t memory_bytes,
+                                      struct directory **out_directory)
+{
+    assert(epochs != NULL);
+    struct directory *directory = calloc(1, sizeof(*directory));
+    if (directory == NULL)
+        return STATUS_NO_MEMORY;
+    directory->epochs = epochs;
+    lock_init(&directory->lock, LOCK_RANK_DIRECTORY);
+    struct table *table = NULL;
+    enum status status = memory_open(memory_bytes, &directory->memory);
+    if (status == STATUS_OK)
+        status = table_create(SLOTS_FIRST, &table);
+    if (status != STATUS_OK) {
+        directory_destroy(&directory);
+        return status;
+    }
+    atomic_init(&directory->table, table);
+    *out_directory = directory;
+    return STATUS_OK;
+}
+
+/* Accepts a directory that is only half made. */
+UNSHARED void directory_destroy(struct directory **directory)
+{
+    struct directory *doomed = *directory;
+    if (doomed == NULL)
+        return;
+    *directory = NULL;
+    struct table *table = atomic_load_explicit(&doomed->table, memory_order_acquire);
+    for (uint32_t i = 0; table != NULL && i < table->slots_count; i++) {
+        struct partition *partition = load_slot(table, i);
+        if (partition != NULL && partition != GONE)
+            partition_destroy(&partition);
+    }
+    free(table);
+    memory_close(&doomed->memory);
+    lock_deinit(&doomed->lock);
+    free(doomed);
+}
+
+/* ---- find ------------------------------------------------------------------------------------ */
+
+struct partition *directory_find(struct directory *directory, const struct partition_key *key)
+{
+    return table_find(table_now(directory), key, NULL);
+}
+
+uint32_t directory_dimension(struct directory *directory, const struct partition_key *key)
+{
+    epoch_enter(directory->epochs);
+    const struct partition *partition = directory_find(directory, key);
+    const uint32_t dimension = partition != NULL ? partition_dimension(partition) : 0;
+    epoch_leave(directory->epochs);
+    return dimension;
+}
+
+/* ---- retire ---------------------------------------------------------------------------------- */
+
+static void unlink_partition(struct directory *directory, struct partition *partition,
+                             uint32_t slot, struct garbage *garbage) REQUIRES(directory->lock)
+    REQUIRES(partition->lock)
+{
+    assert(partition_rows(partition) == 0);
+    struct table *table = table_now(directory);
+    assert(load_slot(table, slot) == partition);
+    atomic_store_explicit(&table->slots[slot], GONE, memory_order_release);
+    atomic_fetch_sub_explicit(&directory->partitions, 1, memory_order_relaxed);
+    atomic_fetch_sub_explicit(&directory->totals.rows_dead, partition->rows_dead,
+                              memory_order_relaxed);
+    garbage_add(garbage, &partition->retired, partition_release);
+}
+
+/* Somebody may have put a row into it since it was seen empty: looked at again, under both locks.
+ */
+static void retire_if_empty(struct directory *directory, const struct partition_key *key)
+{
+    struct garbage garbage = {0};
+    uint32_t slot = 0;
+    lock_acquire(&directory->lock);
+    struct partition *partition = table_find(table_now(directory), key, &slot);
+    if (partition != NULL) {
+        lock_acquire(&partition->lock);
+        if (partition_rows(partition) == 0)
+            unlink_partition(directory, partition, slot, &garbage);
+        lock_release(&partition->lock);
+    }
+    lock_release(&directory->lock);
+    garbage_retire(&garbage, directory->epochs);
+}
+
+/* ---- insert ---------------------------------------------------------------------------------- */
+
+static enum status make_partition(struct directory *directory, const struct partition_key *key,
+                                  uint32_t dimension, struct garbage *garbage,
+                                  struct partition **out_partition) REQUIRES(directory->lock)
+{
+    const struct table *table = table_now(directory);
+    enum status status = STATUS_OK;
+    if ((uint64_t)(table->used + 1) * 4 > (uint64_t)table->slots_count * 3)
+        status = replace_table(directory, garbage);
+    if (status != STATUS_OK)
+        return status;
+    const struct partition_setup setup = {.key = *key,
+                                          .dimension = dimension,
+                                          .memory = directory->memory,
+                                          .totals = &directory->totals};
+    status = partition_create(&setup, out_partition);
+    if (status != STATUS_OK)
+        return status;
+    table_put(table_now(directory), *out_partition);
+    atomic_fetch_add_explicit(&directory->partitions, 1, memory_order_relaxed);
+    return STATUS_OK;
+}
+
+static enum status find_or_make(struct directory *directory, const struct partition_key *key,
+                                uint32_t dimension, struct garbage *garbage,
+                                struct partition **out_partition) REQUIRES(directory->lock)
+{
+    struct partition *found = table_find(table_now(directory), key, NULL);
+    if (found == NULL)
+        return make_partition(directory, key, dimension, garbage, out_partition);
+    if (found->dimension != dimension)
+        return STATUS_DIM_MISMATCH;
+    *out_partition = found;
+    return STATUS_OK;
+}
+
+static enum status try_insert(struct directory *directory, const struct partition_key *key,
+                              uint32_t dimension, const struct index_row *row)
+{
+    struct garbage garbage = {0};
+    struct partition *partition = NULL;
+    lock_acquire(&directory->lock);
+    enum status status = find_or_make(directory, key, dimension, &garbage, &partition);
+    if (status == STATUS_OK) {
+        lock_acquire(&partition->lock);
+        lock_release(&directory->lock);
+        status = partition_insert(partition, row, &garbage);
+        lock_release(&partition->lock);
+    } else {
+        lock_release(&directory->lock);
+    }
+    garbage_retire(&garbage, directory->epochs);
+    return status;
+}
+
+/* Throws dead rows of the scope out, and what readers have left already; true if some left. */
+static bool reclaim(struct directory *directory, const struct partition_key *key)
+{
+    struct garbage garbage = {0};
+    lock_acquire(&directory->lock);
+    struct partition *partition = table_find(table_now(directory), key, NULL);
+    if (partition == NULL) {
+        lock_release(&directory->lock);
+        return false;
+    }
+    lock_acquire(&partition->lock);
+    lock_release(&directory->lock);
+    const bool some = partition_rewrite(partition, &garbage);
+    lock_release(&partition->lock);
+    garbage_retire(&garbage, directory->epochs);
+    if (some)
+        (void)epoch_collect(directory->epochs);
+    return some;
+}
+
+enum status directory_insert(struct directory *directory, const struct partition_key *key,
+                             uint32_t dimension, const struct index_row *row)
+{
+    assert(dimension > 0);
+    assert(dimension <= VECTOR_DIMENSION_MAX);
+    assert(row->unit != NULL);
+    enum status status = try_insert(directory, key, dimension, row);
+    if (status == STATUS_NO_MEMORY && reclaim(directory, key))
+        status = try_insert(directory, key, dimension, row);
+    if (status != STATUS_NO_MEMORY)
+        return status;
+    atomic_fetch_add_explicit(&directory->refused, 1, memory_order_relaxed);
+    retire_if_empty(directory, key); /* it may have been made for this row */
+    return STATUS_NO_MEMORY;
+}
+
+/* ---- remove ---------------------------------------------------------------------------------- */
+
+size_t directory_remove(struct directory *directory, const struct partition_key *key,
+                        const struct digest *id, uint64_t sequence)
+{
+    struct garbage garbage = {0};
+    lock_acquire(&directory->lock);
+    struct partition *partition = table_find(table_now(directory), key, NULL);
+    if (partition == NULL) {
+        lock_release(&directory->lock);
+        return 0;
+    }
+    lock_acquire(&partition->lock);
+    lock_release(&directory->lock);
+    const size_t removed = partition_remove(partition, id, sequence, &garbage);
+    const bool emptied = partition_rows(partition) == 0;
+    lock_release(&partition->lock); /* from here on it may be gone */
+    garbage_retire(&garbage, directory->epochs);
+    if (emptied)
+        retire_if_empty(directory, key);
+    return removed;
+}
+
+/* ---- figures --------------------------------------------------------------------------------- */
+
+void directory_stats(const struct directory *directory, struct directory_stats *out_stats)
+{
+    const struct index_totals *totals = &directory->totals;
+    *out_stats = (struct directory_stats){
+        .partitions = atomic_load_explicit(&directory->partitions, memory_order_relaxed),
+        .rows = atomic_load_explicit(&totals->rows, memory_order_relaxed),
+        .dead_rows = atomic_load_explicit(&totals->rows_dead, memory_order_relaxed),
+        .size_bytes = memory_used(directory->memory),
+        .bytes_max = memory_max(directory->memory),
+        .refused = atomic_load_explicit(&directory->refused, memory_order_relaxed),
+    };
+}

@@ -1,0 +1,78 @@
+/*
+ * rows.h - chunks of rows: one block each, the arrays that a scan reads in front, what only hits
+ * need behind. A row never moves inside its chunk.
+ *
+ * Threads: one writer at a time (it holds PARTITION); readers, inside an epoch, see the rows below
+ * the count they loaded.
+ */
+#pragma once
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/epoch.h"
+#include "index/memory.h"
+#include "index/partition.h"
+
+enum { ROWS_CHUNK_MAX = 4096 };
+
+struct rows_chunk {
+    struct epoch_retired retired; /* once no view of writers has it */
+    struct memory *memory;        /* where the block was charged    */
+    size_t size_bytes;
+    size_t row_bytes;             /* of codes, padded           */
+    uint32_t capacity;            /* rows                       */
+    uint32_t dimension;           /* floats of a re-rank row    */
+    uint32_t rows_dead;           /* the writer's only          */
+    atomic_bool tags_differ;      /* set before the first row with another tag is published */
+    _Atomic uint32_t rows_count;  /* published rows                                         */
+    uint8_t *codes;               /* hot: scanned                                           */
+    float *scales;                /* hot: what a code of 1 stands for                       */
+    uint32_t *tags;               /* hot                                                    */
+    int64_t *expiries_ms;         /* warm: read for rows that beat the worst candidate      */
+    _Atomic uint64_t *tombstones; /* warm: a bit a row                                      */
+    uint64_t *sequences;          /* cold, as all below: read for candidates                */
+    struct digest *ids;
+    uint8_t *sides; /* INDEX_SIDE_BYTES a row                                 */
+    float *units;   /* for the re-rank, `dimension` a row                     */
+};
+
+/* Rows of the next chunk of a partition that has room for so many: 16, 64, 256, 1024, then 4096. */
+uint32_t rows_capacity_next(uint64_t capacity_total);
+
+/* STATUS_NO_MEMORY if the budget or the machine has no room. */
+enum status rows_chunk_create(struct memory *memory, enum memory_use use, uint32_t dimension,
+                              uint32_t capacity, struct rows_chunk **out_chunk);
+void rows_chunk_destroy(struct rows_chunk **chunk);
+
+/* For epoch_retire: destroys the chunk that the link lies in. */
+void rows_chunk_release(struct epoch_retired *retired);
+
+/* The writer's verbs. Both return the row's number; the chunk is not full. A row is complete before
+ * it can be counted. */
+uint32_t rows_chunk_append(struct rows_chunk *chunk, const struct index_row *row);
+uint32_t rows_chunk_copy(struct rows_chunk *chunk, const struct rows_chunk *from, uint32_t row);
+/* Marks a living row as dead. */
+void rows_chunk_kill(struct rows_chunk *chunk, uint32_t row);
+
+static inline uint32_t rows_chunk_count(const struct rows_chunk *chunk)
+{
+    return atomic_load_explicit(&chunk->rows_count, memory_order_acquire);
+}
+
+static inline bool rows_chunk_is_full(const struct rows_chunk *chunk)
+{
+    return rows_chunk_count(chunk) == chunk->capacity;
+}
+
+static inline bool rows_chunk_is_dead(const struct rows_chunk *chunk, uint32_t row)
+{
+    const uint64_t bits = atomic_load_explicit(&chunk->tombstones[row / 64], memory_order_relaxed);
+    return (bits >> (row % 64) & 1) != 0;
+}
+
+static inline const float *rows_chunk_unit(const struct rows_chunk *chunk, uint32_t row)
+{
+    return chunk->units + (size_t)row * chunk->dimension;
+}
