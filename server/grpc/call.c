@@ -219,10 +219,13 @@ static void handle_message(struct call *call)
 static void registered_arrived(struct call *call)
 {
     struct door *door = call_door(call);
+    bool refused = atomic_load(&door->stage) != DOOR_OPEN;
     call->method = methods_registered(call->kind);
-    call->inside = door_enter(door);
+    call->inside = !refused && door_enter(door);
     call->arena = queue_arrived(call->queue, call->kind, call->inside);
-    if (call->arena == NULL)
+    if (refused)
+        reply_draining(call);
+    else if (call->arena == NULL)
         reply_overloaded(call);
     else
         handle_message(call);
@@ -255,6 +258,10 @@ static void generic_arrived(struct call *call)
         reply_status(call, STATUS_UNIMPLEMENTED);
         return;
     }
+    if (atomic_load(&door->stage) != DOOR_OPEN && !call->method->always) {
+        reply_draining(call);
+        return;
+    }
     if (admit(call))
         call->arena = queue_take_arena(queue);
     if (call->arena == NULL) {
@@ -263,7 +270,7 @@ static void generic_arrived(struct call *call)
     }
     expect_closing(call);
     if (!call_read(call))
-        reply_status(call, STATUS_DRAINING);
+        reply_draining(call);
 }
 
 static void arrived(struct call *call, bool success)

@@ -28,12 +28,16 @@ enum door_counter {
     DOOR_DROPPED_CANCELLED,
     DOOR_DROPPED_DEADLINE,
     DOOR_READ_TIMEOUTS,
+    DOOR_REFUSED_DRAINING,
     DOOR_COUNTERS
 };
 
-enum {
-    DOOR_STREAMS_MAX = 1024
-}; /* open Watch and reflection streams: each holds a slot and an arena */
+/* A server that shuts down kills calls which are just arriving: their callers see CANCELLED, which
+ * nobody retries. So new calls are refused with UNAVAILABLE for a moment before. */
+enum door_stage { DOOR_OPEN, DOOR_REFUSING, DOOR_ENDING };
+
+/* Open Watch and reflection streams: each holds a slot and an arena. */
+enum { DOOR_STREAMS_MAX = 1024 };
 
 struct door {
     struct cache *cache;
@@ -52,7 +56,7 @@ struct door {
 
     atomic_uint inflight; /* calls between arrival and their last event */
     atomic_uint streams;
-    atomic_bool ending; /* streams are to end */
+    atomic_int stage; /* enum door_stage; only rises. ENDING: streams end as well */
 };
 
 /* Whose entries a caller sees. Without authentication there is one tenant. */

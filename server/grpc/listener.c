@@ -35,8 +35,10 @@ enum {
     THREADS_MAX = 64,
     QUEUES_MAX = THREADS_MAX / 2,
     THREADS_PER_QUEUE = 2,
-    WAIT_STEP_MS = 20, /* how soon a drain notices that it is to hurry */
+    QUIET_MAX_MS = 500, /* how long a drain waits for callers to stop calling */
+    WAIT_STEP_MS = 20,  /* how soon a drain notices that it is to hurry */
     WAIT_REPORT_MS = 5000,
+    IDLE_CONNECTIONS_MS = 100, /* what a client has to close its idle connection itself */
 };
 
 struct listener {
@@ -255,28 +257,16 @@ void listener_hurry(struct listener *listener)
     atomic_store(&listener->hurry, true);
 }
 
-/* Waits for the server's shutdown up to a time limit; negative: without one. True: it has shut
- * down. */
-static bool wait_for_shutdown(struct listener *listener, int64_t timeout_ms)
+/* Waits for the server's shutdown, and be it only for a moment. True: it has shut down. */
+static bool wait_ms(struct listener *listener, int64_t duration_ms)
 {
-    for (int64_t waited_ms = 0; timeout_ms < 0 || waited_ms <= timeout_ms;
-         waited_ms += WAIT_STEP_MS) {
-        if (timeout_ms >= 0 && waited_ms > 0 && atomic_load(&listener->hurry))
-            return false;
-        grpc_event event = grpc_completion_queue_next(
-            listener->drain_queue,
-            gpr_time_add(gpr_now(GPR_CLOCK_MONOTONIC),
-                         gpr_time_from_millis(WAIT_STEP_MS, GPR_TIMESPAN)),
-            NULL);
-        if (event.type == GRPC_OP_COMPLETE) {
-            assert(event.tag == listener);
-            return true;
-        }
-        if (timeout_ms < 0 && waited_ms > 0 && waited_ms % WAIT_REPORT_MS == 0)
-            log_write(LOG_WARNING, "grpc", "calls do not end", "waited_ms=%lld",
-                      (long long)waited_ms);
-    }
-    return false;
+    gpr_timespec until =
+        gpr_time_add(gpr_now(GPR_CLOCK_MONOTONIC), gpr_time_from_millis(duration_ms, GPR_TIMESPAN));
+    grpc_event event = grpc_completion_queue_next(listener->drain_queue, until, NULL);
+    if (event.type != GRPC_OP_COMPLETE)
+        return false;
+    assert(event.tag == listener);
+    return true;
 }
 
 static uint32_t calls_out(struct listener *listener)
@@ -287,41 +277,82 @@ static uint32_t calls_out(struct listener *listener)
     return count;
 }
 
-/* The server has shut down, but the last events of its last calls may still be in the queues. */
-static void wait_for_slots(struct listener *listener)
+/* Serving goes on; health has said that it will not for long. */
+static void wait_for_delay(struct listener *listener, int64_t delay_ms)
 {
-    while (calls_out(listener) > 0) {
-        grpc_event event = grpc_completion_queue_next(
-            listener->drain_queue,
-            gpr_time_add(gpr_now(GPR_CLOCK_MONOTONIC), gpr_time_from_millis(1, GPR_TIMESPAN)),
-            NULL);
-        assert(event.type == GRPC_QUEUE_TIMEOUT);
+    for (int64_t waited_ms = 0; waited_ms < delay_ms && !atomic_load(&listener->hurry);
+         waited_ms += WAIT_STEP_MS)
+        (void)wait_ms(listener, WAIT_STEP_MS);
+}
+
+/* Callers are told to go elsewhere, until a moment comes in which nobody calls. */
+static void refuse_calls(struct listener *listener)
+{
+    struct door *door = &listener->door;
+    atomic_store(&door->stage, DOOR_REFUSING);
+    uint64_t refused = 0, before = UINT64_MAX;
+    for (int64_t waited_ms = 0; waited_ms < QUIET_MAX_MS && refused != before;
+         waited_ms += WAIT_STEP_MS) {
+        before = refused;
+        (void)wait_ms(listener, WAIT_STEP_MS);
+        refused = counters_read(door->counters, DOOR_REFUSED_DRAINING);
     }
+    log_write(LOG_INFO, "grpc", "no new calls", "refused=%llu inflight=%u streams=%u",
+              (unsigned long long)refused, atomic_load(&door->inflight),
+              atomic_load(&door->streams));
 }
 
 static void end_streams(struct listener *listener)
 {
-    atomic_store(&listener->door.ending, true);
+    atomic_store(&listener->door.stage, DOOR_ENDING);
     health_end_watches(listener->door.health);
     for (uint32_t i = 0; i < listener->queues_count; i++)
         queue_cancel_streams(listener->queues[i]);
+    log_write(LOG_INFO, "grpc", "streams ended", NULL);
+}
+
+/*
+ * True: the server has shut down, its last connection being closed. False: some are not, and either
+ * calls have had their time, or no call is left. Clients that poll only while they call (Python's)
+ * would keep idle connections for seconds.
+ */
+static bool wait_for_calls(struct listener *listener, int64_t timeout_ms)
+{
+    int64_t idle_ms = 0;
+    for (int64_t waited_ms = 0; waited_ms <= timeout_ms && idle_ms < IDLE_CONNECTIONS_MS;
+         waited_ms += WAIT_STEP_MS) {
+        if (wait_ms(listener, WAIT_STEP_MS))
+            return true;
+        idle_ms = calls_out(listener) == 0 ? idle_ms + WAIT_STEP_MS : 0;
+        if (atomic_load(&listener->hurry))
+            return false;
+    }
+    return false;
+}
+
+/* Calls end when they have been cancelled; a compute thread may need a moment for that. */
+static void wait_for_end(struct listener *listener)
+{
+    for (int64_t waited_ms = 0; !wait_ms(listener, WAIT_REPORT_MS);) {
+        waited_ms += WAIT_REPORT_MS;
+        log_write(LOG_WARNING, "grpc", "calls do not end", "waited_ms=%lld", (long long)waited_ms);
+    }
 }
 
 static void shut_server_down(struct listener *listener, int64_t timeout_ms)
 {
     grpc_server *server = listener->door.server;
     grpc_server_shutdown_and_notify(server, listener->drain_queue, listener);
-    log_write(LOG_INFO, "grpc", "no new calls", "inflight=%u streams=%u",
-              atomic_load(&listener->door.inflight), atomic_load(&listener->door.streams));
     end_streams(listener);
-    log_write(LOG_INFO, "grpc", "streams ended", NULL);
-    if (!wait_for_shutdown(listener, timeout_ms)) {
-        log_write(LOG_WARNING, "grpc", "cancelling calls", "inflight=%u",
-                  atomic_load(&listener->door.inflight));
+    if (!wait_for_calls(listener, timeout_ms)) {
+        uint32_t left = calls_out(listener);
+        log_write(left > 0 ? LOG_WARNING : LOG_INFO, "grpc", "closing connections", "cancelled=%u",
+                  left);
         grpc_server_cancel_all_calls(server);
-        (void)wait_for_shutdown(listener, -1);
+        wait_for_end(listener);
     }
-    wait_for_slots(listener);
+    while (calls_out(listener) > 0) /* the last events of the last calls are still in the queues */
+        (void)wait_ms(listener, 1);
     grpc_server_destroy(server);
     listener->door.server = NULL;
     log_write(LOG_INFO, "grpc", "calls finished", NULL);
@@ -359,9 +390,8 @@ void listener_drain(struct listener *listener, int64_t delay_ms, int64_t timeout
     listener->drained = true;
     health_set_serving(listener->door.health, false);
     log_write(LOG_INFO, "grpc", "not serving", "delay_ms=%lld", (long long)delay_ms);
-    if (delay_ms > 0)
-        (void)wait_for_shutdown(listener,
-                                delay_ms); /* nothing has been shut down: it is the delay */
+    wait_for_delay(listener, delay_ms);
+    refuse_calls(listener);
     shut_server_down(listener, timeout_ms);
     end_threads(listener);
 }
@@ -378,5 +408,6 @@ void listener_stats(const struct listener *listener, struct listener_stats *out_
         .dropped_cancelled = counters_read(door->counters, DOOR_DROPPED_CANCELLED),
         .dropped_deadline = counters_read(door->counters, DOOR_DROPPED_DEADLINE),
         .read_timeouts = counters_read(door->counters, DOOR_READ_TIMEOUTS),
+        .refused_draining = counters_read(door->counters, DOOR_REFUSED_DRAINING),
     };
 }

@@ -43,9 +43,10 @@ enum status listener_start(struct listener *listener, struct failure *failure);
 void listener_tick(struct listener *listener, int64_t now_ms);
 
 /*
- * Health says NOT_SERVING and serving goes on for delay_ms; then no new calls, at most timeout_ms
- * for those in flight, and the rest is cancelled. When it returns every call has been answered and
- * the I/O threads have ended; neither pool nor cache are used any more. Once, after listener_start.
+ * Health says NOT_SERVING and serving goes on for delay_ms; then new calls are refused as
+ * UNAVAILABLE until nobody calls for a moment, at most half a second; then the port closes, those
+ * in flight have timeout_ms, and the rest is cancelled. When it returns every call has been
+ * answered and the I/O threads have ended; neither pool nor cache are used any more. Once.
  */
 void listener_drain(struct listener *listener, int64_t delay_ms, int64_t timeout_ms);
 /* Ends both waits of a drain, now or when it comes to them. */
@@ -61,6 +62,7 @@ struct listener_stats {
     uint64_t shed_streams;      /* streams refused, too many being open                 */
     uint64_t dropped_cancelled; /* the caller had gone before its turn on compute       */
     uint64_t dropped_deadline;  /* the deadline had passed before its turn              */
+    uint64_t refused_draining;  /* told to go elsewhere while the door closed          */
     uint64_t read_timeouts;     /* cancelled: no complete message in server.read_timeout */
 };
 void listener_stats(const struct listener *listener, struct listener_stats *out_stats);

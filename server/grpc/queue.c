@@ -276,7 +276,7 @@ uint32_t queue_calls_out(struct queue *queue)
 bool queue_reading_begin(struct queue *queue, struct call *call)
 {
     lock_acquire(&queue->lock);
-    bool ending = call->stream && atomic_load(&queue->door->ending);
+    bool ending = call->stream && atomic_load(&queue->door->stage) == DOOR_ENDING;
     if (!ending) {
         call->read_since_ms = 0;
         call->previous = NULL;

@@ -67,5 +67,5 @@ void queue_reading_end(struct queue *queue, struct call *call);
 /* Cancels readers that have taken too long; streams may take as long as they want between messages.
  */
 void queue_cancel_slow(struct queue *queue, int64_t now_ms);
-/* Cancels the streams that wait for a message. door->ending is set. */
+/* Cancels the streams that wait for a message. The door's stage is DOOR_ENDING. */
 void queue_cancel_streams(struct queue *queue);

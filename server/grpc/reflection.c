@@ -92,7 +92,7 @@ void reflection_written(struct call *call, bool success)
     }
     call_forget_message(call);
     if (!call_read(call))
-        reply_status(call, STATUS_DRAINING);
+        reply_draining(call);
 }
 
 void reflection_ended(struct call *call)

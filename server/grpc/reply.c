@@ -219,10 +219,12 @@ void reply_no_message(struct call *call)
     reply_failure(call, &failure);
 }
 
-/* ---- Overload ---- */
+/* ---- Refusals ---- */
+
+enum { PUSHBACK_STEP_MS = (PUSHBACK_MS_MAX - PUSHBACK_MS_MIN) / (PUSHBACKS_COUNT - 1) };
 
 struct pushback {
-    char delay[8]; /* milliseconds as text       */
+    char delay[8]; /* milliseconds as text */
     struct text details;
     grpc_metadata trailers[TRAILERS_MAX];
 };
@@ -230,29 +232,26 @@ struct pushback {
 struct pushbacks {
     struct arena *arena;
     atomic_uint given; /* how many refusals so far */
-    struct pushback rows[PUSHBACKS_COUNT];
+    struct pushback overloaded[PUSHBACKS_COUNT], draining[PUSHBACKS_COUNT];
 };
+
+static uint32_t row_of(uint32_t number)
+{
+    /* Fibonacci hashing (Knuth, volume 3, section 6.4): neighbours in number land far apart. */
+    return (number * 2654435769u) >> 28;
+}
 
 uint32_t pushback_ms(uint32_t number)
 {
-    /* Fibonacci hashing (Knuth, volume 3, section 6.4): neighbours in number land far apart. */
-    uint32_t row = (number * 2654435769u) >> 28;
-    return PUSHBACK_MS_MIN + row * ((PUSHBACK_MS_MAX - PUSHBACK_MS_MIN) / (PUSHBACKS_COUNT - 1));
+    return PUSHBACK_MS_MIN + row_of(number) * PUSHBACK_STEP_MS;
 }
 
-static size_t row_of(uint32_t delay_ms)
+static enum status pack_pushback(struct pushback *pushback, enum status reason, uint32_t delay_ms,
+                                 struct arena *arena)
 {
-    return (delay_ms - PUSHBACK_MS_MIN) /
-           ((PUSHBACK_MS_MAX - PUSHBACK_MS_MIN) / (PUSHBACKS_COUNT - 1));
-}
-
-static enum status pack_pushback(struct pushbacks *pushbacks, uint32_t delay_ms)
-{
-    struct pushback *pushback = &pushbacks->rows[row_of(delay_ms)];
     struct failure failure;
-    (void)failure_set(&failure, STATUS_OVERLOADED, "", "%s", status_text(STATUS_OVERLOADED));
-    enum status status =
-        codec_write_details(&failure, delay_ms, pushbacks->arena, &pushback->details);
+    (void)failure_set(&failure, reason, "", "%s", status_text(reason));
+    enum status status = codec_write_details(&failure, delay_ms, arena, &pushback->details);
     if (status != STATUS_OK)
         return status;
     (void)snprintf(pushback->delay, sizeof(pushback->delay), "%u", delay_ms);
@@ -264,15 +263,27 @@ static enum status pack_pushback(struct pushbacks *pushbacks, uint32_t delay_ms)
     return STATUS_OK;
 }
 
+static enum status pack_pushbacks(struct pushbacks *pushbacks)
+{
+    enum status status = arena_create(&pushbacks->arena);
+    for (uint32_t row = 0; row < PUSHBACKS_COUNT && status == STATUS_OK; row++) {
+        uint32_t delay_ms = PUSHBACK_MS_MIN + row * PUSHBACK_STEP_MS;
+        status = pack_pushback(&pushbacks->overloaded[row], STATUS_OVERLOADED, delay_ms,
+                               pushbacks->arena);
+        if (status == STATUS_OK) {
+            status = pack_pushback(&pushbacks->draining[row], STATUS_DRAINING, delay_ms,
+                                   pushbacks->arena);
+        }
+    }
+    return status;
+}
+
 enum status pushbacks_create(struct pushbacks **out_pushbacks)
 {
     struct pushbacks *pushbacks = calloc(1, sizeof(*pushbacks));
     if (pushbacks == NULL)
         return STATUS_NO_MEMORY;
-    enum status status = arena_create(&pushbacks->arena);
-    uint32_t step = (PUSHBACK_MS_MAX - PUSHBACK_MS_MIN) / (PUSHBACKS_COUNT - 1);
-    for (uint32_t row = 0; row < PUSHBACKS_COUNT && status == STATUS_OK; row++)
-        status = pack_pushback(pushbacks, PUSHBACK_MS_MIN + row * step);
+    enum status status = pack_pushbacks(pushbacks);
     if (status != STATUS_OK)
         pushbacks_destroy(&pushbacks);
     else
@@ -291,14 +302,28 @@ void pushbacks_destroy(struct pushbacks **pushbacks)
     free(doomed);
 }
 
+static void refuse(struct call *call, enum status reason, struct pushback *pushback,
+                   size_t trailers_count)
+{
+    struct ending ending = {.code = (grpc_status_code)status_grpc_code(reason),
+                            .text = grpc_slice_from_static_string(status_text(reason)),
+                            .trailers = pushback->trailers,
+                            .trailers_count = trailers_count};
+    close_call(call, &ending);
+}
+
 void reply_overloaded(struct call *call)
 {
     struct pushbacks *pushbacks = call_door(call)->pushbacks;
     uint32_t number = atomic_fetch_add_explicit(&pushbacks->given, 1, memory_order_relaxed);
-    struct pushback *pushback = &pushbacks->rows[row_of(pushback_ms(number))];
-    struct ending ending = {.code = GRPC_STATUS_RESOURCE_EXHAUSTED,
-                            .text = grpc_slice_from_static_string(status_text(STATUS_OVERLOADED)),
-                            .trailers = pushback->trailers,
-                            .trailers_count = TRAILERS_MAX};
-    close_call(call, &ending);
+    refuse(call, STATUS_OVERLOADED, &pushbacks->overloaded[row_of(number)], TRAILERS_MAX);
+}
+
+/* Without the trailer that would hold back a retry elsewhere. */
+void reply_draining(struct call *call)
+{
+    struct door *door = call_door(call);
+    uint32_t number = atomic_fetch_add_explicit(&door->pushbacks->given, 1, memory_order_relaxed);
+    counters_add(door->counters, DOOR_REFUSED_DRAINING, 1);
+    refuse(call, STATUS_DRAINING, &door->pushbacks->draining[row_of(number)], 1);
 }

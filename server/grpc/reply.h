@@ -35,11 +35,14 @@ void reply_no_message(struct call *call);
 /* RESOURCE_EXHAUSTED OVERLOADED with a moment to come back at, 50 to 500 ms away. Needs no memory.
  */
 void reply_overloaded(struct call *call);
+/* UNAVAILABLE DRAINING: to be retried elsewhere, or here once the next process is up. Needs no
+ * memory either. */
+void reply_draining(struct call *call);
 
 /* One message of a stream; CALL_WRITTEN follows. */
 void reply_write(struct call *call, struct text bytes);
 
-/* The refusals of an overload, packed once. */
+/* The refusals, packed once. */
 struct pushbacks;
 enum status pushbacks_create(struct pushbacks **out_pushbacks);
 void pushbacks_destroy(struct pushbacks **pushbacks);
