@@ -1,0 +1,58 @@
+/*
+ * channel.h - one connection to a server, and one unary call over it: a packed message out, a
+ * message and a status back. The only room of the client that sees the gRPC C core. Threads: any
+ * number may call at once; create and destroy are their owner's.
+ */
+#pragma once
+#include <protobuf-c/protobuf-c.h>
+
+#include "base/arena.h"
+#include "clients/c/reprise.h"
+
+/* clang-format off */
+/*    name          path                                 reply                                        writes */
+#define CHANNEL_METHODS(X)                                                                                   \
+    X(GET,          "/reprise.v1.Cache/Get",             reprise__v1__get_response__descriptor,        false) \
+    X(SET,          "/reprise.v1.Cache/Set",             reprise__v1__set_response__descriptor,        true)  \
+    X(BATCH_GET,    "/reprise.v1.Cache/BatchGet",        reprise__v1__batch_get_response__descriptor,  false) \
+    X(BATCH_SET,    "/reprise.v1.Cache/BatchSet",        reprise__v1__batch_set_response__descriptor,  true)  \
+    X(DELETE,       "/reprise.v1.Cache/Delete",          reprise__v1__delete_response__descriptor,     true)  \
+    X(INVALIDATE,   "/reprise.v1.Cache/Invalidate",      reprise__v1__invalidate_response__descriptor, true)  \
+    X(REPORT,       "/reprise.v1.Feedback/Report",       reprise__v1__report_response__descriptor,     true)  \
+    X(STATS,        "/reprise.v1.Admin/Stats",           reprise__v1__stats_response__descriptor,      false) \
+    X(HEALTH,       "/grpc.health.v1.Health/Check",      grpc__health__v1__health_check_response__descriptor, false)
+/* clang-format on */
+
+enum channel_method {
+#define CHANNEL_METHOD_NAME(name, path, reply, writes) CHANNEL_##name,
+    CHANNEL_METHODS(CHANNEL_METHOD_NAME)
+#undef CHANNEL_METHOD_NAME
+        CHANNEL_METHOD_COUNT
+};
+
+struct channel;
+
+/* NULL when memory is spent. */
+struct channel *channel_create(const char *endpoint, uint32_t reply_max_bytes);
+/* Sets *channel to NULL; NULL is fine. No call may still be running. */
+void channel_destroy(struct channel **channel);
+bool channel_connect(struct channel *channel, uint32_t timeout_ms);
+
+/* Whether the method changes something, so that the longer deadline is its default. */
+bool channel_method_writes(enum channel_method method);
+
+struct channel_request {
+    enum channel_method method;
+    const ProtobufCMessage *message;
+    uint32_t deadline_ms;
+    const struct reprise_pair *metadata;
+    size_t metadata_count;
+};
+
+/*
+ * Sends and waits. On REPRISE_OK *out_reply is the reply's message, else *out_error is filled; both
+ * lie in the arena (protobuf-c's own free functions must not be called on the message).
+ */
+enum reprise_code channel_call(struct channel *channel, const struct channel_request *request,
+                               struct arena *arena, ProtobufCMessage **out_reply,
+                               struct reprise_error *out_error);

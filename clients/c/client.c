@@ -1,0 +1,331 @@
+/*
+ * client.c - the handle, its calls and their results. A client owns one channel; a result owns one
+ * arena, in which the unpacked reply and the plain structs over it lie together, so that one free
+ * ends them all.
+ *
+ * THREADS. Calls may run side by side: what they share is immutable after create, or atomic.
+ * Results belong to whoever got them.
+ */
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/check.h"
+#include "clients/c/channel.h"
+#include "clients/c/reply.h"
+#include "clients/c/request.h"
+#include "grpc/health/v1/health.pb-c.h"
+
+enum {
+    READ_DEADLINE_MS = 20,
+    WRITE_DEADLINE_MS = 100,
+    REPLY_MAX_BYTES = 4 * 1024 * 1024,
+};
+
+struct reprise_client {
+    struct channel *channel;
+    uint32_t read_deadline_ms, write_deadline_ms; /* as created; never change */
+    _Atomic uint64_t failures_count;
+};
+
+struct result_block {
+    struct reprise_result result; /* first, so that a result is its block */
+    struct arena *arena;
+    /* Replies of one field or three need no room in the arena. */
+    struct reprise_delete_reply deleted;
+    struct reprise_report_reply reported;
+    struct reprise_health_reply health;
+};
+
+/* What a caller gets when not even a result could be made. Freeing it does nothing. */
+static struct reprise_result no_memory = {
+    .code = REPRISE_RESOURCE_EXHAUSTED,
+    .error = {.code = REPRISE_RESOURCE_EXHAUSTED,
+              .reason = "NO_MEMORY",
+              .field = "",
+              .message = "the client is out of memory",
+              .retry_after_ms = -1},
+};
+
+static uint32_t or_default(uint32_t given, uint32_t standard)
+{
+    return given != 0 ? given : standard;
+}
+
+struct reprise_client *reprise_client_create(const struct reprise_client_options *options)
+{
+    struct reprise_client *client = calloc(1, sizeof(*client));
+    if (client == NULL)
+        return NULL;
+    uint32_t reply_max = or_default(options->reply_max_bytes, REPLY_MAX_BYTES);
+    client->read_deadline_ms = or_default(options->read_deadline_ms, READ_DEADLINE_MS);
+    client->write_deadline_ms = or_default(options->write_deadline_ms, WRITE_DEADLINE_MS);
+    client->channel =
+        channel_create(options->endpoint != NULL ? options->endpoint : "127.0.0.1:7371",
+                       reply_max < INT32_MAX ? reply_max : INT32_MAX);
+    if (client->channel == NULL)
+        reprise_client_destroy(&client);
+    return client;
+}
+
+void reprise_client_destroy(struct reprise_client **client)
+{
+    struct reprise_client *doomed = *client;
+    if (doomed == NULL)
+        return;
+    *client = NULL;
+    channel_destroy(&doomed->channel);
+    free(doomed);
+}
+
+bool reprise_client_connect(struct reprise_client *client, uint32_t timeout_ms)
+{
+    assert(client != NULL);
+    return channel_connect(client->channel, timeout_ms);
+}
+
+uint64_t reprise_client_failures_count(const struct reprise_client *client)
+{
+    return atomic_load_explicit(&client->failures_count, memory_order_relaxed);
+}
+
+static struct result_block *block_create(void)
+{
+    struct result_block *block = calloc(1, sizeof(*block));
+    if (block == NULL)
+        return NULL;
+    if (arena_create(&block->arena) != STATUS_OK) {
+        free(block);
+        return NULL;
+    }
+    return block;
+}
+
+void reprise_result_free(struct reprise_result **result)
+{
+    if (*result == NULL)
+        return;
+    if (*result != &no_memory) {
+        struct result_block *block = (struct result_block *)*result;
+        arena_destroy(&block->arena);
+        free(block);
+    }
+    *result = NULL;
+}
+
+/* Notes in the block that the call could not be made or its reply not be kept. */
+static void note_no_memory(struct reprise_client *client, struct result_block *block)
+{
+    block->result.code = no_memory.code;
+    block->result.error = no_memory.error;
+    atomic_fetch_add_explicit(&client->failures_count, 1, memory_order_relaxed);
+}
+
+/* The call itself: the reply's message, or NULL and the block's result says why. `message`: one of
+ * request.c, NULL when there was no memory for it. */
+static const void *run(struct reprise_client *client, enum channel_method method,
+                       const void *message, const struct reprise_call *call,
+                       struct result_block *block)
+{
+    assert(client != NULL);
+    if (message == NULL) {
+        note_no_memory(client, block);
+        return NULL;
+    }
+    struct channel_request request = {.method = method, .message = message};
+    if (call != NULL) {
+        request.deadline_ms = call->deadline_ms;
+        request.metadata = call->metadata;
+        request.metadata_count = call->metadata_count;
+    }
+    if (request.deadline_ms == 0)
+        request.deadline_ms =
+            channel_method_writes(method) ? client->write_deadline_ms : client->read_deadline_ms;
+    ProtobufCMessage *reply = NULL;
+    block->result.code =
+        channel_call(client->channel, &request, block->arena, &reply, &block->result.error);
+    if (block->result.code != REPRISE_OK)
+        atomic_fetch_add_explicit(&client->failures_count, 1, memory_order_relaxed);
+    assert((reply != NULL) == (block->result.code == REPRISE_OK));
+    return reply;
+}
+
+/* Ends a call: `read` is what reply.c made of the message. */
+static struct reprise_result *settle(struct reprise_client *client, struct result_block *block,
+                                     const void *read)
+{
+    if (block->result.code == REPRISE_OK && read == NULL)
+        note_no_memory(client, block);
+    return &block->result;
+}
+
+/* Without a block there is nothing to settle. */
+static struct reprise_result *no_block(struct reprise_client *client)
+{
+    atomic_fetch_add_explicit(&client->failures_count, 1, memory_order_relaxed);
+    return &no_memory;
+}
+
+struct reprise_result *reprise_get(struct reprise_client *client,
+                                   const struct reprise_get_request *request,
+                                   const struct reprise_call *call)
+{
+    struct result_block *block = block_create();
+    if (block == NULL)
+        return no_block(client);
+    const void *reply = run(client, CHANNEL_GET, request_get(request, block->arena), call, block);
+    if (reply != NULL)
+        block->result.get = reply_get(reply, block->arena);
+    return settle(client, block, block->result.get);
+}
+
+struct reprise_result *reprise_set(struct reprise_client *client,
+                                   const struct reprise_set_request *request,
+                                   const struct reprise_call *call)
+{
+    struct result_block *block = block_create();
+    if (block == NULL)
+        return no_block(client);
+    const void *reply = run(client, CHANNEL_SET, request_set(request, block->arena), call, block);
+    if (reply != NULL)
+        block->result.set = reply_set(reply, block->arena);
+    return settle(client, block, block->result.set);
+}
+
+struct reprise_result *reprise_batch_get(struct reprise_client *client,
+                                         const struct reprise_get_request *requests, size_t count,
+                                         const struct reprise_call *call)
+{
+    struct result_block *block = block_create();
+    if (block == NULL)
+        return no_block(client);
+    const void *reply = run(client, CHANNEL_BATCH_GET,
+                            request_batch_get(requests, count, block->arena), call, block);
+    if (reply != NULL)
+        block->result.batch_get = reply_batch_get(reply, block->arena);
+    return settle(client, block, block->result.batch_get);
+}
+
+struct reprise_result *reprise_batch_set(struct reprise_client *client,
+                                         const struct reprise_set_request *requests, size_t count,
+                                         const struct reprise_call *call)
+{
+    struct result_block *block = block_create();
+    if (block == NULL)
+        return no_block(client);
+    const void *reply = run(client, CHANNEL_BATCH_SET,
+                            request_batch_set(requests, count, block->arena), call, block);
+    if (reply != NULL)
+        block->result.batch_set = reply_batch_set(reply, block->arena);
+    return settle(client, block, block->result.batch_set);
+}
+
+struct reprise_result *reprise_delete(struct reprise_client *client,
+                                      const struct reprise_delete_request *request,
+                                      const struct reprise_call *call)
+{
+    struct result_block *block = block_create();
+    if (block == NULL)
+        return no_block(client);
+    const Reprise__V1__DeleteResponse *reply =
+        run(client, CHANNEL_DELETE, request_delete(request, block->arena), call, block);
+    if (reply != NULL) {
+        block->deleted.deleted = reply->deleted;
+        block->result.delete_ = &block->deleted;
+    }
+    return settle(client, block, block->result.delete_);
+}
+
+struct reprise_result *reprise_invalidate(struct reprise_client *client,
+                                          const struct reprise_invalidate_request *request,
+                                          const struct reprise_call *call)
+{
+    struct result_block *block = block_create();
+    if (block == NULL)
+        return no_block(client);
+    const void *reply =
+        run(client, CHANNEL_INVALIDATE, request_invalidate(request, block->arena), call, block);
+    if (reply != NULL)
+        block->result.invalidate = reply_invalidate(reply, block->arena);
+    return settle(client, block, block->result.invalidate);
+}
+
+struct reprise_result *reprise_report(struct reprise_client *client,
+                                      const struct reprise_report_request *request,
+                                      const struct reprise_call *call)
+{
+    struct result_block *block = block_create();
+    if (block == NULL)
+        return no_block(client);
+    const Reprise__V1__ReportResponse *reply =
+        run(client, CHANNEL_REPORT, request_report(request, block->arena), call, block);
+    if (reply != NULL) {
+        block->reported = (struct reprise_report_reply){
+            .feedback_id = reply->feedback_id,
+            .outcome = (enum reprise_outcome)reply->outcome,
+            .labels_left_this_minute = reply->labels_left_this_minute};
+        block->result.report = &block->reported;
+    }
+    return settle(client, block, block->result.report);
+}
+
+struct reprise_result *reprise_stats(struct reprise_client *client, const char *namespace_,
+                                     const struct reprise_call *call)
+{
+    struct result_block *block = block_create();
+    if (block == NULL)
+        return no_block(client);
+    Reprise__V1__StatsRequest message;
+    reprise__v1__stats_request__init(&message);
+    if (namespace_ != NULL)
+        message.namespace_ = (char *)(uintptr_t)namespace_; /* only read */
+    const void *reply = run(client, CHANNEL_STATS, &message, call, block);
+    if (reply != NULL)
+        block->result.stats = reply_stats(reply, block->arena);
+    return settle(client, block, block->result.stats);
+}
+
+struct reprise_result *reprise_health_check(struct reprise_client *client, const char *service,
+                                            const struct reprise_call *call)
+{
+    struct result_block *block = block_create();
+    if (block == NULL)
+        return no_block(client);
+    Grpc__Health__V1__HealthCheckRequest message;
+    grpc__health__v1__health_check_request__init(&message);
+    if (service != NULL)
+        message.service = (char *)(uintptr_t)service; /* only read */
+    const Grpc__Health__V1__HealthCheckResponse *reply =
+        run(client, CHANNEL_HEALTH, &message, call, block);
+    if (reply != NULL) {
+        block->health.status = (enum reprise_health)reply->status;
+        block->result.health = &block->health;
+    }
+    return settle(client, block, block->result.health);
+}
+
+bool reprise_get_request_pack(const struct reprise_get_request *request, uint8_t **out_bytes,
+                              size_t *out_size)
+{
+    enum {
+        FRAME_BYTES = 5
+    }; /* gRPC over HTTP/2: 0 = not compressed, then the length, big-endian */
+    struct arena *arena = NULL;
+    if (arena_create(&arena) != STATUS_OK)
+        return false;
+    const Reprise__V1__GetRequest *message = request_get(request, arena);
+    size_t size = message != NULL ? reprise__v1__get_request__get_packed_size(message) : 0;
+    uint8_t *bytes = message != NULL ? malloc(FRAME_BYTES + size) : NULL;
+    if (bytes != NULL) {
+        const uint32_t length = (uint32_t)size;
+        bytes[0] = 0;
+        for (int i = 0; i < 4; i++)
+            bytes[1 + i] = (uint8_t)(length >> (24 - 8 * i));
+        size_t written = reprise__v1__get_request__pack(message, bytes + FRAME_BYTES);
+        assert(written == size);
+        *out_bytes = bytes;
+        *out_size = FRAME_BYTES + size;
+    }
+    arena_destroy(&arena);
+    return bytes != NULL;
+}

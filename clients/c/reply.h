@@ -1,0 +1,27 @@
+/*
+ * reply.h - protocol messages as the caller's plain structs. The structs lie in the arena in which
+ * the message was unpacked, and point into it. NULL when memory is spent. Threads: any; pure.
+ */
+#pragma once
+#include "base/arena.h"
+#include "clients/c/reprise.h"
+#include "reprise/v1/admin.pb-c.h"
+#include "reprise/v1/cache.pb-c.h"
+#include "reprise/v1/feedback.pb-c.h"
+
+const struct reprise_get_reply *reply_get(const Reprise__V1__GetResponse *message,
+                                          struct arena *arena);
+const struct reprise_set_reply *reply_set(const Reprise__V1__SetResponse *message,
+                                          struct arena *arena);
+const struct reprise_batch_get_reply *reply_batch_get(const Reprise__V1__BatchGetResponse *message,
+                                                      struct arena *arena);
+const struct reprise_batch_set_reply *reply_batch_set(const Reprise__V1__BatchSetResponse *message,
+                                                      struct arena *arena);
+const struct reprise_invalidate_reply *
+reply_invalidate(const Reprise__V1__InvalidateResponse *message, struct arena *arena);
+const struct reprise_stats_reply *reply_stats(const Reprise__V1__StatsResponse *message,
+                                              struct arena *arena);
+
+/* The names and values of attributes; false when memory is spent. */
+bool reply_pairs(Reprise__V1__Attribute *const *attributes, size_t count, struct arena *arena,
+                 const struct reprise_pair **out_pairs);

@@ -1,0 +1,137 @@
+/*
+ * reply_stats.c - the reply of Stats as plain structs. Owns nothing. Threads: any; pure.
+ */
+#include "base/check.h"
+#include "clients/c/reply.h"
+
+static bool read_tiers(const Reprise__V1__StatsResponse *message, struct arena *arena,
+                       struct reprise_stats_reply *reply)
+{
+    struct reprise_tier_stats *tiers = arena_calloc(arena, message->n_tiers, sizeof(*tiers));
+    if (tiers == NULL)
+        return false;
+    for (size_t i = 0; i < message->n_tiers; i++) {
+        const Reprise__V1__TierStats *from = message->tiers[i];
+        tiers[i] = (struct reprise_tier_stats){
+            .tier = (enum reprise_tier)from->tier,
+            .lookups = from->lookups,
+            .hits = from->hits,
+            .misses = from->misses,
+            .hit_rate = from->hit_rate,
+            .tier_rate = from->tier_rate,
+            .entries = from->entries,
+            .size_bytes = from->size_bytes,
+            .p50_us = from->p50_us,
+            .p99_us = from->p99_us,
+        };
+    }
+    reply->tiers = tiers;
+    reply->tiers_count = message->n_tiers;
+    return true;
+}
+
+static bool read_misses(const Reprise__V1__StatsResponse *message, struct arena *arena,
+                        struct reprise_stats_reply *reply)
+{
+    struct reprise_miss_count *misses = arena_calloc(arena, message->n_misses, sizeof(*misses));
+    if (misses == NULL)
+        return false;
+    for (size_t i = 0; i < message->n_misses; i++) {
+        misses[i].reason = (enum reprise_miss_reason)message->misses[i]->reason;
+        misses[i].count = message->misses[i]->count;
+    }
+    reply->misses = misses;
+    reply->misses_count = message->n_misses;
+    return true;
+}
+
+static bool read_policy(const Reprise__V1__ScopePolicy *from, struct arena *arena,
+                        struct reprise_scope_policy *policy)
+{
+    *policy = (struct reprise_scope_policy){
+        .namespace_ = "",
+        .model = "",
+        .embedder = "",
+        .mode = (enum reprise_mode)from->mode,
+        .threshold = from->threshold,
+        .recent_accuracy = from->recent_accuracy_given_case != 0 ? from->recent_accuracy : -1,
+        .feedback_count = from->feedback_count,
+        .certified = from->certified,
+        .lookups = from->lookups,
+        .hits = from->hits,
+        .guard_blocked = from->guard_blocked,
+    };
+    if (from->scope == NULL)
+        return true;
+    policy->namespace_ = from->scope->namespace_;
+    policy->model = from->scope->model;
+    policy->embedder = from->scope->embedder;
+    policy->attributes_count = from->scope->n_attributes;
+    return reply_pairs(from->scope->attributes, from->scope->n_attributes, arena,
+                       &policy->attributes);
+}
+
+static bool read_policies(const Reprise__V1__StatsResponse *message, struct arena *arena,
+                          struct reprise_stats_reply *reply)
+{
+    struct reprise_scope_policy *policies =
+        arena_calloc(arena, message->n_policies, sizeof(*policies));
+    if (policies == NULL)
+        return false;
+    for (size_t i = 0; i < message->n_policies; i++) {
+        if (!read_policy(message->policies[i], arena, &policies[i]))
+            return false;
+    }
+    reply->policies = policies;
+    reply->policies_count = message->n_policies;
+    return true;
+}
+
+static bool read_embedders(const Reprise__V1__StatsResponse *message, struct arena *arena,
+                           struct reprise_stats_reply *reply)
+{
+    struct reprise_embedder_info *embedders =
+        arena_calloc(arena, message->n_embedders, sizeof(*embedders));
+    if (embedders == NULL)
+        return false;
+    for (size_t i = 0; i < message->n_embedders; i++) {
+        const Reprise__V1__EmbedderInfo *from = message->embedders[i];
+        embedders[i] = (struct reprise_embedder_info){
+            .name = from->name,
+            .version = from->version,
+            .dimension = from->dimension,
+            .threshold_default = from->threshold_default,
+            .min_similarity = from->min_similarity,
+        };
+    }
+    reply->embedders = embedders;
+    reply->embedders_count = message->n_embedders;
+    return true;
+}
+
+const struct reprise_stats_reply *reply_stats(const Reprise__V1__StatsResponse *message,
+                                              struct arena *arena)
+{
+    struct reprise_stats_reply *reply = arena_calloc(arena, 1, sizeof(*reply));
+    if (reply == NULL)
+        return NULL;
+    *reply = (struct reprise_stats_reply){
+        .total_requests = message->total_requests,
+        .cached_requests = message->cached_requests,
+        .cache_rate = message->cache_rate,
+        .entries = message->entries,
+        .size_bytes = message->size_bytes,
+        .bytes_max = message->bytes_max,
+        .entries_max = message->entries_max,
+        .sets = message->sets,
+        .evictions = message->evictions,
+        .expirations = message->expirations,
+        .degraded = (const char *const *)message->degraded,
+        .degraded_count = message->n_degraded,
+        .uptime_s = message->uptime_s,
+        .version = message->version,
+    };
+    bool read_all = read_tiers(message, arena, reply) && read_misses(message, arena, reply) &&
+                    read_policies(message, arena, reply) && read_embedders(message, arena, reply);
+    return read_all ? reply : NULL;
+}

@@ -1,0 +1,498 @@
+/*
+ * reprise.h - the C client of Reprise, a response cache for LLM applications.
+ *
+ * A client is a handle on one server; any number of threads may call through it at once. Every call
+ * blocks until its reply or its deadline, and gives a `struct reprise_result`, never NULL:
+ *
+ *     struct reprise_result *result = reprise_get(client, &request, NULL);
+ *     if (result->code == REPRISE_OK && result->get->hit)
+ *         puts(result->get->content);
+ *     reprise_result_free(&result);
+ *
+ * OWNERSHIP. Requests are borrowed for the length of the call. All that a result points to belongs
+ * to the result and lives until reprise_result_free. Strings in results are never NULL and end with
+ * NUL; strings in requests may be NULL, which is the same as "". A zeroed request struct is a
+ * request in which nothing is given.
+ *
+ * FAIL OPEN. A miss is an outcome (code REPRISE_OK, hit = false). An error means that the call
+ * could not be carried out; an application does best to treat it as a miss and ask its model. Reads
+ * wait 20 ms and writes 100 ms unless told otherwise, so that a slow cache costs little.
+ *
+ * Units: times end in _ms, moments in _unix_ms. Numbers of enums are those of the protocol
+ * (proto/reprise/v1). This header needs nothing but the C library, and reads as C++20 too.
+ */
+#pragma once
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* ---- Outcomes
+ * ------------------------------------------------------------------------------------------ */
+
+/* gRPC's status codes. */
+enum reprise_code {
+    REPRISE_OK = 0,
+    REPRISE_CANCELLED = 1,
+    REPRISE_UNKNOWN = 2,
+    REPRISE_INVALID_ARGUMENT = 3,
+    REPRISE_DEADLINE_EXCEEDED = 4,
+    REPRISE_NOT_FOUND = 5,
+    REPRISE_ALREADY_EXISTS = 6,
+    REPRISE_PERMISSION_DENIED = 7,
+    REPRISE_RESOURCE_EXHAUSTED = 8,
+    REPRISE_FAILED_PRECONDITION = 9,
+    REPRISE_ABORTED = 10,
+    REPRISE_OUT_OF_RANGE = 11,
+    REPRISE_UNIMPLEMENTED = 12,
+    REPRISE_INTERNAL = 13,
+    REPRISE_UNAVAILABLE = 14,
+    REPRISE_DATA_LOSS = 15,
+    REPRISE_UNAUTHENTICATED = 16,
+};
+
+enum reprise_tier { REPRISE_TIER_NONE = 0, REPRISE_TIER_EXACT = 1, REPRISE_TIER_SEMANTIC = 2 };
+
+enum reprise_miss_reason {
+    REPRISE_MISS_NONE = 0, /* it was a hit */
+    REPRISE_MISS_NO_CANDIDATE = 1,
+    REPRISE_MISS_BELOW_CUT = 2,
+    REPRISE_MISS_GUARD_BLOCKED = 3,
+    REPRISE_MISS_EXPIRED = 7,
+    REPRISE_MISS_NOT_FOUND = 9,
+    REPRISE_MISS_NOT_ELIGIBLE = 10,
+    REPRISE_MISS_DISABLED = 11,
+    REPRISE_MISS_OVERLOADED = 17,
+};
+
+enum reprise_guard {
+    REPRISE_GUARD_CLEAN = 0,
+    REPRISE_GUARD_NUMBER = 1,
+    REPRISE_GUARD_NEGATION = 2,
+    REPRISE_GUARD_ANTONYM = 3,
+    REPRISE_GUARD_ORDER = 4,
+    REPRISE_GUARD_NAMES = 5,
+};
+
+enum reprise_include {
+    REPRISE_INCLUDE_KEY = 1,
+    REPRISE_INCLUDE_TIMING = 2,
+    REPRISE_INCLUDE_MATCHED_PROMPT = 3,
+    REPRISE_INCLUDE_CANDIDATES = 4,
+};
+
+enum reprise_skip {
+    REPRISE_SKIP_NONE = 0, /* it was stored */
+    REPRISE_SKIP_FINISH_REASON = 2,
+    REPRISE_SKIP_NOT_ELIGIBLE = 3,
+    REPRISE_SKIP_ADMISSION = 5,
+};
+
+enum reprise_verdict {
+    REPRISE_VERDICT_CORRECT = 1,
+    REPRISE_VERDICT_WRONG = 2,
+    REPRISE_VERDICT_UNSURE = 3,
+    REPRISE_VERDICT_STALE = 4,
+};
+
+enum reprise_source { REPRISE_SOURCE_USER = 1, REPRISE_SOURCE_OPERATOR = 4 };
+
+enum reprise_outcome {
+    REPRISE_OUTCOME_ACCEPTED = 1,
+    REPRISE_OUTCOME_DUPLICATE = 2,
+    REPRISE_OUTCOME_EXPIRED = 3,
+    REPRISE_OUTCOME_UNKNOWN_ENTRY = 4,
+    REPRISE_OUTCOME_RATE_LIMITED = 5,
+    REPRISE_OUTCOME_BAD_TOKEN = 6,
+    REPRISE_OUTCOME_COUNTED_ONLY = 7,
+};
+
+enum reprise_mode { REPRISE_MODE_OFF = 1, REPRISE_MODE_STATIC = 2, REPRISE_MODE_ADAPTIVE = 3 };
+
+enum reprise_health {
+    REPRISE_HEALTH_UNKNOWN = 0,
+    REPRISE_HEALTH_SERVING = 1,
+    REPRISE_HEALTH_NOT_SERVING = 2,
+};
+
+/* The name as the protocol spells it, without its prefix: "EXACT", "GUARD_BLOCKED", "UNAVAILABLE".
+ * A number that this version does not know gives "UNRECOGNIZED". */
+const char *reprise_code_name(enum reprise_code code);
+const char *reprise_tier_name(enum reprise_tier tier);
+const char *reprise_miss_reason_name(enum reprise_miss_reason reason);
+const char *reprise_guard_name(enum reprise_guard guard);
+const char *reprise_include_name(enum reprise_include include);
+const char *reprise_skip_name(enum reprise_skip skip);
+const char *reprise_outcome_name(enum reprise_outcome outcome);
+const char *reprise_mode_name(enum reprise_mode mode);
+const char *reprise_health_name(enum reprise_health health);
+
+/* ---- The client
+ * ---------------------------------------------------------------------------------------- */
+
+struct reprise_client;
+
+struct reprise_client_options {
+    const char *endpoint;       /* "HOST:PORT", or any gRPC target; NULL: "127.0.0.1:7371"  */
+    uint32_t read_deadline_ms;  /* of Get, BatchGet, Stats, Health; 0: 20                   */
+    uint32_t write_deadline_ms; /* of all other calls; 0: 100                               */
+    uint32_t reply_max_bytes;   /* a larger reply is refused; 0: 4 MiB, as the server's     */
+};
+
+/* NULL only when memory is spent. Nothing is connected yet: the first call connects, or
+ * reprise_client_connect. */
+struct reprise_client *reprise_client_create(const struct reprise_client_options *options);
+
+/* Sets *client to NULL; NULL is fine. No call may still be running. Results stay valid. */
+void reprise_client_destroy(struct reprise_client **client);
+
+/* Waits until there is a connection; false when there is none after that time. Calls work without
+ * it, but the first one pays for the connection out of its own deadline. */
+bool reprise_client_connect(struct reprise_client *client, uint32_t timeout_ms);
+
+/* How many calls of this client did not end with REPRISE_OK: those that an application took for
+ * misses. */
+uint64_t reprise_client_failures_count(const struct reprise_client *client);
+
+struct reprise_pair {
+    const char *name, *value;
+};
+
+/* What may differ from call to call; NULL in its place is the same as all zero. */
+struct reprise_call {
+    uint32_t deadline_ms; /* 0: the client's                                              */
+    const struct reprise_pair
+        *metadata; /* gRPC metadata, such as "x-request-id"; names in lower case,
+                      names that end in "-bin" and "grpc-" are refused              */
+    size_t metadata_count;
+};
+
+/* ---- Requests
+ * ------------------------------------------------------------------------------------------ */
+
+struct reprise_message { /* one message of a conversation, in the shape of the OpenAI chat API */
+    const char *role, *content, *content_json, *name, *tool_call_id, *tool_calls_json;
+};
+
+struct reprise_params { /* sampling; all that is given is part of the identity */
+    bool temperature_given, top_p_given, max_tokens_given, seed_given;
+    double temperature, top_p;
+    uint32_t max_tokens;
+    int64_t seed;
+    uint32_t n;
+    const char *const *stop;
+    size_t stop_count;
+    const char *other_json;
+};
+
+struct reprise_identity {   /* what is asked */
+    const char *namespace_; /* "": default                             */
+    const char *model;      /* required                                */
+    const char *prompt;     /* one user message; or `messages` instead */
+    const struct reprise_message *messages;
+    size_t messages_count;
+    const char *system_prompt;
+    struct reprise_params params;
+    const char *tools_json, *tool_choice_json, *response_format_json;
+    const struct reprise_pair *attributes;
+    size_t attributes_count;
+    const char *const *context_ids;
+    size_t context_ids_count;
+    const char *embedder; /* the name of the caller's own embedder when it sends vectors */
+};
+
+struct reprise_vector {
+    const float *numbers; /* NULL: none, the server embeds */
+    size_t count;
+};
+
+struct reprise_usage { /* what the provider counted for the answer */
+    uint32_t input_tokens, output_tokens, cache_read_tokens, cache_creation_tokens,
+        reasoning_tokens;
+    uint32_t latency_ms;
+    uint64_t nano_usd;
+    bool estimated;
+};
+
+struct reprise_info { /* all of an answer but its text; stored and given back as it is */
+    const char *reasoning, *refusal, *tool_calls_json, *finish_reason;
+    const struct reprise_usage *usage; /* NULL: none */
+    const char *upstream_id, *system_fingerprint;
+    int64_t created_unix_ms;
+    const char *content_type; /* "", text types and application/json are text: `content`; others are
+                                 `blob` */
+    const char *extra_choices_json;
+};
+
+struct reprise_get_request {
+    struct reprise_identity identity;
+    struct reprise_vector vector;
+    const enum reprise_tier *tiers; /* only these; none: all that the policy allows */
+    size_t tiers_count;
+    bool min_similarity_given;
+    float min_similarity; /* 0 to 1; only tightens */
+    const enum reprise_include *include;
+    size_t include_count;
+};
+
+struct reprise_set_request {
+    struct reprise_identity identity; /* the same as the Get's that missed */
+    const struct reprise_info *info;  /* NULL: none                        */
+    struct reprise_vector vector;
+    bool ttl_given;
+    uint64_t ttl_ms;
+    const char *const *tags;
+    size_t tags_count;
+    const struct reprise_pair *metadata; /* given back on hits */
+    size_t metadata_count;
+    const char *content; /* the answer's text; or                    */
+    const void *blob;    /* its bytes, where the content type is opaque */
+    size_t blob_size;
+};
+
+struct reprise_delete_request { /* by ids, by identity, or both */
+    const char *namespace_;     /* of the ids */
+    const char *const *entry_ids;
+    size_t entry_ids_count;
+    const struct reprise_identity *identity; /* NULL: none */
+};
+
+struct reprise_invalidate_request { /* all given parts must match */
+    const char *namespace_, *model;
+    const char *const *tags;
+    size_t tags_count;
+    int64_t created_before_unix_ms; /* 0: any moment                                        */
+    bool dry_run;                   /* count and sample, remove nothing                     */
+    const char *confirm;            /* a whole namespace needs its name once more here      */
+};
+
+struct reprise_report_request {
+    const char *decision_token; /* from a Get's reply */
+    enum reprise_verdict verdict;
+    enum reprise_source source; /* 0: user */
+    const char *reporter, *feedback_id;
+};
+
+/* ---- Replies
+ * ------------------------------------------------------------------------------------------- */
+
+struct reprise_error {
+    enum reprise_code code;
+    const char *reason;  /* "LIMIT_EXCEEDED"; "" when the server did not say                      */
+    const char *field;   /* "identity.messages[3].content"; "" when no field is to blame          */
+    const char *message; /* a sentence for people                                                 */
+    int64_t retry_after_ms; /* when the server asks to come back later; -1: it did not */
+};
+
+struct reprise_entry {
+    const char *entry_id;
+    int64_t created_unix_ms;
+    uint64_t age_ms;
+    int64_t ttl_remaining_ms; /* -1: it does not expire */
+    uint64_t hit_count;
+    const struct reprise_pair *metadata;
+    size_t metadata_count;
+};
+
+struct reprise_decision {
+    const char *token; /* for reprise_report */
+    bool certified;
+    const enum reprise_guard *guards;
+    size_t guards_count;
+    bool near_miss; /* the three below are set */
+    const char *near_entry_id;
+    float near_similarity, near_delta;
+};
+
+struct reprise_timing {
+    uint32_t key_us, embed_us, search_us, decide_us, total_us;
+};
+
+struct reprise_candidate {
+    const char *entry_id;
+    float similarity;
+    enum reprise_guard guard;
+    const char *prompt;
+};
+
+struct reprise_debug {
+    const char *key;
+    const struct reprise_timing *timing; /* NULL: not asked for */
+    const struct reprise_candidate *candidates;
+    size_t candidates_count;
+    const char *matched_prompt;
+};
+
+struct reprise_get_reply {
+    bool hit;
+    enum reprise_tier tier;
+    enum reprise_miss_reason miss_reason;
+    float similarity, threshold;
+    const struct reprise_entry *entry;       /* NULL on a miss                    */
+    const struct reprise_info *info;         /* NULL: the Set gave none           */
+    const struct reprise_decision *decision; /* NULL: no policy decided           */
+    const struct reprise_debug *debug;       /* NULL: nothing of it was asked for */
+    const char *content;
+    const void *blob;
+    size_t blob_size;
+};
+
+struct reprise_set_reply {
+    const char *entry_id;
+    bool stored, indexed;
+    enum reprise_skip skip;
+    int64_t expires_unix_ms; /* 0: never */
+    uint64_t sequence;
+};
+
+struct reprise_get_item { /* one of the two is set */
+    const struct reprise_get_reply *reply;
+    const struct reprise_error *error;
+};
+struct reprise_batch_get_reply {
+    const struct reprise_get_item *items; /* in the order of the request */
+    size_t items_count;
+    uint32_t server_us;
+};
+
+struct reprise_set_item { /* one of the two is set */
+    const struct reprise_set_reply *reply;
+    const struct reprise_error *error;
+};
+struct reprise_batch_set_reply {
+    const struct reprise_set_item *items;
+    size_t items_count;
+    uint32_t server_us;
+};
+
+struct reprise_delete_reply {
+    uint32_t deleted;
+};
+
+struct reprise_invalidate_reply {
+    uint64_t matched;
+    const char *const *sample_ids;
+    size_t sample_ids_count;
+};
+
+struct reprise_report_reply {
+    const char *feedback_id;
+    enum reprise_outcome outcome;
+    uint32_t labels_left_this_minute;
+};
+
+struct reprise_tier_stats {
+    enum reprise_tier tier;
+    uint64_t lookups, hits, misses;
+    double hit_rate, tier_rate;
+    uint64_t entries, size_bytes;
+    uint32_t p50_us, p99_us;
+};
+struct reprise_miss_count {
+    enum reprise_miss_reason reason;
+    uint64_t count;
+};
+struct reprise_scope_policy {
+    const char *namespace_, *model, *embedder;
+    const struct reprise_pair *attributes;
+    size_t attributes_count;
+    enum reprise_mode mode;
+    float threshold;
+    double recent_accuracy; /* -1: no verdict yet */
+    uint32_t feedback_count;
+    bool certified;
+    uint64_t lookups, hits, guard_blocked;
+};
+struct reprise_embedder_info {
+    const char *name, *version;
+    uint32_t dimension;
+    float threshold_default, min_similarity;
+};
+struct reprise_stats_reply {
+    const struct reprise_tier_stats *tiers;
+    size_t tiers_count;
+    const struct reprise_miss_count *misses;
+    size_t misses_count;
+    uint64_t total_requests, cached_requests;
+    double cache_rate;
+    uint64_t entries, size_bytes, bytes_max, entries_max, sets, evictions, expirations;
+    const char *const *degraded;
+    size_t degraded_count;
+    uint64_t uptime_s;
+    const char *version;
+    const struct reprise_scope_policy *policies;
+    size_t policies_count;
+    const struct reprise_embedder_info *embedders;
+    size_t embedders_count;
+};
+
+struct reprise_health_reply {
+    enum reprise_health status;
+};
+
+struct reprise_result {
+    enum reprise_code code;
+    struct reprise_error error; /* when code is not REPRISE_OK */
+    /* When code is REPRISE_OK, the one that was asked for; all others are NULL. */
+    const struct reprise_get_reply *get;
+    const struct reprise_set_reply *set;
+    const struct reprise_batch_get_reply *batch_get;
+    const struct reprise_batch_set_reply *batch_set;
+    const struct reprise_delete_reply *delete_;
+    const struct reprise_invalidate_reply *invalidate;
+    const struct reprise_report_reply *report;
+    const struct reprise_stats_reply *stats;
+    const struct reprise_health_reply *health;
+};
+
+/* Frees a result of any call and sets *result to NULL; NULL is fine. */
+void reprise_result_free(struct reprise_result **result);
+
+/* ---- Calls
+ * --------------------------------------------------------------------------------------------- */
+
+/* Asks the exact tier, then the semantic one. */
+struct reprise_result *reprise_get(struct reprise_client *client,
+                                   const struct reprise_get_request *request,
+                                   const struct reprise_call *call);
+/* Stores one answer under its identity; findable in both tiers when this returns. */
+struct reprise_result *reprise_set(struct reprise_client *client,
+                                   const struct reprise_set_request *request,
+                                   const struct reprise_call *call);
+/* Up to 256 requests in one call, at a fraction of the cost each; items fail one by one. */
+struct reprise_result *reprise_batch_get(struct reprise_client *client,
+                                         const struct reprise_get_request *requests, size_t count,
+                                         const struct reprise_call *call);
+struct reprise_result *reprise_batch_set(struct reprise_client *client,
+                                         const struct reprise_set_request *requests, size_t count,
+                                         const struct reprise_call *call);
+/* Removes entries before it returns. */
+struct reprise_result *reprise_delete(struct reprise_client *client,
+                                      const struct reprise_delete_request *request,
+                                      const struct reprise_call *call);
+struct reprise_result *reprise_invalidate(struct reprise_client *client,
+                                          const struct reprise_invalidate_request *request,
+                                          const struct reprise_call *call);
+/* Says whether the answer behind a decision token was right. */
+struct reprise_result *reprise_report(struct reprise_client *client,
+                                      const struct reprise_report_request *request,
+                                      const struct reprise_call *call);
+/* Counters since start; namespace_ NULL or "": of the whole server. */
+struct reprise_result *reprise_stats(struct reprise_client *client, const char *namespace_,
+                                     const struct reprise_call *call);
+/* The standard health check; service NULL or "": the server as a whole. */
+struct reprise_result *reprise_health_check(struct reprise_client *client, const char *service,
+                                            const struct reprise_call *call);
+
+/* The GetRequest as it travels: 5 bytes of gRPC framing, then the packed message; for load
+ * generators that replay bodies. *out_bytes is freed with free(). False when memory is spent; then
+ * nothing is written. */
+bool reprise_get_request_pack(const struct reprise_get_request *request, uint8_t **out_bytes,
+                              size_t *out_size);
+
+#ifdef __cplusplus
+}
+#endif

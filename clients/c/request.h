@@ -1,0 +1,25 @@
+/*
+ * request.h - the caller's plain structs as protocol messages. Messages lie in the arena, their
+ * strings stay the caller's. NULL when memory is spent. Threads: any; pure.
+ */
+#pragma once
+#include "base/arena.h"
+#include "clients/c/reprise.h"
+#include "reprise/v1/admin.pb-c.h"
+#include "reprise/v1/cache.pb-c.h"
+#include "reprise/v1/feedback.pb-c.h"
+
+Reprise__V1__GetRequest *request_get(const struct reprise_get_request *request,
+                                     struct arena *arena);
+Reprise__V1__SetRequest *request_set(const struct reprise_set_request *request,
+                                     struct arena *arena);
+Reprise__V1__BatchGetRequest *request_batch_get(const struct reprise_get_request *requests,
+                                                size_t count, struct arena *arena);
+Reprise__V1__BatchSetRequest *request_batch_set(const struct reprise_set_request *requests,
+                                                size_t count, struct arena *arena);
+Reprise__V1__DeleteRequest *request_delete(const struct reprise_delete_request *request,
+                                           struct arena *arena);
+Reprise__V1__InvalidateRequest *request_invalidate(const struct reprise_invalidate_request *request,
+                                                   struct arena *arena);
+Reprise__V1__ReportRequest *request_report(const struct reprise_report_request *request,
+                                           struct arena *arena);

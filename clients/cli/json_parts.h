@@ -1,0 +1,9 @@
+/* json_parts.h - what json*.c share: pieces of a tree. Threads: any. */
+#pragma once
+#include "clients/cli/json.h"
+
+void json_add_enum(cJSON *object, const char *name, const char *prefix, const char *value);
+void json_add_count(cJSON *object, const char *name, uint64_t count);
+void json_add_strings(cJSON *object, const char *name, const char *const *strings, size_t count);
+void json_add_pairs(cJSON *object, const char *name, const struct reprise_pair *pairs,
+                    size_t count);

@@ -1,0 +1,98 @@
+/*
+ * json_stats.c - the statistics as proto3 JSON. Owns nothing. Threads: any.
+ */
+#include "clients/cli/json_parts.h"
+
+static void add_tiers(cJSON *tree, const struct reprise_stats_reply *reply)
+{
+    cJSON *list = cJSON_AddArrayToObject(tree, "tiers");
+    for (size_t i = 0; i < reply->tiers_count; i++) {
+        const struct reprise_tier_stats *tier = &reply->tiers[i];
+        cJSON *object = cJSON_CreateObject();
+        json_add_enum(object, "tier", "TIER_", reprise_tier_name(tier->tier));
+        json_add_count(object, "lookups", tier->lookups);
+        json_add_count(object, "hits", tier->hits);
+        json_add_count(object, "misses", tier->misses);
+        json_add_float(object, "hitRate", tier->hit_rate);
+        json_add_float(object, "tierRate", tier->tier_rate);
+        json_add_count(object, "entries", tier->entries);
+        json_add_count(object, "sizeBytes", tier->size_bytes);
+        json_add_count(object, "p50Us", tier->p50_us);
+        json_add_count(object, "p99Us", tier->p99_us);
+        (void)cJSON_AddItemToArray(list, object);
+    }
+}
+
+static void add_misses(cJSON *tree, const struct reprise_stats_reply *reply)
+{
+    cJSON *list = cJSON_AddArrayToObject(tree, "misses");
+    for (size_t i = 0; i < reply->misses_count; i++) {
+        cJSON *object = cJSON_CreateObject();
+        json_add_enum(object, "reason", "MISS_REASON_",
+                      reprise_miss_reason_name(reply->misses[i].reason));
+        json_add_count(object, "count", reply->misses[i].count);
+        (void)cJSON_AddItemToArray(list, object);
+    }
+}
+
+static void add_policies(cJSON *tree, const struct reprise_stats_reply *reply)
+{
+    cJSON *list = cJSON_AddArrayToObject(tree, "policies");
+    for (size_t i = 0; i < reply->policies_count; i++) {
+        const struct reprise_scope_policy *policy = &reply->policies[i];
+        cJSON *object = cJSON_CreateObject();
+        cJSON *scope = cJSON_AddObjectToObject(object, "scope");
+        (void)cJSON_AddStringToObject(scope, "namespace", policy->namespace_);
+        (void)cJSON_AddStringToObject(scope, "model", policy->model);
+        json_add_pairs(scope, "attributes", policy->attributes, policy->attributes_count);
+        (void)cJSON_AddStringToObject(scope, "embedder", policy->embedder);
+        json_add_enum(object, "mode", "POLICY_MODE_", reprise_mode_name(policy->mode));
+        json_add_float(object, "threshold", (double)policy->threshold);
+        if (policy->recent_accuracy >= 0)
+            json_add_float(object, "recentAccuracy", policy->recent_accuracy);
+        json_add_count(object, "feedbackCount", policy->feedback_count);
+        (void)cJSON_AddBoolToObject(object, "certified", policy->certified);
+        json_add_count(object, "lookups", policy->lookups);
+        json_add_count(object, "hits", policy->hits);
+        json_add_count(object, "guardBlocked", policy->guard_blocked);
+        (void)cJSON_AddItemToArray(list, object);
+    }
+}
+
+static void add_embedders(cJSON *tree, const struct reprise_stats_reply *reply)
+{
+    cJSON *list = cJSON_AddArrayToObject(tree, "embedders");
+    for (size_t i = 0; i < reply->embedders_count; i++) {
+        const struct reprise_embedder_info *embedder = &reply->embedders[i];
+        cJSON *object = cJSON_CreateObject();
+        (void)cJSON_AddStringToObject(object, "name", embedder->name);
+        (void)cJSON_AddStringToObject(object, "version", embedder->version);
+        json_add_count(object, "dimension", embedder->dimension);
+        json_add_float(object, "thresholdDefault", (double)embedder->threshold_default);
+        json_add_float(object, "minSimilarity", (double)embedder->min_similarity);
+        (void)cJSON_AddItemToArray(list, object);
+    }
+}
+
+cJSON *json_stats(const struct reprise_stats_reply *reply)
+{
+    cJSON *tree = cJSON_CreateObject();
+    add_tiers(tree, reply);
+    add_misses(tree, reply);
+    json_add_count(tree, "totalRequests", reply->total_requests);
+    json_add_count(tree, "cachedRequests", reply->cached_requests);
+    json_add_float(tree, "cacheRate", reply->cache_rate);
+    json_add_count(tree, "entries", reply->entries);
+    json_add_count(tree, "sizeBytes", reply->size_bytes);
+    json_add_count(tree, "bytesMax", reply->bytes_max);
+    json_add_count(tree, "entriesMax", reply->entries_max);
+    json_add_count(tree, "sets", reply->sets);
+    json_add_count(tree, "evictions", reply->evictions);
+    json_add_count(tree, "expirations", reply->expirations);
+    json_add_strings(tree, "degraded", reply->degraded, reply->degraded_count);
+    json_add_count(tree, "uptimeS", reply->uptime_s);
+    (void)cJSON_AddStringToObject(tree, "version", reply->version);
+    add_policies(tree, reply);
+    add_embedders(tree, reply);
+    return tree;
+}

@@ -1,0 +1,23 @@
+/*
+ * print.h - replies for people: names on the left, nothing wider than PRINT_COLUMNS but the answer
+ * itself. Threads: the main thread.
+ */
+#pragma once
+#include <stdio.h>
+
+#include "clients/c/reprise.h"
+
+enum { PRINT_COLUMNS = 100, PRINT_LABEL = 13 };
+
+/* At most `columns` characters of the text on this line: control characters become spaces, a cut
+ * ends in "...". */
+void print_clipped(FILE *out, const char *text, size_t columns);
+
+/* Words of the protocol for people: "GUARD_BLOCKED" becomes "guard blocked". At most 63 bytes.
+ * Returns `out`. */
+const char *print_words(const char *name, char out[64]);
+
+void print_get(FILE *out, const struct reprise_get_reply *reply);
+void print_set(FILE *out, const struct reprise_set_reply *reply, int64_t now_unix_ms);
+void print_invalidate(FILE *out, const struct reprise_invalidate_reply *reply, bool dry_run);
+void print_stats(FILE *out, const struct reprise_stats_reply *reply);

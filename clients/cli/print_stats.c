@@ -1,0 +1,99 @@
+/*
+ * print_stats.c - the statistics as a page of at most 100 columns. Owns nothing. Threads: the main
+ * thread.
+ */
+#include <inttypes.h>
+
+#include "clients/cli/print.h"
+#include "clients/cli/units.h"
+
+static void print_server(FILE *out, const struct reprise_stats_reply *reply)
+{
+    char uptime[UNITS_TEXT_MAX], size[UNITS_TEXT_MAX], size_max[UNITS_TEXT_MAX];
+    (void)fprintf(out, "reprise %s, up %s", reply->version,
+                  units_print_ms(reply->uptime_s * 1000, uptime));
+    for (size_t i = 0; i < reply->embedders_count; i++)
+        (void)fprintf(out, ", embedder %s (%" PRIu32 " dimensions)", reply->embedders[i].name,
+                      reply->embedders[i].dimension);
+    (void)fprintf(out, "\nrequests %" PRIu64 ", answered %" PRIu64 " (%.1f %%), sets %" PRIu64 "\n",
+                  reply->total_requests, reply->cached_requests, reply->cache_rate * 100,
+                  reply->sets);
+    (void)fprintf(out, "entries %" PRIu64, reply->entries);
+    if (reply->entries_max > 0)
+        (void)fprintf(out, " of %" PRIu64, reply->entries_max);
+    (void)fprintf(out, ", %s", units_print_bytes(reply->size_bytes, size));
+    if (reply->bytes_max > 0)
+        (void)fprintf(out, " of %s", units_print_bytes(reply->bytes_max, size_max));
+    (void)fprintf(out, ", evicted %" PRIu64 ", expired %" PRIu64 "\n", reply->evictions,
+                  reply->expirations);
+    for (size_t i = 0; i < reply->degraded_count; i++)
+        (void)fprintf(out, "DEGRADED: %s\n", reply->degraded[i]);
+}
+
+static void print_tiers(FILE *out, const struct reprise_stats_reply *reply)
+{
+    (void)fprintf(out, "\n%-10s %10s %10s %10s %9s %9s %9s %9s %11s\n", "tier", "lookups", "hits",
+                  "misses", "hit rate", "p50", "p99", "entries", "size");
+    for (size_t i = 0; i < reply->tiers_count; i++) {
+        const struct reprise_tier_stats *tier = &reply->tiers[i];
+        char words[64], p50[UNITS_TEXT_MAX], p99[UNITS_TEXT_MAX], size[UNITS_TEXT_MAX];
+        (void)fprintf(out,
+                      "%-10s %10" PRIu64 " %10" PRIu64 " %10" PRIu64 " %7.1f %% %9s %9s %9" PRIu64
+                      " %11s\n",
+                      print_words(reprise_tier_name(tier->tier), words), tier->lookups, tier->hits,
+                      tier->misses, tier->hit_rate * 100, units_print_us(tier->p50_us, p50),
+                      units_print_us(tier->p99_us, p99), tier->entries,
+                      units_print_bytes(tier->size_bytes, size));
+    }
+}
+
+static void print_misses(FILE *out, const struct reprise_stats_reply *reply)
+{
+    if (reply->misses_count == 0)
+        return;
+    (void)fprintf(out, "\n%-20s %10s\n", "misses", "count");
+    for (size_t i = 0; i < reply->misses_count; i++) {
+        char words[64];
+        (void)fprintf(out, "%-20s %10" PRIu64 "\n",
+                      print_words(reprise_miss_reason_name(reply->misses[i].reason), words),
+                      reply->misses[i].count);
+    }
+}
+
+static void print_column(FILE *out, const char *text, size_t columns)
+{
+    print_clipped(out, text, columns);
+    size_t printed = 0;
+    for (; text[printed] != '\0' && printed < columns; printed++)
+        ;
+    (void)fprintf(out, "%*s", (int)(columns - printed + 1), "");
+}
+
+static void print_policies(FILE *out, const struct reprise_stats_reply *reply)
+{
+    if (reply->policies_count == 0)
+        return;
+    (void)fprintf(out, "\n%-16s %-22s %-10s %9s %9s %8s %8s %11s\n", "namespace", "model", "policy",
+                  "threshold", "lookups", "hits", "blocked", "accuracy");
+    for (size_t i = 0; i < reply->policies_count; i++) {
+        const struct reprise_scope_policy *policy = &reply->policies[i];
+        char words[64], accuracy[UNITS_TEXT_MAX] = "-";
+        if (policy->recent_accuracy >= 0)
+            (void)snprintf(accuracy, sizeof(accuracy), "%.2f (%" PRIu32 ")",
+                           policy->recent_accuracy, policy->feedback_count);
+        print_column(out, policy->namespace_, 16);
+        print_column(out, policy->model, 22);
+        (void)fprintf(out, "%-10s %9.4f %9" PRIu64 " %8" PRIu64 " %8" PRIu64 " %11s\n",
+                      print_words(reprise_mode_name(policy->mode), words),
+                      (double)policy->threshold, policy->lookups, policy->hits,
+                      policy->guard_blocked, accuracy);
+    }
+}
+
+void print_stats(FILE *out, const struct reprise_stats_reply *reply)
+{
+    print_server(out, reply);
+    print_tiers(out, reply);
+    print_misses(out, reply);
+    print_policies(out, reply);
+}

@@ -1,0 +1,108 @@
+/*
+ * verbs.c - the verbs and their flags, as tables. To add a verb: a row here, a function in a
+ * verbs_*.c, its prototype in verbs.h. Threads: any; constant. NOT HERE. The way from a command
+ * line to a verb (command.c), what the flags of a question mean (ask.c).
+ */
+#include "clients/cli/verbs.h"
+
+#include "clients/cli/ask.h"
+
+#define TABLE(rows)                                                                                \
+    {                                                                                              \
+        (rows), sizeof(rows) / sizeof((rows)[0])                                                   \
+    }
+#define ROWS(rows) (sizeof(rows) / sizeof((rows)[0]))
+#define IDENTITY                                                                                   \
+    {                                                                                              \
+        ask_identity_rows, ASK_IDENTITY_ROWS                                                       \
+    }
+enum { ANY_WORDS = 1000 };
+
+/* clang-format off */
+const struct flag_row verb_flags[] = {
+    {"endpoint", "HOST:PORT",  false, "the server; else REPRISE_ENDPOINT, else 127.0.0.1:7371"},
+    {"output",   "table|json", false, "-o json: one JSON document instead of lines for people"},
+    {"timeout",  "TIME",       false, "how long to wait for a reply (5s)"},
+};
+const size_t verb_flags_count = ROWS(verb_flags);
+
+static const struct flag_row get_rows[] = {
+    {"print-json",   NULL,         false, "print the call's body for grpcurl -d or ghz -d, and call nobody"},
+};
+static const struct flag_row set_rows[] = {
+    {"content",      "TEXT",       false, "the answer; - reads standard input"},
+    {"file",         "PATH",       false, "the answer, from a file"},
+    {"content-type", "TYPE",       false, "such as text/markdown or image/png; without it: text"},
+    {"ttl",          "TIME",       false, "how long it may be served, such as 10min; else the server's 24h"},
+    {"tag",          "TAG",        true,  "for invalidate --tag; may be repeated"},
+    {"metadata",     "NAME=VALUE", true,  "given back on hits; may be repeated"},
+    {"vector",       "N,N,...",    false, "your own vector of the question"},
+};
+static const struct flag_row del_rows[] = {
+    {"id",           "ID",         true,  "an entry id, instead of the question; may be repeated"},
+};
+static const struct flag_row invalidate_rows[] = {
+    {"namespace",    "NAME",       false, "only of this namespace"},
+    {"model",        "NAME",       false, "only of this model"},
+    {"tag",          "TAG",        true,  "that has this tag; repeated: one of them"},
+    {"older-than",   "TIME",       false, "stored longer ago than this, such as 7d"},
+    {"dry-run",      NULL,         false, "count and show ten of them, remove nothing"},
+    {"confirm",      "NAME",       false, "a whole namespace needs its name once more"},
+};
+static const struct flag_row stats_rows[] = {
+    {"namespace",    "NAME",       false, "of this namespace; without it: of the whole server"},
+};
+static const struct flag_row feedback_rows[] = {
+    {"source",       "WHO",        false, "user (without it) or operator"},
+    {"reporter",     "HASH",       false, "a hash of the end user; verdicts a minute are limited by it"},
+    {"id",           "TEXT",       false, "comes back in the reply"},
+};
+static const struct flag_row health_rows[] = {
+    {"service",      "NAME",       false, "such as reprise.v1.Cache; without it: the server as a whole"},
+};
+static const struct flag_row replay_rows[] = {
+    {"model",        "NAME",       false, "ask and store under this model (demo)"},
+    {"namespace",    "NAME",       false, "and in this namespace"},
+    {"limit",        "N",          false, "only the first N rows"},
+    {"concurrency",  "N",          false, "calls in flight, 1 to 64 (1)"},
+    {"examples",     NULL,         false, "show three semantic hits and one blocked opposite"},
+};
+static const struct flag_row encode_rows[] = {
+    {"raw",          NULL,         false, "the bytes themselves instead of hex"},
+    {"grpc-frame",   "PATH",       false, "write a Get's body as it travels, for h2load -d PATH"},
+};
+
+const struct verb_row verb_rows[] = {
+    {"get", "QUESTION", ANY_WORDS, "ask the cache; exit 3 on a miss",
+     "reprise get --model gpt-4o-mini \"How do I reset my password?\"",
+     {IDENTITY, {ask_get_rows, ASK_GET_ROWS}, TABLE(get_rows)}, verb_get},
+    {"set", "QUESTION", ANY_WORDS, "store an answer",
+     "reprise set --model gpt-4o-mini \"How do I reset my password?\" --content \"Under Settings.\"",
+     {IDENTITY, TABLE(set_rows)}, verb_set},
+    {"del", "[QUESTION]", ANY_WORDS, "remove entries by id or by question",
+     "reprise del --model gpt-4o-mini \"How do I reset my password?\"",
+     {IDENTITY, TABLE(del_rows)}, verb_del},
+    {"invalidate", "", 0, "remove every entry that matches",
+     "reprise invalidate --tag pricing --dry-run",
+     {TABLE(invalidate_rows)}, verb_invalidate},
+    {"stats", "", 0, "what the cache has done so far",
+     "reprise stats", {TABLE(stats_rows)}, verb_stats},
+    {"feedback", "TOKEN VERDICT", 2, "say whether an answer was correct, wrong, unsure or stale",
+     "reprise feedback TOKEN wrong", {TABLE(feedback_rows)}, verb_feedback},
+    {"health", "", 0, "ask whether the server is serving; exit 4 if not",
+     "reprise health", {TABLE(health_rows)}, verb_health},
+    {"replay", "FILE", 1, "get each question of a TSV file, set each miss, and count",
+     "reprise replay examples/support.tsv --examples", {TABLE(replay_rows)}, verb_replay},
+    {"key", "QUESTION", ANY_WORDS, "compute the keys of a question, without a server",
+     "reprise key --model gpt-4o-mini \"How do I reset my password?\"",
+     {IDENTITY}, verb_key},
+    {"encode", "QUESTION", ANY_WORDS, "print its canonical bytes, or write a call's body",
+     "reprise encode --model gpt-4o-mini \"hi\" --grpc-frame get.bin",
+     {IDENTITY, TABLE(encode_rows)}, verb_encode},
+    {"help", "[VERB]", 1, "this list, or all about one verb",
+     "reprise help get", {{NULL, 0}}, verb_help},
+    {"version", "", 0, "print the version",
+     "reprise version", {{NULL, 0}}, verb_version},
+};
+/* clang-format on */
+const size_t verb_rows_count = ROWS(verb_rows);
