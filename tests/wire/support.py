@@ -60,7 +60,9 @@ class Server:
         line = self.process.stdout.readline()
         if not line.startswith("listening on "):
             self.process.wait(30)
-            raise RuntimeError(f"the server did not start: {line!r}\n{self.read_log()}")
+            self.process.stdout.close()
+            with self.log:
+                raise RuntimeError(f"the server did not start: {line!r}\n{self.read_log()}")
         self.address = line.split()[-1]
         self.channel = self.open_channel()
         self.cache = cache_pb2_grpc.CacheStub(self.channel)
@@ -88,19 +90,24 @@ class Server:
             raise AssertionError(f"the server's log:\n{text[-8000:]}")
         return code
 
+    def close(self):
+        """What is left when the process has ended."""
+        self.channel.close()
+        self.process.stdout.close()
+        self.log.close()
+
     def stop(self):
         if self.process.poll() is None:
             self.signal()
-        self.channel.close()
         try:
             code = self.wait()
         except subprocess.TimeoutExpired:
             self.process.kill()
             raise AssertionError(f"the server did not stop:\n{self.read_log()[-8000:]}") from None
-        finally:
-            self.process.stdout.close()
+        self.final_log = self.read_log()
+        self.close()
         if code != 0:
-            raise AssertionError(f"the server ended with {code}:\n{self.read_log()[-8000:]}")
+            raise AssertionError(f"the server ended with {code}:\n{self.final_log[-8000:]}")
 
 
 class WireTest(unittest.TestCase):

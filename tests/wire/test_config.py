@@ -77,7 +77,7 @@ class Configuration(unittest.TestCase):
     def test_the_log_speaks_json_when_asked(self):
         server = Server(storage_entries_max=5, log_format="json")
         server.stop()
-        self.assertIn('"event":"serving"', server.read_log().replace(" ", ""))
+        self.assertIn('"event":"serving"', server.final_log.replace(" ", ""))
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ EXHAUSTED = grpc.StatusCode.RESOURCE_EXHAUSTED
 
 class Errors(WireTest):
     def test_no_identity_no_prompt_no_model(self):
-        self.refused(lambda: self.cache.Get(C.GetRequest()), INVALID, "BAD_NAME")
+        self.refused(lambda: self.cache.Get(C.GetRequest()), INVALID, "EMPTY_PROMPT", "identity")
         self.refused(lambda: self.get(""), INVALID, "EMPTY_PROMPT", "identity.prompt")
         self.refused(lambda: self.get("x", model=""), INVALID, "BAD_NAME", "identity.model")
 

@@ -13,7 +13,7 @@ class RivalBugs(WireTest):
     def test_threshold_zero_is_a_value_not_unset(self):
         """redisvl #650: a threshold of 0 was taken as "none given"."""
         self.set(RESET, "a")
-        far = self.get("What is the weather in Paris today?", min_similarity=0)
+        far = self.get("How do I reset my wireless router at home?", min_similarity=0)
         self.assertFalse(far.hit)
         self.assertAlmostEqual(far.threshold, 0.90, places=5)
         self.assertEqual(self.get(RESET_AGAIN, min_similarity=0).tier, M.TIER_SEMANTIC)
@@ -90,7 +90,7 @@ class RivalBugs(WireTest):
     def test_an_expired_entry_neither_hits_nor_counts_nor_fills_the_top(self):
         for n in range(40):
             self.set(RESET, f"gone {n}", system_prompt=f"s{n % 3}", ttl_ms=100)
-        self.set(f"{RESET} Thanks!", "alive")
+        self.set("How should I reset my password?", "alive")
         time.sleep(0.15)
         reply = self.get(RESET_AGAIN)
         self.assertEqual(reply.content, "alive")
