@@ -1,7 +1,5 @@
 /*
- * table.c - the lock-striped table. A stripe has a mutex, a map (buckets.c), an eviction rule at
- * work (evict.h), a sweeping hand (expiry.c), its share of the budgets and its counters, on cache
- * lines of its own.
+ * table.c - the lock-striped table: which stripe, how long it is held, and what happens in a hold.
  *
  * THREADS. Any. One stripe is locked at a time, for a bounded time: at most 32 removals and, in a
  * walk, 64 buckets. Nobody is called back under the lock but `matches`, which reads an entry, and
@@ -20,26 +18,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/lock.h"
-#include "storage/buckets.h"
 #include "storage/entry_block.h"
-#include "storage/evict.h"
-#include "storage/expiry.h"
+#include "storage/stripe.h"
 
-enum { STRIPES_AUTO_MIN = 16, STRIPES_PER_CORE = 4, CHARGE_PART = 8, LINE_BYTES = 64 };
-enum { DEATHS_COUNT = STORE_PURGED + 1 };
-
-struct stripe {
-    _Alignas(LINE_BYTES) struct lock lock;
-    uint64_t bytes_max;   /* immutable             */
-    uint64_t entries_max; /* immutable; 0 = no limit */
-    struct buckets buckets GUARDED;
-    struct evict *evict; /* the pointer is immutable, what it points to is guarded */
-    struct hand hand GUARDED;
-    uint64_t size_bytes GUARDED;
-    uint64_t sets_count GUARDED;
-    uint64_t deaths_count[DEATHS_COUNT] GUARDED;
-};
+enum { STRIPES_AUTO_MIN = 16, STRIPES_PER_CORE = 4, CHARGE_PART = 8 };
 
 struct table {
     struct table_options options; /* as created */
@@ -65,39 +47,14 @@ uint32_t table_stripes_count(const struct store_options *options, uint32_t cores
     return count;
 }
 
-UNSHARED static enum status stripe_init(struct stripe *stripe, const struct table_options *options,
-                                        uint32_t number)
+/* The budgets divided; what is left over of the entries goes to the first stripes, one each. */
+static struct stripe_share share_of(const struct table_options *options, uint32_t number)
 {
-    const uint32_t rest = options->entries_max % options->stripes_count;
-    lock_init(&stripe->lock, LOCK_RANK_STRIPE);
-    hand_init(&stripe->hand);
-    stripe->bytes_max = options->memory_bytes / options->stripes_count;
-    stripe->entries_max = options->entries_max / options->stripes_count + (number < rest ? 1 : 0);
-    const enum status status = buckets_init(&stripe->buckets, options->hash_key);
-    if (status != STATUS_OK)
-        return status;
-    return evict_s3fifo.create(&stripe->evict);
-}
-
-static void release_visited(void *context, struct entry *entry)
-{
-    (void)context;
-    entry_release(entry);
-}
-
-/* The mirror of stripe_init; accepts a stripe that is only half made. */
-UNSHARED static void stripe_deinit(struct stripe *stripe)
-{
-    evict_s3fifo.destroy(&stripe->evict);
-    uint64_t position = 0;
-    bool is_over = stripe->buckets.entries_count == 0;
-    while (!is_over) {
-        buckets_visit(&stripe->buckets, position, release_visited, NULL);
-        position += buckets_width(&stripe->buckets, position);
-        is_over = position == 0;
-    }
-    buckets_deinit(&stripe->buckets);
-    lock_deinit(&stripe->lock);
+    const uint32_t count = options->stripes_count;
+    const uint32_t left_over = options->entries_max % count;
+    return (struct stripe_share){.bytes_max = options->memory_bytes / count,
+                                 .entries_max =
+                                     options->entries_max / count + (number < left_over ? 1 : 0)};
 }
 
 enum status table_create(const struct table_options *options, struct table **out_table)
@@ -112,14 +69,15 @@ enum status table_create(const struct table_options *options, struct table **out
     table->options = *options;
     table->options.stripes_count = 0; /* grows with the stripes that are made */
     const size_t stripes_bytes = sizeof(struct stripe) * options->stripes_count;
-    table->stripes = aligned_alloc(LINE_BYTES, stripes_bytes);
+    table->stripes = aligned_alloc(STRIPE_ALIGNMENT, stripes_bytes);
     enum status status = STATUS_NO_MEMORY;
     if (table->stripes == NULL)
         goto destroy_table;
     memset(table->stripes, 0, stripes_bytes);
     for (uint32_t i = 0; i < options->stripes_count; i++) {
         table->options.stripes_count++;
-        status = stripe_init(&table->stripes[i], options, i);
+        const struct stripe_share share = share_of(options, i);
+        status = stripe_init(&table->stripes[i], &share, options->hash_key);
         if (status != STATUS_OK)
             goto destroy_table;
     }
@@ -145,7 +103,7 @@ void table_destroy(struct table **table)
 
 uint64_t table_charge_max(const struct table *table)
 {
-    return table->stripes[0].bytes_max / CHARGE_PART;
+    return table->stripes[0].share.bytes_max / CHARGE_PART;
 }
 
 static uint64_t hash_of(const struct table *table, const struct digest *digest)
@@ -157,32 +115,6 @@ static struct stripe *stripe_of(const struct table *table, uint64_t hash)
 {
     static_assert(TABLE_STRIPES_MAX == 256, "buckets.c takes the tag from the bits above these");
     return &table->stripes[hash & (table->options.stripes_count - 1)];
-}
-
-static bool has_room(const struct departed *departed)
-{
-    return departed->count < TABLE_REMOVALS_PER_HOLD;
-}
-
-/* Books an entry out. It is in no queue and not in the map any more. */
-static void depart(struct stripe *stripe, struct entry *entry, enum store_death why,
-                   struct departed *departed) REQUIRES(&stripe->lock)
-{
-    assert(has_room(departed));
-    assert(stripe->size_bytes >= entry->charge_bytes);
-    stripe->size_bytes -= entry->charge_bytes;
-    stripe->deaths_count[why]++;
-    departed->items[departed->count].entry = entry;
-    departed->items[departed->count].why = why;
-    departed->count++;
-}
-
-static void take_out(const struct table *table, struct stripe *stripe, struct entry *entry,
-                     enum store_death why, struct departed *departed) REQUIRES(&stripe->lock)
-{
-    buckets_remove(&stripe->buckets, hash_of(table, &entry->digest), entry);
-    stripe->evict->rule->removed(stripe->evict, entry);
-    depart(stripe, entry, why, departed);
 }
 
 static enum store_found read_entry(struct stripe *stripe, struct entry *entry, int64_t now_ms,
@@ -231,18 +163,6 @@ enum store_found table_find_prefix(struct table *table, const uint8_t prefix[STO
     return found;
 }
 
-/* Would the entry fit, in the place of the old one if there is one? */
-static bool fits(const struct stripe *stripe, const struct entry *old_entry,
-                 const struct entry *entry) REQUIRES(&stripe->lock)
-{
-    const uint64_t freed_bytes = old_entry != NULL ? old_entry->charge_bytes : 0;
-    assert(stripe->size_bytes >= freed_bytes);
-    if (stripe->size_bytes - freed_bytes + entry->charge_bytes > stripe->bytes_max)
-        return false;
-    return old_entry != NULL || stripe->entries_max == 0 ||
-           stripe->buckets.entries_count < stripe->entries_max;
-}
-
 static enum store_death death_of(const struct entry *entry, int64_t now_ms, enum store_death living)
 {
     return entry_is_expired(entry, now_ms) ? STORE_EXPIRED : living;
@@ -250,43 +170,20 @@ static enum store_death death_of(const struct entry *entry, int64_t now_ms, enum
 
 /* False when this hold has removed its share and it is not enough; one place stays for the replaced
  * entry. */
-static bool make_room(const struct table *table, struct stripe *stripe, struct entry **old_entry,
-                      const struct table_set *set, struct departed *departed)
-    REQUIRES(&stripe->lock)
+static bool make_room(struct stripe *stripe, struct entry **old_entry, const struct table_set *set,
+                      struct departed *departed) REQUIRES(&stripe->lock)
 {
-    while (!fits(stripe, *old_entry, set->entry)) {
+    while (!stripe_fits(stripe, *old_entry, set->entry)) {
         if (departed->count + 1 >= TABLE_REMOVALS_PER_HOLD)
             return false;
-        struct entry *victim = stripe->evict->rule->victim(stripe->evict);
-        assert(victim != NULL); /* an entry is at most an eighth of the share */
-        buckets_remove(&stripe->buckets, hash_of(table, &victim->digest), victim);
+        struct entry *victim = stripe_evict(stripe);
         const bool is_old = victim == *old_entry;
-        depart(stripe, victim,
-               death_of(victim, set->now_ms, is_old ? STORE_REPLACED : STORE_EVICTED), departed);
+        const enum store_death why = is_old ? STORE_REPLACED : STORE_EVICTED;
+        stripe_depart(stripe, victim, death_of(victim, set->now_ms, why), departed);
         if (is_old)
             *old_entry = NULL;
     }
     return true;
-}
-
-static enum status insert_new(struct stripe *stripe, uint64_t hash, struct entry *entry)
-    REQUIRES(&stripe->lock)
-{
-    enum status status = buckets_insert(&stripe->buckets, hash, entry);
-    if (status != STATUS_OK)
-        return status;
-    status = stripe->evict->rule->inserted(stripe->evict, entry);
-    if (status != STATUS_OK)
-        buckets_remove(&stripe->buckets, hash, entry);
-    return status;
-}
-
-static void swap_in(struct stripe *stripe, uint64_t hash, struct entry *old_entry,
-                    const struct table_set *set, struct departed *departed) REQUIRES(&stripe->lock)
-{
-    buckets_replace(&stripe->buckets, hash, old_entry, set->entry);
-    stripe->evict->rule->replaced(stripe->evict, old_entry, set->entry);
-    depart(stripe, old_entry, death_of(old_entry, set->now_ms, STORE_REPLACED), departed);
 }
 
 static bool set_in_hold(const struct table *table, struct stripe *stripe, uint64_t hash,
@@ -296,21 +193,21 @@ static bool set_in_hold(const struct table *table, struct stripe *stripe, uint64
     struct entry *old_entry = buckets_find(&stripe->buckets, hash, &entry->digest);
     if (old_entry != NULL && !entry_is_expired(old_entry, set->now_ms))
         set->replaced = true;
-    if (!make_room(table, stripe, &old_entry, set, departed))
+    if (!make_room(stripe, &old_entry, set, departed))
         return false;
     set->status = STATUS_OK;
-    if (old_entry != NULL)
-        swap_in(stripe, hash, old_entry, set, departed);
-    else
-        set->status = insert_new(stripe, hash, entry);
+    if (old_entry != NULL) {
+        stripe_replace(stripe, hash, old_entry, entry);
+        stripe_depart(stripe, old_entry, death_of(old_entry, set->now_ms, STORE_REPLACED),
+                      departed);
+    } else {
+        set->status = stripe_insert(stripe, hash, entry);
+    }
     if (set->status != STATUS_OK)
         return true;
     (void)entry_acquire(entry);
     entry->sequence = table->options.draw(table->options.draw_context);
-    stripe->size_bytes += entry->charge_bytes;
     stripe->sets_count++;
-    assert(stripe->size_bytes <= stripe->bytes_max);
-    assert(stripe->entries_max == 0 || stripe->buckets.entries_count <= stripe->entries_max);
     return true;
 }
 
@@ -336,7 +233,7 @@ bool table_delete(struct table *table, const struct digest *digest, store_matche
     struct entry *entry = buckets_find(&stripe->buckets, hash, digest);
     const bool is_meant = entry != NULL && (matches == NULL || matches(context, entry));
     if (is_meant)
-        take_out(table, stripe, entry, STORE_DELETED, departed);
+        stripe_take_out(stripe, hash, entry, STORE_DELETED, departed);
     lock_release(&stripe->lock);
     return is_meant;
 }
@@ -395,7 +292,8 @@ static void take_out_gathered(const struct table *table, struct stripe *stripe,
                               struct departed *departed) REQUIRES(&stripe->lock)
 {
     for (size_t i = 0; i < gathering->entries_count; i++)
-        take_out(table, stripe, gathering->entries[i], why, departed);
+        stripe_take_out(stripe, hash_of(table, &gathering->entries[i]->digest),
+                        gathering->entries[i], why, departed);
 }
 
 /* Moves on by a bucket, into the next stripe after the last; true then. */
@@ -497,19 +395,6 @@ bool table_sweep(struct table *table, struct table_sweep *sweep, struct departed
     return sweep->stripe == table->options.stripes_count;
 }
 
-static void add_stripe(const struct stripe *stripe, struct store_stats *stats)
-    REQUIRES(&stripe->lock)
-{
-    stats->entries += stripe->buckets.entries_count;
-    stats->size_bytes += stripe->size_bytes;
-    stats->bytes_max += stripe->bytes_max;
-    stats->sets += stripe->sets_count;
-    stats->evictions += stripe->deaths_count[STORE_EVICTED];
-    stats->expirations += stripe->deaths_count[STORE_EXPIRED];
-    stats->replacements += stripe->deaths_count[STORE_REPLACED];
-    stats->deletions += stripe->deaths_count[STORE_DELETED] + stripe->deaths_count[STORE_PURGED];
-}
-
 void table_stats(struct table *table, struct store_stats *out_stats)
 {
     struct store_stats stats = {.entries_max = table->options.entries_max,
@@ -517,7 +402,7 @@ void table_stats(struct table *table, struct store_stats *out_stats)
     for (uint32_t i = 0; i < table->options.stripes_count; i++) {
         struct stripe *stripe = &table->stripes[i];
         lock_acquire(&stripe->lock);
-        add_stripe(stripe, &stats);
+        stripe_add_stats(stripe, &stats);
         lock_release(&stripe->lock);
     }
     *out_stats = stats;
