@@ -56,16 +56,22 @@ enum verb_exit verb_fail(const struct cli *cli, const char *format, ...)
     return VERB_ERROR;
 }
 
+const char *verb_describe(const struct reprise_error *error, char out[VERB_ERROR_TEXT])
+{
+    /* Our server's sentences begin with the field; others may not. */
+    bool names_field = strncmp(error->message, error->field, strlen(error->field)) == 0;
+    (void)snprintf(out, VERB_ERROR_TEXT, "%s%s%s%s%s%s: %s", reprise_code_name(error->code),
+                   error->reason[0] != '\0' ? " " : "", error->reason, names_field ? "" : " (",
+                   names_field ? "" : error->field, names_field ? "" : ")", error->message);
+    return out;
+}
+
 enum verb_exit verb_call_failed(const struct cli *cli, const struct reprise_error *error)
 {
     bool unavailable =
         error->code == REPRISE_UNAVAILABLE || error->code == REPRISE_DEADLINE_EXCEEDED;
-    (void)fprintf(cli->errors, "reprise: %s: %s", cli->endpoint, reprise_code_name(error->code));
-    if (error->reason[0] != '\0')
-        (void)fprintf(cli->errors, " %s", error->reason);
-    if (error->field[0] != '\0')
-        (void)fprintf(cli->errors, " (%s)", error->field);
-    (void)fprintf(cli->errors, ": %s\n", error->message);
+    char text[VERB_ERROR_TEXT];
+    (void)fprintf(cli->errors, "reprise: %s: %s\n", cli->endpoint, verb_describe(error, text));
     if (cli->json)
         (void)json_print(json_error(error), false, cli->out);
     return unavailable ? VERB_UNAVAILABLE : VERB_ERROR;

@@ -27,22 +27,13 @@ struct run {
     _Atomic bool unavailable;
 };
 
-static char *describe(const struct reprise_error *error)
-{
-    char text[512];
-    bool has_field = error->field[0] != '\0';
-    (void)snprintf(text, sizeof(text), "%s%s%s%s%s%s: %s", reprise_code_name(error->code),
-                   error->reason[0] != '\0' ? " " : "", error->reason, has_field ? " (" : "",
-                   error->field, has_field ? ")" : "", error->message);
-    return strdup(text);
-}
-
 static void note_error(struct run *run, struct replay_result *result,
                        const struct reprise_error *error)
 {
     if (error->code == REPRISE_UNAVAILABLE)
         atomic_store(&run->unavailable, true);
-    result->error = describe(error);
+    char text[VERB_ERROR_TEXT];
+    result->error = strdup(verb_describe(error, text));
 }
 
 /* The group that the entry was stored with. An entry of somebody else has none, and is no right

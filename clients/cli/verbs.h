@@ -67,5 +67,8 @@ enum verb_exit verb_fail(const struct cli *cli, const char *format, ...)
 /* An error of a call, for people and, with -o json, as a document; VERB_ERROR or VERB_UNAVAILABLE.
  */
 enum verb_exit verb_call_failed(const struct cli *cli, const struct reprise_error *error);
+enum { VERB_ERROR_TEXT = 512 };
+/* "INVALID_ARGUMENT BAD_NAME (identity.model): ...", cut to fit. Returns `out`. */
+const char *verb_describe(const struct reprise_error *error, char out[VERB_ERROR_TEXT]);
 /* A client for cli->endpoint, its deadlines cli->timeout_ms; NULL after a word about it. */
 struct reprise_client *verb_connect(const struct cli *cli);

@@ -218,6 +218,21 @@ static void without_a_server_the_exit_code_is_4(void **state)
            "UNAVAILABLE");
 }
 
+static void a_failure_names_its_field_once(void **state)
+{
+    (void)state;
+    char text[VERB_ERROR_TEXT];
+    struct reprise_error error = {REPRISE_INVALID_ARGUMENT, "BAD_NAME", "identity.model",
+                                  "identity.model: at most 256 bytes", -1};
+    assert_string_equal(verb_describe(&error, text),
+                        "INVALID_ARGUMENT BAD_NAME: identity.model: at most 256 bytes");
+    error.message = "at most 256 bytes";
+    assert_string_equal(verb_describe(&error, text),
+                        "INVALID_ARGUMENT BAD_NAME (identity.model): at most 256 bytes");
+    error = (struct reprise_error){REPRISE_UNAVAILABLE, "", "", "Socket closed", -1};
+    assert_string_equal(verb_describe(&error, text), "UNAVAILABLE: Socket closed");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -230,6 +245,7 @@ int main(void)
         cmocka_unit_test(keys_are_those_that_are_printed_for_others),
         cmocka_unit_test(encode_prints_canonical_bytes_and_writes_frames),
         cmocka_unit_test(without_a_server_the_exit_code_is_4),
+        cmocka_unit_test(a_failure_names_its_field_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
