@@ -65,7 +65,7 @@ struct call {
     bool stream;  /* counted as a stream                                    */
     uint8_t kind; /* enum slot_kind of the acceptor it was posted to        */
 };
-/* 1024 + 4 x 256 posted slots are 640 KiB a queue at most. */
+/* Every posted slot is one, and every call in flight. */
 _Static_assert(sizeof(struct call) <= 320, "a posted slot is 320 bytes at most");
 
 /* ---- The slot's memory; queue.c makes and frees it. ---- */

@@ -49,7 +49,7 @@ struct listener {
     uint32_t threads_count;
     grpc_completion_queue *drain_queue;
     int port;
-    bool started, drained;
+    bool started;
     atomic_bool hurry;
 };
 
@@ -192,6 +192,8 @@ destroy_listener:
     return status;
 }
 
+static void close_unstarted(struct listener *listener);
+
 /* The mirror of listener_create. Accepts a listener that is half made, or that nobody started or
  * drained. */
 void listener_destroy(struct listener **listener)
@@ -201,8 +203,10 @@ void listener_destroy(struct listener **listener)
         return;
     *listener = NULL;
     listener_hurry(doomed);
-    if (doomed->door.server != NULL && !doomed->drained)
+    if (doomed->door.server != NULL && doomed->started)
         listener_drain(doomed, 0, 0);
+    else if (doomed->door.server != NULL)
+        close_unstarted(doomed);
     for (uint32_t i = 0; i < doomed->queues_count; i++)
         queue_destroy(&doomed->queues[i]);
     destroy_door(&doomed->door);
@@ -381,19 +385,29 @@ static void end_threads(struct listener *listener)
     grpc_completion_queue_shutdown(listener->drain_queue);
     empty_queue(listener->drain_queue);
     grpc_completion_queue_destroy(listener->drain_queue);
-    log_write(LOG_INFO, "grpc", "threads ended", NULL);
+}
+
+/* Nobody was ever let in. */
+static void close_unstarted(struct listener *listener)
+{
+    grpc_server_shutdown_and_notify(listener->door.server, listener->drain_queue, listener);
+    wait_for_end(listener);
+    grpc_server_destroy(listener->door.server);
+    listener->door.server = NULL;
+    end_threads(listener);
 }
 
 void listener_drain(struct listener *listener, int64_t delay_ms, int64_t timeout_ms)
 {
-    assert(!listener->drained);
-    listener->drained = true;
+    assert(listener->started);
+    assert(listener->door.server != NULL); /* once */
     health_set_serving(listener->door.health, false);
     log_write(LOG_INFO, "grpc", "not serving", "delay_ms=%lld", (long long)delay_ms);
     wait_for_delay(listener, delay_ms);
     refuse_calls(listener);
     shut_server_down(listener, timeout_ms);
     end_threads(listener);
+    log_write(LOG_INFO, "grpc", "threads ended", NULL);
 }
 
 void listener_stats(const struct listener *listener, struct listener_stats *out_stats)

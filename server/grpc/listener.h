@@ -46,7 +46,8 @@ void listener_tick(struct listener *listener, int64_t now_ms);
  * Health says NOT_SERVING and serving goes on for delay_ms; then new calls are refused as
  * UNAVAILABLE until nobody calls for a moment, at most half a second; then the port closes, those
  * in flight have timeout_ms, and the rest is cancelled. When it returns every call has been
- * answered and the I/O threads have ended; neither pool nor cache are used any more. Once.
+ * answered and the I/O threads have ended; neither pool nor cache are used any more. Once, after
+ * listener_start.
  */
 void listener_drain(struct listener *listener, int64_t delay_ms, int64_t timeout_ms);
 /* Ends both waits of a drain, now or when it comes to them. */

@@ -16,8 +16,7 @@ enum {
     QUEUE_SLAB_CALLS = 64,   /* slots are made by so many at a time        */
 };
 
-/* Posted per acceptor. They must never run dry: what finds no slot waits in the core, where no
- * limit is ours. */
+/* Posted per acceptor and queue; why so many stands in queue.c. */
 extern const uint32_t queue_posted[SLOT_KINDS];
 
 struct call_slab;
