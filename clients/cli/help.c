@@ -5,8 +5,6 @@
 
 #include "clients/cli/verbs.h"
 
-static const char version[] = "0.1.0";
-
 static void print_flags(FILE *out, const struct flag_table *table)
 {
     for (size_t i = 0; i < table->count; i++) {
@@ -57,6 +55,8 @@ enum verb_exit verb_help(const struct cli *cli, const struct arguments *argument
 enum verb_exit verb_version(const struct cli *cli, const struct arguments *arguments)
 {
     (void)arguments;
-    (void)fprintf(cli->out, cli->json ? "{\"version\": \"%s\"}\n" : "reprise %s\n", version);
+    (void)fputs(cli->json ? "{\"version\": \"" REPRISE_VERSION "\"}\n"
+                          : "reprise " REPRISE_VERSION "\n",
+                cli->out);
     return VERB_DONE;
 }

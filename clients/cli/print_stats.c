@@ -11,7 +11,7 @@ static void print_server(FILE *out, const struct reprise_stats_reply *reply)
 {
     char uptime[UNITS_TEXT_MAX], size[UNITS_TEXT_MAX], size_max[UNITS_TEXT_MAX];
     (void)fprintf(out, "reprise %s, up %s", reply->version,
-                  units_print_ms(reply->uptime_s * 1000, uptime));
+                  reply->uptime_s > 0 ? units_print_ms(reply->uptime_s * 1000, uptime) : "0 s");
     for (size_t i = 0; i < reply->embedders_count; i++)
         (void)fprintf(out, ", embedder %s (%" PRIu32 " dimensions)", reply->embedders[i].name,
                       reply->embedders[i].dimension);

@@ -18,7 +18,7 @@
 #include "google/rpc/error_details.pb-c.h"
 #include "google/rpc/status.pb-c.h"
 #include "reprise/v1/cache.pb-c.h"
-#include "tests/support/unit.h"
+#include "tests/unit/clients/foreign.h"
 
 static struct {
     grpc_server *core;
@@ -174,6 +174,8 @@ static void *serve(void *argument)
 static int start_server(void **state)
 {
     (void)state;
+    if (under_tsan())
+        return 0;
     grpc_init();
     server.queue = grpc_completion_queue_create_for_next(NULL);
     server.core = grpc_server_create(NULL, NULL);
@@ -189,6 +191,8 @@ static int start_server(void **state)
 static int stop_server(void **state)
 {
     (void)state;
+    if (under_tsan())
+        return 0;
     grpc_completion_queue *last = grpc_completion_queue_create_for_pluck(NULL);
     grpc_server_shutdown_and_notify(server.core, last, NULL);
     grpc_server_cancel_all_calls(server.core);
@@ -225,6 +229,7 @@ static struct reprise_result *get(struct reprise_client *client, const char *mod
 static void a_reply_comes_back_and_metadata_goes_out(void **state)
 {
     (void)state;
+    skip_foreign_code_under_tsan();
     struct reprise_client *client = client_of(server.endpoint);
     assert_true(reprise_client_connect(client, 10000));
     const struct reprise_pair metadata[] = {{"x-request-id", "r-42"}};
@@ -243,6 +248,7 @@ static void a_reply_comes_back_and_metadata_goes_out(void **state)
 static void a_refusal_brings_its_reason(void **state)
 {
     (void)state;
+    skip_foreign_code_under_tsan();
     struct reprise_client *client = client_of(server.endpoint);
     struct reprise_result *result = get(client, "refused", NULL);
     assert_int_equal(result->code, REPRISE_INVALID_ARGUMENT);
@@ -260,6 +266,7 @@ static void a_refusal_brings_its_reason(void **state)
 static void a_deadline_ends_a_call_that_nobody_answers(void **state)
 {
     (void)state;
+    skip_foreign_code_under_tsan();
     struct reprise_client *client = client_of(server.endpoint);
     const struct reprise_call call = {.deadline_ms = 100};
     struct reprise_result *result = get(client, "never", &call);
@@ -271,6 +278,7 @@ static void a_deadline_ends_a_call_that_nobody_answers(void **state)
 static void nonsense_is_an_error_and_no_miss(void **state)
 {
     (void)state;
+    skip_foreign_code_under_tsan();
     struct reprise_client *client = client_of(server.endpoint);
     struct reprise_result *result = get(client, "nonsense", NULL);
     assert_int_equal(result->code, REPRISE_INTERNAL);
@@ -283,6 +291,7 @@ static void nonsense_is_an_error_and_no_miss(void **state)
 static void illegal_metadata_is_refused_before_it_is_sent(void **state)
 {
     (void)state;
+    skip_foreign_code_under_tsan();
     static const struct reprise_pair bad[] = {
         {"Upper", "x"}, {"a b", "x"}, {"key-bin", "x"}, {":path", "x"}, {"grpc-timeout", "1S"},
         {"ok", "a\nb"}, {NULL, "x"},  {"ok", NULL},     {"", "x"}};
@@ -302,6 +311,7 @@ static void illegal_metadata_is_refused_before_it_is_sent(void **state)
 static void without_a_server_calls_fail_at_once(void **state)
 {
     (void)state;
+    skip_foreign_code_under_tsan();
     struct reprise_client *client = client_of("127.0.0.1:1");
     assert_false(reprise_client_connect(client, 50));
     struct reprise_result *result = get(client, "m", NULL);
@@ -315,6 +325,7 @@ static void without_a_server_calls_fail_at_once(void **state)
 static void nothing_is_freed_twice(void **state)
 {
     (void)state;
+    skip_foreign_code_under_tsan();
     struct reprise_client *client = NULL;
     struct reprise_result *result = NULL;
     reprise_client_destroy(&client);
@@ -344,6 +355,7 @@ static void *call_often(void *argument)
 static void many_threads_share_one_handle(void **state)
 {
     (void)state;
+    skip_foreign_code_under_tsan();
     struct reprise_client *client = client_of(server.endpoint);
     pthread_t threads[THREADS];
     for (int i = 0; i < THREADS; i++)

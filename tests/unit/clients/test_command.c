@@ -10,7 +10,7 @@
 
 #include "clients/cli/verbs.h"
 #include "tests/support/folder.h"
-#include "tests/support/unit.h"
+#include "tests/unit/clients/foreign.h"
 
 struct said {
     enum verb_exit exit_code;
@@ -209,6 +209,7 @@ static void encode_prints_canonical_bytes_and_writes_frames(void **state)
 static void without_a_server_the_exit_code_is_4(void **state)
 {
     (void)state;
+    skip_foreign_code_under_tsan();
     /* Port 1 of the local host: nobody listens there, and the system says so at once. */
     expect(RUN("--endpoint", "127.0.0.1:1", "health"), VERB_UNAVAILABLE, "",
            "127.0.0.1:1: UNAVAILABLE");
