@@ -122,10 +122,10 @@ void replay_print_json(FILE *out, const struct replay_report *report)
     (void)cJSON_AddNumberToObject(tree, "misses", (double)figures->misses);
     (void)cJSON_AddNumberToObject(tree, "wrong", (double)figures->wrong);
     (void)cJSON_AddNumberToObject(tree, "errors", (double)figures->errors);
-    json_add_float(tree, "hitRate", figures->hit_rate);
-    json_add_float(tree, "errHit", figures->err_hit);
+    json_add_float(tree, "hit_rate", figures->hit_rate);
+    json_add_float(tree, "err_hit", figures->err_hit);
     json_add_float(tree, "seconds", (double)report->results->elapsed_us / 1e6);
-    cJSON *latencies = cJSON_AddObjectToObject(tree, "latencyUs");
+    cJSON *latencies = cJSON_AddObjectToObject(tree, "latency_us");
     add_latency(latencies, "exact", &figures->exact_latency);
     add_latency(latencies, "semantic", &figures->semantic_latency);
     add_latency(latencies, "miss", &figures->miss_latency);

@@ -160,8 +160,8 @@ static void the_document_has_the_same_figures(void **state)
     (void)state;
     char *text = print(true);
     assert_non_null(strstr(text, "\"requests\":\t8"));
-    assert_non_null(strstr(text, "\"hitRate\":\t0.5"));
-    assert_non_null(strstr(text, "\"errHit\":\t0.25"));
+    assert_non_null(strstr(text, "\"hit_rate\":\t0.5"));
+    assert_non_null(strstr(text, "\"err_hit\":\t0.25"));
     assert_non_null(strstr(text, "\"guard\":\t\"ANTONYM\""));
     free(text);
 }
