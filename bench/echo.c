@@ -8,7 +8,7 @@
  * (reprise.v1.GetRequest) is unpacked into the slot's arena, and a fixed GetResponse is packed: a
  * hit with an entry and a content of --answer-bytes bytes, so that both servers carry the same
  * bytes. One closing batch ends the call: two events a call. One queue, one thread, 256 slots: the
- * fastest of the shapes that were tried (docs/decisions). It has none of a server's duties: no
+ * fastest of the shapes that were tried. It has none of a server's duties: no
  * limits, no deadlines, no errors, no drain.
  *
  * Prints `listening on 127.0.0.1:PORT`; SIGTERM and SIGINT end it.
