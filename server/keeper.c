@@ -1,7 +1,8 @@
 /*
- * keeper.c - one thread that does what is due every 100 ms. It never answers a call and never waits for one.
- * Owns its thread and the eventfd that ends its sleep. A tick that takes longer than its share delays the next one;
- * ticks are not made up for, because each does a bounded share of work that the next continues.
+ * keeper.c - one thread that does what is due every 100 ms. It never answers a call and never waits
+ * for one. Owns its thread and the eventfd that ends its sleep. A tick that takes longer than its
+ * share delays the next one; ticks are not made up for, because each does a bounded share of work
+ * that the next continues.
  */
 #include "server/keeper.h"
 

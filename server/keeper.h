@@ -1,6 +1,7 @@
 /*
- * keeper.h - the clockwork: every 100 ms it sweeps expired entries, frees what readers have left, and looks at the
- * door's time limits. Threads: one of its own (role keeper); start and stop by main.
+ * keeper.h - the clockwork: every 100 ms it sweeps expired entries, frees what readers have left,
+ * and looks at the door's time limits. Threads: one of its own (role keeper); start and stop by
+ * main.
  */
 #pragma once
 #include "base/status.h"

@@ -1,8 +1,9 @@
 /*
- * main.c - the process reprise-server: reads its settings, builds the service, waits for a signal, drains.
+ * main.c - the process reprise-server: reads its settings, builds the service, waits for a signal,
+ * drains.
  *
- * SIGTERM and SIGINT drain: calls in flight finish and the exit code is 0. A second one skips the waits. Exit 1: it
- * could not start; exit 2: the command line or the configuration is wrong.
+ * SIGTERM and SIGINT drain: calls in flight finish and the exit code is 0. A second one skips the
+ * waits. Exit 1: it could not start; exit 2: the command line or the configuration is wrong.
  */
 #include <pthread.h>
 #include <signal.h>
@@ -30,8 +31,10 @@ static const char help_text[] =
     "  --self-check[=DIR]   prove that the libraries in this binary work here, and exit\n"
     "  --version            print the version, and exit\n"
     "\n"
-    "An option room.name is --room-name on the command line, REPRISE_ROOM_NAME in the environment and\n"
-    "room: {name: value} in the file. It listens on 127.0.0.1:7371 unless --grpc-listen says otherwise.\n";
+    "An option room.name is --room-name on the command line, REPRISE_ROOM_NAME in the environment "
+    "and\n"
+    "room: {name: value} in the file. It listens on 127.0.0.1:7371 unless --grpc-listen says "
+    "otherwise.\n";
 
 /* Blocked here, hence in every thread that is started later: only main's sigwait sees them. */
 static void block_signals(sigset_t *out_signals)
@@ -53,7 +56,8 @@ static void wait_and_drain(struct service *service, const sigset_t *signals)
 {
     int signal_number = 0;
     (void)sigwait(signals, &signal_number);
-    log_write(LOG_INFO, "server", "draining", "signal=%s", signal_number == SIGINT ? "INT" : "TERM");
+    log_write(LOG_INFO, "server", "draining", "signal=%s",
+              signal_number == SIGINT ? "INT" : "TERM");
     struct thread *thread = NULL;
     if (thread_create(THREAD_OTHER, "drain", drain, service, &thread) != STATUS_OK) {
         service_drain(service);

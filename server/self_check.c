@@ -1,6 +1,7 @@
 /*
- * self_check.c - proves the foreign parts, each by real work: a FAISS graph finds a known neighbour, OpenBLAS multiplies
- * like a plain loop, io_uring writes and syncs a file. Owns nothing. Threads: main.
+ * self_check.c - proves the foreign parts, each by real work: a FAISS graph finds a known
+ * neighbour, OpenBLAS multiplies like a plain loop, io_uring writes and syncs a file. Owns nothing.
+ * Threads: main.
  */
 #include "server/self_check.h"
 

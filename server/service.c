@@ -1,6 +1,7 @@
 /*
- * service.c - the process as one object. Top to bottom: settings of the parts, the compute pool, the cache, the
- * gRPC door, the keeper; destroyed in the opposite order. Owns them all. Threads: main.
+ * service.c - the process as one object. Top to bottom: settings of the parts, the compute pool,
+ * the cache, the gRPC door, the keeper; destroyed in the opposite order. Owns them all. Threads:
+ * main.
  */
 #include "server/service.h"
 
@@ -56,7 +57,8 @@ static uint32_t cores_count(void)
     return cores > 0 ? (uint32_t)cores : 1;
 }
 
-/* Half of the cores serve the network, 2 to 16 of them: an exact hit is answered where its question arrives. */
+/* Half of the cores serve the network, 2 to 16 of them: an exact hit is answered where its question
+ * arrives. */
 static uint32_t io_threads_count(const struct options *options)
 {
     uint64_t asked = options_uint(options, "server.io_threads");
@@ -92,8 +94,10 @@ static void read_limits(struct service *service)
 static enum status create_cache(struct service *service, const char *version,
                                 struct failure *failure)
 {
-    struct cache_setup setup = {
-        .options = service->options, .started_ms = clock_wall_ms(), .version = version};
+    struct cache_setup setup = {.options = service->options,
+                                .started_ms = clock_wall_ms(),
+                                .version = version,
+                                .clock_us = clock_monotonic_us};
     clock_chance(setup.chance_seed, sizeof(setup.chance_seed));
     enum status status = cache_create(&setup, &service->cache, failure);
     if (status == STATUS_OK)
@@ -130,9 +134,9 @@ enum status service_create(const struct options *options, const char *version,
     if (service == NULL)
         return failure_set(failure, STATUS_NO_MEMORY, "", "no memory to start");
     service->options = options;
-    enum status status = pool_create(compute_threads_count(options),
-                                     (uint32_t)options_uint(options, "server.compute_queue_max"),
-                                     &service->pool);
+    enum status status =
+        pool_create(compute_threads_count(options),
+                    (uint32_t)options_uint(options, "server.compute_queue_max"), &service->pool);
     if (status != STATUS_OK) {
         (void)failure_set(failure, status, "server.compute_threads",
                           "the compute threads cannot be started");

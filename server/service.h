@@ -14,7 +14,8 @@ struct service;
 extern const struct option_row service_option_rows[];
 extern const size_t service_option_rows_count;
 
-/* Builds every part and begins to serve. `failure` says which part could not be made. The options outlive it. */
+/* Builds every part and begins to serve. `failure` says which part could not be made. The options
+ * outlive it. */
 enum status service_create(const struct options *options, const char *version,
                            struct service **out_service, struct failure *failure);
 

@@ -1,6 +1,7 @@
 /*
  * settings.c - lists the option tables of all rooms and reads the command line.
- * The rows themselves stand in the rooms that use them. Owns the options until settings_destroy. Threads: main.
+ * The rows themselves stand in the rooms that use them. Owns the options until settings_destroy.
+ * Threads: main.
  */
 #include "server/settings.h"
 
@@ -48,7 +49,8 @@ static bool take_action_flag(const char *argument, struct settings *settings)
     return false;
 }
 
-/* Splits off what is not an option row. Returns how many arguments stay in `kept`, kept[0] included. */
+/* Splits off what is not an option row. Returns how many arguments stay in `kept`, kept[0]
+ * included. */
 static int split_arguments(int argc, char **argv, char **kept, struct settings *settings,
                            const char **out_file)
 {
@@ -67,6 +69,35 @@ static int split_arguments(int argc, char **argv, char **kept, struct settings *
     return count;
 }
 
+/* The environment without the variables that are known and no options: the file's name, and the
+ * command's own. */
+static char **options_of(char **environment)
+{
+    static const char *const others[] = {"REPRISE_CONFIG=", "REPRISE_ENDPOINT="};
+    size_t count = 0;
+    while (environment[count] != NULL)
+        count++;
+    char **kept = calloc(count + 1, sizeof(*kept));
+    for (size_t i = 0, used = 0; kept != NULL && i < count; i++) {
+        bool other = false;
+        for (size_t k = 0; k < sizeof(others) / sizeof(others[0]); k++)
+            other |= strncmp(environment[i], others[k], strlen(others[k])) == 0;
+        if (!other)
+            kept[used++] = environment[i];
+    }
+    return kept;
+}
+
+static enum status read_environment(struct settings *settings, char **environment, FILE *errors)
+{
+    char **kept = options_of(environment);
+    if (kept == NULL)
+        return STATUS_NO_MEMORY;
+    enum status status = options_read_environment(settings->options, kept, errors);
+    free(kept);
+    return status;
+}
+
 static enum status read_everything(struct settings *settings, int argc, char **argv,
                                    char **environment, FILE *errors)
 {
@@ -78,8 +109,7 @@ static enum status read_everything(struct settings *settings, int argc, char **a
     enum status status = STATUS_OK;
     if (file != NULL && file[0] != '\0')
         status = options_read_file(settings->options, file, errors);
-    enum status from_environment =
-        options_read_environment(settings->options, environment, errors);
+    enum status from_environment = read_environment(settings, environment, errors);
     if (status == STATUS_OK)
         status = from_environment;
     enum status from_flags = options_read_flags(settings->options, kept_count, kept, errors);

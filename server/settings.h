@@ -24,8 +24,8 @@ struct settings {
 };
 
 /*
- * Default < file (--config FILE or REPRISE_CONFIG) < environment < flags. Every problem is one line on `errors`;
- * STATUS_BAD_OPTION if there was any.
+ * Default < file (--config FILE or REPRISE_CONFIG) < environment < flags. Every problem is one line
+ * on `errors`; STATUS_BAD_OPTION if there was any.
  */
 enum status settings_create(int argc, char **argv, char **environment, FILE *errors,
                             struct settings *out_settings);

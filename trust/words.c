@@ -36,7 +36,7 @@ static const struct pair pairs[] = {
     {"before", "after"}, {"first", "last"}, {"early", "late"}, {"earlier", "later"},
     {"ascending", "descending"}, {"always", "never"},
     /* size and amount */
-    {"more", "less fewer"}, {"most", "least"}, {"increase raise", "decrease reduce lower"},
+    {"more", "less fewer"}, {"most", "least"}, {"increase raise upgrade", "decrease reduce lower downgrade"},
     {"high higher highest", "low lower lowest"}, {"maximum max", "minimum min"},
     {"long", "short"}, {"big large", "small"}, {"hot", "cold"}, {"fast", "slow"}, {"cheap", "expensive"},
     /* space */
