@@ -58,7 +58,9 @@ struct cache_setup {
     const struct options *options; /* with the tables of cache, store, index, embed and policy */
     uint64_t chance_seed[8];       /* 64 random bytes: keys of the table, of tokens, of nonces   */
     int64_t started_ms;
-    const char *version;
+    const char *version;           /* outlives the cache                                         */
+    uint64_t (*clock_us)(void);    /* monotonic: ends the steps of a Get; NULL: only what comes in
+                                      by arguments is known, and no tier has percentiles         */
 };
 
 /* On failure `failure` says which option or part it was. */
@@ -66,7 +68,7 @@ enum status cache_create(const struct cache_setup *setup, struct cache **out_cac
                          struct failure *failure);
 void cache_destroy(struct cache **cache);
 
-/* ---- Get ---------------------------------------------------------------------------------------------- */
+/* ---- Get ------------------------------------------------------------------------------------- */
 
 struct cache_get_request {
     struct identity identity;
@@ -145,7 +147,7 @@ struct cache_answer {
 };
 void cache_answer_read(const struct entry *entry, struct cache_answer *out_answer);
 
-/* ---- Set ---------------------------------------------------------------------------------------------- */
+/* ---- Set ------------------------------------------------------------------------------------- */
 
 struct cache_set_request {
     struct identity identity;
@@ -176,7 +178,7 @@ enum status cache_set(struct cache *cache, const struct cache_set_request *reque
                       struct arena *arena, int64_t now_ms, struct cache_set_reply *out_reply,
                       struct failure *failure);
 
-/* ---- Delete, Invalidate, Report ------------------------------------------------------------------------ */
+/* ---- Delete, Invalidate, Report -------------------------------------------------------------- */
 
 struct cache_delete_request {
     struct text tenant, namespace_;
@@ -224,13 +226,13 @@ struct cache_report {
 enum cache_outcome cache_report_verdict(struct cache *cache, const struct cache_report *report,
                                         int64_t now_ms, uint32_t *out_labels_left);
 
-/* ---- Stats, keeping ------------------------------------------------------------------------------------ */
+/* ---- Stats, keeping -------------------------------------------------------------------------- */
 
 struct cache_tier_stats {
     uint64_t lookups, hits, misses, entries, size_bytes;
     uint32_t p50_us, p99_us;
 };
-struct cache_scope_stats { /* texts lie in the arena */
+struct cache_scope_stats { /* texts live as long as the cache */
     struct text namespace_, model, embedder;
     const struct key_attribute *attributes;
     size_t attributes_count;

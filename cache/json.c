@@ -119,8 +119,7 @@ static bool scan_text(struct scan *scan)
     return scan->depth == 0;
 }
 
-/* ---- numbers
- * ---------------------------------------------------------------------------------------- */
+/* ---- numbers --------------------------------------------------------------------------------- */
 
 /* Decimal digits of |value| without trailing zeros, and the power of ten behind the point before
  * them: value = 0.DIGITS * 10^point. */
@@ -138,6 +137,9 @@ static double decimal_value(const struct decimal *decimal)
 
 static void decimal_round(double value, int count, struct decimal *out_decimal)
 {
+    assert(value > 0);
+    assert(count >= 1);
+    assert(count <= 17);
     char text[40]; /* d.ddde+xx */
     (void)snprintf(text, sizeof(text), "%.*e", count - 1, value);
     out_decimal->count = count;
@@ -153,6 +155,7 @@ static void decimal_round(double value, int count, struct decimal *out_decimal)
 /* One unit up in the last place. */
 static void decimal_up(struct decimal *decimal)
 {
+    assert(decimal->count > 0);
     int i = decimal->count - 1;
     while (i >= 0 && decimal->digits[i] == '9')
         decimal->digits[i--] = '0';
@@ -213,8 +216,7 @@ size_t json_number(double value, char out_text[JSON_NUMBER_TEXT])
     return (size_t)length;
 }
 
-/* ---- writing
- * ---------------------------------------------------------------------------------------- */
+/* ---- writing --------------------------------------------------------------------------------- */
 
 struct output {
     char *bytes;
@@ -245,6 +247,7 @@ static void output_escape(struct output *output, unsigned char c)
 static void output_string(struct output *output, const char *string)
 {
     output_add(output, "\"", 1);
+    assert(string != NULL);
     const char *start = string;
     for (const char *at = string;; at++) {
         unsigned char c = (unsigned char)*at;
@@ -360,8 +363,10 @@ static enum status output_value(struct output *output, const cJSON *value)
         output_add(output, "null", 4);
     else if (cJSON_IsTrue(value))
         output_add(output, "true", 4);
-    else
+    else {
+        assert(cJSON_IsFalse(value));
         output_add(output, "false", 5);
+    }
     return STATUS_OK;
 }
 
@@ -384,9 +389,12 @@ static cJSON *parse(struct text json)
 enum status json_canonical(struct text json, struct arena *arena, struct text *out_text,
                            bool *out_has_form)
 {
+    assert(arena != NULL);
+    assert(out_has_form != NULL);
     struct scan scan = {.bytes = json.bytes, .length = json.length, .has_form = true};
     if (!scan_text(&scan))
         return STATUS_BAD_JSON;
+    assert(scan.depth == 0);
     cJSON *tree = scan.has_form ? parse(json) : NULL;
     if (scan.has_form && tree == NULL)
         return STATUS_BAD_JSON;

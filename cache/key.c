@@ -20,8 +20,7 @@
 static const char MARK[] = "reprise/1";
 enum { MARK_BYTES = sizeof(MARK) - 1 };
 
-/* ---- the writer
- * ------------------------------------------------------------------------------------- */
+/* ---- the writer ------------------------------------------------------------------------------ */
 
 struct writer {
     uint8_t *bytes;
@@ -100,8 +99,7 @@ static void put_texts(struct writer *writer, uint8_t tag, const struct text *tex
     put_close_unless_empty(writer, list);
 }
 
-/* ---- the three parts
- * -------------------------------------------------------------------------------- */
+/* ---- the three parts ------------------------------------------------------------------------- */
 
 static void put_scope(struct writer *writer, const struct key_form *form)
 {
@@ -194,27 +192,48 @@ static enum status encode(const struct key_form *form, struct arena *arena,
                            "namespace, model, embedder and attributes take over %d bytes",
                            KEY_SCOPE_MAX);
     put_compatibility(&writer, form);
+    assert(writer.used >= scope_end + KEY_FIELD_HEAD);
     const size_t compatibility_end = writer.used;
     put_query(&writer, form);
+    assert(writer.used >= compatibility_end + KEY_FIELD_HEAD);
+    assert(writer.used <= form->bytes_max);
     *out_encoding = (struct encoding){.bytes = {(const char *)writer.bytes, writer.used},
                                       .scope_end = scope_end,
                                       .compatibility_end = compatibility_end};
     return STATUS_OK;
 }
 
+/* SHA-256("reprise/1" 'C' 0 0 0 0): most requests have nothing but a question. */
+static const struct digest NO_COMPATIBILITY = {{0xff, 0x75, 0x75, 0x5c, 0x7a, 0x28, 0xb1, 0x51,
+                                                0x9f, 0x6c, 0x67, 0x2b, 0xe7, 0x20, 0x6d, 0x73,
+                                                0x52, 0xad, 0x2e, 0x0c, 0x07, 0xfb, 0xee, 0x6e,
+                                                0x5d, 0xe8, 0x9d, 0x79, 0x90, 0xc3, 0xda, 0x56}};
+
+static struct digest hash_compatibility(const char *field, size_t length)
+{
+    assert(field[0] == 'C');
+    assert(length >= KEY_FIELD_HEAD);
+    if (length == KEY_FIELD_HEAD)
+        return NO_COMPATIBILITY;
+    struct digest_stream stream;
+    digest_stream_init(&stream);
+    digest_stream_add(&stream, MARK, MARK_BYTES);
+    digest_stream_add(&stream, field, length);
+    return digest_stream_end(&stream);
+}
+
 static void hash(const struct encoding *encoding, struct key *key)
 {
+    assert(encoding->scope_end > MARK_BYTES);
+    assert(encoding->compatibility_end < encoding->bytes.length);
     const char *bytes = encoding->bytes.bytes;
     struct digest_stream exact;
     digest_stream_init(&exact);
     digest_stream_add(&exact, bytes, encoding->scope_end);
-    struct digest_stream branch = exact;
-    key->scope = digest_stream_end(&branch);
-    digest_stream_init(&branch);
-    digest_stream_add(&branch, MARK, MARK_BYTES);
-    digest_stream_add(&branch, bytes + encoding->scope_end,
-                      encoding->compatibility_end - encoding->scope_end);
-    key->compatibility = digest_stream_end(&branch);
+    struct digest_stream scope = exact;
+    key->scope = digest_stream_end(&scope);
+    key->compatibility = hash_compatibility(bytes + encoding->scope_end,
+                                            encoding->compatibility_end - encoding->scope_end);
     digest_stream_add(&exact, bytes + encoding->scope_end,
                       encoding->bytes.length - encoding->scope_end);
     key->exact = digest_stream_end(&exact);
@@ -238,6 +257,7 @@ enum status key_make(const struct identity *identity, const struct key_limits *l
         key.semantic = form.query.length > 0 && form.query_content_json.length == 0 &&
                        form.temperature.value <= 0 && form.user_turns == 1 && !form.tool_talk;
     }
+    assert(!key.semantic || key.query.length > 0);
     *out_key = key;
     return STATUS_OK;
 }

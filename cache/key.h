@@ -55,7 +55,8 @@ struct key {
     struct digest scope, compatibility, exact;
     struct text namespace_; /* "default" if it was empty; in the arena or borrowed                  */
     struct text query;      /* canonical text of the last user message; empty: exact tier only      */
-    bool canonical;         /* false: JSON without canonical form; neither tier may use this request */
+    bool canonical;         /* false: JSON without canonical form; neither tier may use this request,
+                               and the digests are zero                                          */
     bool semantic;          /* query present, temperature <= 0, one user turn, no tools, plain text  */
 };
 

@@ -93,13 +93,13 @@ static enum status take_json(struct maker *maker, struct text json, const char *
     if (status != STATUS_OK)
         return failure_set(maker->failure, status, field,
                            "not JSON, or nested more than %d levels deep", JSON_DEPTH_MAX);
+    assert(has_form || out_json->length == 0);
     maker->form->canonical &= has_form;
     maker->form->bytes_max += KEY_FIELD_HEAD + out_json->length;
     return STATUS_OK;
 }
 
-/* ---- scope
- * ------------------------------------------------------------------------------------------ */
+/* ---- scope ----------------------------------------------------------------------------------- */
 
 bool key_is_namespace(struct text name)
 {
@@ -197,13 +197,13 @@ static enum status take_attributes(struct maker *maker)
         }
         sorted[at] = made;
     }
+    assert(maker->form->attributes_count == 0);
     maker->form->attributes = sorted;
     maker->form->attributes_count = count;
     return STATUS_OK;
 }
 
-/* ---- messages
- * --------------------------------------------------------------------------------------- */
+/* ---- messages -------------------------------------------------------------------------------- */
 
 static bool is_role(struct text role)
 {
@@ -294,6 +294,7 @@ static enum status take_systems(struct maker *maker, size_t leading)
         status = take_text(maker, identity->system_prompt, "system_prompt", &systems[used++]);
     for (size_t i = 0; i < leading && status == STATUS_OK; i++)
         status = take_text(maker, identity->messages[i].content, "messages", &systems[used++]);
+    assert(used == count || status != STATUS_OK);
     maker->form->systems = systems;
     maker->form->systems_count = count;
     return status;
@@ -302,6 +303,7 @@ static enum status take_systems(struct maker *maker, size_t leading)
 static enum status take_history(struct maker *maker, size_t from, size_t to)
 {
     assert(from <= to);
+    assert(to <= maker->identity->messages_count);
     if (from == to)
         return STATUS_OK;
     struct key_message *history = arena_calloc(maker->arena, to - from, sizeof(*history));
@@ -321,6 +323,7 @@ static enum status take_history(struct maker *maker, size_t from, size_t to)
 static enum status take_query(struct maker *maker, size_t last)
 {
     char field[FAILURE_FIELD_MAX];
+    assert(last + 1 == maker->identity->messages_count);
     const struct key_message *given = &maker->identity->messages[last];
     field_name(field, "messages", (long)last, "content");
     if (given->content.length == 0 && given->content_json.length == 0)
@@ -356,6 +359,7 @@ static enum status take_messages(struct maker *maker)
                                   message->tool_call_id.length > 0 ||
                                   message->tool_calls_json.length > 0;
     }
+    assert(leading <= count);
     const bool has_query = leading < count && is_query(&identity->messages[count - 1]);
     enum status status = take_systems(maker, leading);
     if (status == STATUS_OK)
@@ -391,8 +395,7 @@ static enum status take_conversation(struct maker *maker)
     return identity->messages_count > 0 ? take_messages(maker) : take_prompt(maker);
 }
 
-/* ---- parameters and the rest
- * ------------------------------------------------------------------------ */
+/* ---- parameters and the rest ----------------------------------------------------------------- */
 
 /* Millionths, so that a client's float 0.7f and double 0.7 are the same request. */
 static enum status take_millionths(struct maker *maker, bool given, double value, const char *field,
@@ -459,6 +462,8 @@ enum status key_form_make(const struct identity *identity, const struct key_limi
 {
     assert(identity != NULL);
     assert(limits != NULL);
+    assert(arena != NULL);
+    assert(out_form != NULL);
     *out_form = (struct key_form){.canonical = true, .bytes_max = OVERHEAD_BYTES};
     struct maker maker = {identity, limits, arena, out_form, failure};
     enum status status = take_names(&maker);

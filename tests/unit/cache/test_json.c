@@ -243,8 +243,7 @@ static void a_list_of_numbers_that_grow_fits(void **state)
     assert_form(world, json, form);
 }
 
-/* ---- random values: written in two ways, they have one form, which is its own form
- * --------------------- */
+/* ---- random values: written in two ways, they have one form, which is its own form ----------- */
 
 struct random_text {
     char bytes[8192];

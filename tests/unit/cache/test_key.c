@@ -66,8 +66,7 @@ static void assert_refused(const struct identity *identity, enum status status, 
     assert_int_equal(failure.status, status);
 }
 
-/* ---- the same
- * ------------------------------------------------------------------------------------------ */
+/* ---- the same -------------------------------------------------------------------------------- */
 
 static void the_printed_digests_hold(void **state)
 {
@@ -169,8 +168,7 @@ static void one_choice_is_no_choice(void **state)
     assert_false(same(&a, &b));
 }
 
-/* ---- another
- * ------------------------------------------------------------------------------------------- */
+/* ---- another --------------------------------------------------------------------------------- */
 
 typedef void change(struct identity *identity);
 
@@ -323,8 +321,7 @@ static void texts_do_not_run_into_each_other(void **state)
     assert_false(same(&c, &d));
 }
 
-/* ---- which tier
- * ---------------------------------------------------------------------------------------- */
+/* ---- which tier ------------------------------------------------------------------------------ */
 
 static bool semantic(const struct identity *identity)
 {
@@ -395,8 +392,7 @@ static void json_without_form_has_no_key(void **state)
                      STATUS_BAD_JSON);
 }
 
-/* ---- refusals
- * ------------------------------------------------------------------------------------------ */
+/* ---- refusals -------------------------------------------------------------------------------- */
 
 static char long_text[300 * 1024];
 

@@ -1,0 +1,320 @@
+/*
+ * cache.c - makes the parts of floor 2 and introduces them to each other; the verbs live in lookup,
+ * fill, invalidate, feedback and stats. Owns every part. Threads: create and destroy are single,
+ * the rest any.
+ */
+#include "cache/cache.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/check.h"
+#include "cache/answer.h"
+#include "cache/parts.h"
+#include "index/vector.h"
+
+/* clang-format off */
+const struct option_row cache_option_rows[] = {
+    {"cache.ttl_default", OPTION_DURATION, "24h", "1s", "30d", NULL, "time",
+     "Life of an entry whose Set names none."},
+    {"cache.ttl_max", OPTION_DURATION, "30d", "1s", "365d", NULL, "time",
+     "The longest life that a Set may ask for."},
+    {"cache.namespaces_max", OPTION_UINT, "100000", "1", "1000000", NULL, "namespaces",
+     "Names that may be in use; a request with one more is LIMIT_EXCEEDED."},
+    {"cache.scopes_max", OPTION_UINT, "100000", "1", "1000000", NULL, "scopes",
+     "Scopes with a policy state of their own; further ones share one."},
+    {"limits.prompt", OPTION_SIZE, "256KiB", "1KiB", "16MiB", NULL, "bytes",
+     "Text of the prompt, of the system prompt or of any one message."},
+    {"limits.answer", OPTION_SIZE, "2MiB", "1KiB", "15MiB", NULL, "bytes",
+     "One answer; larger ones are ENTRY_TOO_LARGE."},
+    {"limits.dimension", OPTION_UINT, "4096", "1", "4096", NULL, "numbers",
+     "Numbers of a client's vector."},
+    {"limits.messages", OPTION_UINT, "1024", "1", "65536", NULL, "messages",
+     "Messages of one conversation."},
+    {"limits.batch", OPTION_UINT, "256", "1", "4096", NULL, "items",
+     "Items of one batch, and ids of one Delete."},
+    {"limits.metadata", OPTION_UINT, "16", "0", "64", NULL, "attributes",
+     "Metadata attributes that one entry carries."},
+    {"limits.attributes", OPTION_UINT, "16", "0", "64", NULL, "attributes",
+     "Attributes that belong to one identity."},
+    {"limits.tags", OPTION_UINT, "16", "0", "64", NULL, "tags",
+     "Tags of one entry, and of one selector."},
+    {"semantic.token_ttl", OPTION_DURATION, "1h", "1min", "24h", NULL, "time",
+     "How long a decision token may bring its verdict."},
+    {"metrics.scopes_max", OPTION_UINT, "100", "0", "10000", NULL, "scopes",
+     "Scopes that Stats lists, the most used first."},
+};
+/* clang-format on */
+const size_t cache_option_rows_count = sizeof(cache_option_rows) / sizeof(cache_option_rows[0]);
+
+enum { REPORTERS_MAX = 65536 };
+
+/* ---- life ------------------------------------------------------------------------------------ */
+
+/* One secret a purpose: a key that leaks through one part tells nothing about the others. */
+static struct digest derive_key(const struct cache_setup *setup, const char *purpose)
+{
+    const struct digest root = digest_sha256(setup->chance_seed, sizeof(setup->chance_seed));
+    return digest_hmac_sha256(root.bytes, purpose, strlen(purpose));
+}
+
+static uint64_t option_ms(const struct options *options, const char *name)
+{
+    return options_us(options, name) / 1000;
+}
+
+/* A budget that nobody set is for its own floor to choose. */
+static uint64_t option_or(const struct options *options, const char *name, uint64_t fallback)
+{
+    return options_is_set(options, name) ? options_uint(options, name) : fallback;
+}
+
+static void read_limits(struct cache *cache, const struct options *options)
+{
+    cache->key_limits = (struct key_limits){
+        .prompt_bytes = (uint32_t)options_uint(options, "limits.prompt"),
+        .messages_max = (uint32_t)options_uint(options, "limits.messages"),
+        .attributes_max = (uint32_t)options_uint(options, "limits.attributes"),
+        .stop_max = key_limits_standard.stop_max,
+        .context_ids_max = key_limits_standard.context_ids_max,
+    };
+    cache->limits = (struct cache_limits){
+        .ttl_default_ms = option_ms(options, "cache.ttl_default"),
+        .ttl_max_ms = option_ms(options, "cache.ttl_max"),
+        .answer_bytes = options_uint(options, "limits.answer"),
+        .dimension = (uint32_t)options_uint(options, "limits.dimension"),
+        .batch = (uint32_t)options_uint(options, "limits.batch"),
+        .metadata = (uint32_t)options_uint(options, "limits.metadata"),
+        .tags = (uint32_t)options_uint(options, "limits.tags"),
+        .scopes_shown = (uint32_t)options_uint(options, "metrics.scopes_max"),
+    };
+    assert(cache->limits.dimension > 0);
+    assert(cache->limits.dimension <= VECTOR_DIMENSION_MAX);
+    assert(cache->limits.ttl_default_ms > 0);
+}
+
+static enum status create_store(struct cache *cache, const struct cache_setup *setup)
+{
+    const struct options *options = setup->options;
+    struct store_options store_options = {
+        .memory_bytes = option_or(options, "storage.memory", store_memory_standard()),
+        .entries_max = (uint32_t)options_uint(options, "storage.entries_max"),
+        .stripes_count = (uint32_t)options_uint(options, "table.stripes"),
+        .answer_max = cache->limits.answer_bytes,
+        .died = cache_entry_died,
+        .died_context = cache,
+    };
+    assert(store_options.memory_bytes > 0);
+    const struct digest key = derive_key(setup, "table");
+    memcpy(store_options.hash_key, key.bytes, sizeof(store_options.hash_key));
+    return store_create(&store_options, &cache->store);
+}
+
+static enum status create_scopes(struct cache *cache, const struct cache_setup *setup)
+{
+    struct embed_space client;
+    embed_client_space(TEXT(""), 1, &client);
+    struct scopes_setup scopes_setup = {
+        .scopes_max = (uint32_t)options_uint(setup->options, "cache.scopes_max"),
+        .policy = &cache->policy,
+        .server_threshold = client.threshold_default,
+        .client_threshold = client.threshold_default,
+    };
+    if (cache->embedder != NULL) {
+        scopes_setup.server_space = embedder_space(cache->embedder)->id;
+        scopes_setup.server_threshold = embedder_space(cache->embedder)->threshold_default;
+    }
+    const struct digest key = derive_key(setup, "scopes");
+    memcpy(scopes_setup.hash_key, key.bytes, sizeof(scopes_setup.hash_key));
+    return scopes_create(&scopes_setup, &cache->scopes);
+}
+
+static enum status create_trust(struct cache *cache, const struct cache_setup *setup)
+{
+    const struct digest token_key = derive_key(setup, "tokens");
+    const struct digest nonce_key = derive_key(setup, "nonces");
+    const struct digest reporter_key = derive_key(setup, "reporters");
+    memcpy(cache->nonce_key, nonce_key.bytes, sizeof(cache->nonce_key));
+    enum status status =
+        token_desk_create(token_key.bytes, (int64_t)option_ms(setup->options, "semantic.token_ttl"),
+                          TOKEN_NONCES_MAX, &cache->tokens);
+    if (status == STATUS_OK)
+        status = reporters_create(REPORTERS_MAX, reporter_key.bytes, &cache->reporters);
+    return status;
+}
+
+static enum status create_parts(struct cache *cache, const struct cache_setup *setup)
+{
+    const struct options *options = setup->options;
+    const struct digest names_key = derive_key(setup, "namespaces");
+    enum status status = epochs_create(&cache->epochs);
+    if (status == STATUS_OK)
+        status = embedder_create(options_text(options, "embed.provider"), &cache->embedder);
+    if (status == STATUS_OK)
+        status = directory_create(cache->epochs, option_or(options, "index.memory", 0),
+                                  &cache->directory);
+    if (status == STATUS_OK)
+        status = namespaces_create((uint32_t)options_uint(options, "cache.namespaces_max"),
+                                   names_key.bytes, &cache->namespaces);
+    if (status == STATUS_OK)
+        status = create_scopes(cache, setup);
+    if (status == STATUS_OK)
+        status = create_trust(cache, setup);
+    if (status == STATUS_OK)
+        status = histogram_create(&cache->exact_us);
+    if (status == STATUS_OK)
+        status = histogram_create(&cache->semantic_us);
+    if (status == STATUS_OK)
+        status = create_store(cache, setup);
+    return status;
+}
+
+enum status cache_create(const struct cache_setup *setup, struct cache **out_cache,
+                         struct failure *failure)
+{
+    assert(setup->options != NULL);
+    assert(setup->version != NULL);
+    assert(out_cache != NULL);
+    struct cache *cache = calloc(1, sizeof(*cache));
+    if (cache == NULL)
+        return failure_set(failure, STATUS_NO_MEMORY, "", "no memory for the cache");
+    cache->started_ms = setup->started_ms;
+    cache->version = setup->version;
+    cache->clock_us = setup->clock_us;
+    read_limits(cache, setup->options);
+    enum status status = policy_settings_read(setup->options, &cache->policy, failure);
+    if (status == STATUS_OK && cache->limits.ttl_default_ms > cache->limits.ttl_max_ms)
+        status = failure_set(failure, STATUS_BAD_OPTION, "cache.ttl_default",
+                             "longer than cache.ttl_max");
+    if (status != STATUS_OK)
+        goto destroy_cache;
+    status = create_parts(cache, setup);
+    if (status != STATUS_OK) {
+        (void)failure_set(failure, status, "", "the parts of the cache cannot be made: %s",
+                          status_text(status));
+        goto destroy_cache;
+    }
+    *out_cache = cache;
+    return STATUS_OK;
+
+destroy_cache:
+    cache_destroy(&cache);
+    return status;
+}
+
+/* The mirror of create_parts, bottom to top. Accepts a cache that is only half made. */
+void cache_destroy(struct cache **cache)
+{
+    assert(cache != NULL);
+    struct cache *doomed = *cache;
+    if (doomed == NULL)
+        return;
+    *cache = NULL;
+    store_destroy(&doomed->store);
+    histogram_destroy(&doomed->semantic_us);
+    histogram_destroy(&doomed->exact_us);
+    reporters_destroy(&doomed->reporters);
+    token_desk_destroy(&doomed->tokens);
+    scopes_destroy(&doomed->scopes);
+    namespaces_destroy(&doomed->namespaces);
+    directory_destroy(&doomed->directory);
+    embedder_destroy(&doomed->embedder);
+    epochs_destroy(&doomed->epochs);
+    free(doomed);
+}
+
+void cache_tick(struct cache *cache, int64_t now_ms)
+{
+    (void)store_sweep(cache->store, now_ms);
+    (void)epoch_collect(cache->epochs);
+}
+
+const struct key_limits *cache_key_limits(const struct cache *cache)
+{
+    return &cache->key_limits;
+}
+
+/* ---- what several verbs ask ------------------------------------------------------------------ */
+
+struct text cache_name_or_default(struct text name)
+{
+    return name.length > 0 ? name : TEXT("default");
+}
+
+/*
+ * A client's space gets its id for one fixed dimension: so that a vector of another length meets
+ * the rows of the first and is refused (DIM_MISMATCH), and does not silently live in a space of its
+ * own.
+ */
+bool cache_space(const struct cache *cache, struct text embedder, const float *vector,
+                 uint32_t dimension, struct embed_space *out_space)
+{
+    if (vector != NULL) {
+        embed_client_space(embedder, 1, out_space);
+        assert(dimension > 0);
+        out_space->dimension = dimension;
+        return true;
+    }
+    if (cache->embedder == NULL)
+        return false;
+    *out_space = *embedder_space(cache->embedder);
+    return true;
+}
+
+enum status cache_check_vector(const struct cache *cache, const float *vector, uint32_t dimension,
+                               struct failure *failure)
+{
+    if (vector == NULL)
+        return STATUS_OK;
+    if (dimension > cache->limits.dimension)
+        return failure_set(failure, STATUS_LIMIT_EXCEEDED, "vector",
+                           "at most limits.dimension = %u numbers", cache->limits.dimension);
+    bool some = false;
+    for (uint32_t i = 0; i < dimension; i++) {
+        if (!isfinite(vector[i]))
+            return failure_set(failure, STATUS_BAD_VECTOR, "vector", "number %u is not finite", i);
+        some |= vector[i] != 0;
+    }
+    if (!some)
+        return failure_set(failure, STATUS_BAD_VECTOR, "vector", "all numbers are zero");
+    return STATUS_OK;
+}
+
+enum status cache_namespace(struct cache *cache, const struct identity *identity,
+                            const struct key *key, struct namespace_ **out_namespace,
+                            struct failure *failure)
+{
+    enum status status = namespaces_obtain(
+        cache->namespaces, cache_name_or_default(identity->tenant), key->namespace_, out_namespace);
+    if (status == STATUS_OK)
+        return STATUS_OK;
+    return failure_set(failure, status, "identity.namespace", "%s",
+                       status == STATUS_LIMIT_EXCEEDED
+                           ? "cache.namespaces_max namespaces are in use"
+                           : status_text(status));
+}
+
+struct partition_key cache_partition_key(const uint8_t scope[16], uint64_t space)
+{
+    assert(space != 0);
+    struct partition_key key = {.space = space};
+    memcpy(key.scope, scope, sizeof(key.scope));
+    return key;
+}
+
+void cache_remove_row(struct cache *cache, const struct entry *entry)
+{
+    if (entry_space(entry) == 0)
+        return;
+    assert(entry_sequence(entry) != 0); /* rows at or below it go, and no other */
+    struct answer_view view;
+    answer_view_read(entry_metadata(entry), &view);
+    const struct partition_key key = cache_partition_key(entry_scope(entry), entry_space(entry));
+    const size_t removed =
+        directory_remove(cache->directory, &key, entry_digest(entry), entry_sequence(entry));
+    struct namespace_ *namespace_ =
+        namespaces_find(cache->namespaces, view.tenant, view.namespace_);
+    assert(namespace_ != NULL); /* its Set made it, and nothing unmakes one */
+    namespace_uncount(&namespace_->counters.rows, removed);
+}

@@ -1,0 +1,82 @@
+/*
+ * feedback.c - Report: a verdict comes back by its decision token. The token says which scope
+ * decided and which entry was meant; nothing was stored when it was given out. A verdict counts if
+ * the very entry still stands, and once. Owns nothing. Threads: any.
+ */
+#include "base/check.h"
+#include "cache/cache.h"
+#include "cache/parts.h"
+
+static enum cache_outcome outcome_of(enum token_state state)
+{
+    switch (state) {
+    case TOKEN_USED:
+        return CACHE_DUPLICATE;
+    case TOKEN_TOO_OLD:
+        return CACHE_TOKEN_EXPIRED;
+    case TOKEN_FRESH:
+        return CACHE_ACCEPTED;
+    case TOKEN_BAD:
+        break;
+    }
+    return CACHE_BAD_TOKEN;
+}
+
+/* With a reference; NULL if it is gone, expired or was replaced. */
+static struct entry *find_entry(struct cache *cache, const struct token *token, int64_t now_ms)
+{
+    struct store_hit found;
+    uint8_t prefix[STORE_PREFIX_BYTES];
+    static_assert(sizeof(prefix) == sizeof(token->entry), "lookup.c copied them the other way");
+    memcpy(prefix, &token->entry, sizeof(prefix));
+    if (store_find_prefix(cache->store, prefix, now_ms, &found) != STORE_FOUND)
+        return NULL;
+    if ((uint32_t)entry_created_ms(found.entry) == token->generation)
+        return found.entry;
+    entry_release(found.entry);
+    return NULL;
+}
+
+static bool is_same(void *context, const struct entry *entry)
+{
+    return entry == context;
+}
+
+static void apply(struct cache *cache, const struct cache_report *report, struct entry *entry)
+{
+    if (report->verdict == CACHE_STALE) {
+        assert(entry_sequence(entry) != 0);
+        (void)store_delete(cache->store, entry_digest(entry), is_same, entry);
+        return;
+    }
+    assert(report->verdict == CACHE_CORRECT || report->verdict == CACHE_WRONG);
+    assert(entry_space(entry) != 0); /* only rows are ever decided upon */
+    const bool right = report->verdict == CACHE_CORRECT;
+    struct scope *scope = scopes_find(cache->scopes, entry_scope(entry), entry_space(entry));
+    assert(scope->policy != NULL);
+    policy_label(scope->policy, right);
+    if (!right && report->source == CACHE_SOURCE_OPERATOR)
+        cache_remove_row(cache, entry);
+}
+
+enum cache_outcome cache_report_verdict(struct cache *cache, const struct cache_report *report,
+                                        int64_t now_ms, uint32_t *out_labels_left)
+{
+    assert(out_labels_left != NULL);
+    struct token token;
+    if (!reporters_take(cache->reporters, report->reporter, now_ms, out_labels_left))
+        return CACHE_RATE_LIMITED;
+    const enum token_state state = token_read(cache->tokens, report->token, now_ms, &token);
+    if (state != TOKEN_FRESH)
+        return outcome_of(state);
+    if (report->verdict == CACHE_UNSURE || token.kind == TOKEN_NEAR_MISS)
+        return token_use(cache->tokens, &token) ? CACHE_COUNTED_ONLY : CACHE_DUPLICATE;
+    struct entry *entry = find_entry(cache, &token, now_ms);
+    if (entry == NULL)
+        return CACHE_UNKNOWN_ENTRY;
+    const bool first = token_use(cache->tokens, &token);
+    if (first)
+        apply(cache, report, entry);
+    entry_release(entry);
+    return first ? CACHE_ACCEPTED : CACHE_DUPLICATE;
+}

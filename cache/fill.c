@@ -1,0 +1,389 @@
+/*
+ * fill.c - Set: one answer enters the exact tier, then its vector the semantic tier; and what
+ * happens to a vector when its entry dies.
+ *
+ * ROW AND ENTRY. The entry is stored first, its row second, and then the digest is looked up again:
+ * if the entry is gone or a newer one stands there, this thread removes its own row, because the
+ * death was reported before the row existed. Every row carries its entry's sequence, so removing an
+ * old entry's row never touches the newer one's. A failed embedding or a spent vectors' budget
+ * costs the semantic tier for this entry, never the entry.
+ *
+ * REFUSED OR SKIPPED. What breaks a limit is an error; an answer that should not be kept is an
+ * outcome. Owns nothing. Threads: compute; the listener runs on whatever thread removed the entry.
+ */
+#include <stdio.h>
+
+#include "base/check.h"
+#include "cache/answer.h"
+#include "cache/cache.h"
+#include "cache/parts.h"
+#include "index/vector.h"
+
+enum { TAG_BYTES_MAX = 128, NAME_BYTES_MAX = 64, VALUE_BYTES_MAX = 1024 };
+
+/* ---- what may be stored ---------------------------------------------------------------------- */
+
+static char lower(char c)
+{
+    return c >= 'A' && c <= 'Z' ? (char)(c - 'A' + 'a') : c;
+}
+
+static bool begins_with(struct text text, const char *prefix)
+{
+    const size_t length = strlen(prefix);
+    if (text.length < length)
+        return false;
+    for (size_t i = 0; i < length; i++) {
+        if (lower(text.bytes[i]) != prefix[i])
+            return false;
+    }
+    return true;
+}
+
+/* "", text/... and application/json, parameters aside (RFC 9110, section 8.3.1: names ignore case).
+ */
+static bool is_text_type(struct text type)
+{
+    static const char json[] = "application/json";
+    if (type.length == 0 || begins_with(type, "text/"))
+        return true;
+    if (!begins_with(type, json))
+        return false;
+    const char next = type.length > sizeof(json) - 1 ? type.bytes[sizeof(json) - 1] : ';';
+    return next == ';' || next == ' ';
+}
+
+static enum status check_answer(const struct cache *cache, const struct cache_set_request *request,
+                                struct failure *failure)
+{
+    const bool text_type = is_text_type(request->content_type);
+    if (request->content.length > 0 && request->blob.length > 0)
+        return failure_set(failure, STATUS_AMBIGUOUS_INPUT, "blob", "content or blob, not both");
+    if (request->blob.length > 0 && text_type)
+        return failure_set(failure, STATUS_AMBIGUOUS_INPUT, "blob",
+                           "info.content_type says text, which belongs into content");
+    if (request->content.length > 0 && !text_type)
+        return failure_set(failure, STATUS_AMBIGUOUS_INPUT, "content",
+                           "info.content_type says opaque, which belongs into blob");
+    const bool is_blob = request->blob.length > 0;
+    if ((is_blob ? request->blob.length : request->content.length) > cache->limits.answer_bytes)
+        return failure_set(failure, STATUS_ENTRY_TOO_LARGE, is_blob ? "blob" : "content",
+                           "at most limits.answer = %llu bytes",
+                           (unsigned long long)cache->limits.answer_bytes);
+    if (request->ttl_given && request->ttl_ms > cache->limits.ttl_max_ms)
+        return failure_set(failure, STATUS_LIMIT_EXCEEDED, "ttl_ms",
+                           "at most cache.ttl_max = %llu ms",
+                           (unsigned long long)cache->limits.ttl_max_ms);
+    return STATUS_OK;
+}
+
+static enum status check_tags(const struct cache *cache, const struct cache_set_request *request,
+                              struct failure *failure)
+{
+    if (request->tags_count > cache->limits.tags)
+        return failure_set(failure, STATUS_LIMIT_EXCEEDED, "tags", "at most limits.tags = %u",
+                           cache->limits.tags);
+    for (size_t i = 0; i < request->tags_count; i++) {
+        if (request->tags[i].length >= 1 && request->tags[i].length <= TAG_BYTES_MAX)
+            continue;
+        char field[FAILURE_FIELD_MAX];
+        (void)snprintf(field, sizeof(field), "tags[%zu]", i);
+        return failure_set(failure, STATUS_LIMIT_EXCEEDED, field, "1 to %d bytes", TAG_BYTES_MAX);
+    }
+    return STATUS_OK;
+}
+
+static enum status check_metadata(const struct cache *cache,
+                                  const struct cache_set_request *request, struct failure *failure)
+{
+    if (request->metadata_count > cache->limits.metadata)
+        return failure_set(failure, STATUS_LIMIT_EXCEEDED, "metadata",
+                           "at most limits.metadata = %u", cache->limits.metadata);
+    for (size_t i = 0; i < request->metadata_count; i++) {
+        const struct key_attribute *attribute = &request->metadata[i];
+        char field[FAILURE_FIELD_MAX];
+        (void)snprintf(field, sizeof(field), "metadata[%zu].name", i);
+        if (attribute->name.length < 1 || attribute->name.length > NAME_BYTES_MAX)
+            return failure_set(failure, STATUS_BAD_NAME, field, "1 to %d bytes", NAME_BYTES_MAX);
+        (void)snprintf(field, sizeof(field), "metadata[%zu].value", i);
+        if (attribute->value.length > VALUE_BYTES_MAX)
+            return failure_set(failure, STATUS_LIMIT_EXCEEDED, field, "at most %d bytes",
+                               VALUE_BYTES_MAX);
+    }
+    return STATUS_OK;
+}
+
+static enum status check_request(const struct cache *cache, const struct cache_set_request *request,
+                                 struct failure *failure)
+{
+    enum status status = check_answer(cache, request, failure);
+    if (status == STATUS_OK)
+        status = check_tags(cache, request, failure);
+    if (status == STATUS_OK)
+        status = check_metadata(cache, request, failure);
+    if (status == STATUS_OK)
+        status = cache_check_vector(cache, request->vector, request->dimension, failure);
+    return status;
+}
+
+/* Half an answer, a refusal or nothing at all helps nobody a second time. */
+static enum cache_skip why_not_kept(const struct cache_set_request *request, const struct key *key)
+{
+    if (text_equal(request->finish_reason, TEXT("length")) ||
+        text_equal(request->finish_reason, TEXT("content_filter")) || request->refusal.length > 0)
+        return CACHE_SKIP_FINISH_REASON;
+    if (!key->canonical)
+        return CACHE_SKIP_NOT_ELIGIBLE;
+    if (request->content.length == 0 && request->blob.length == 0 && !request->other_parts)
+        return CACHE_SKIP_ADMISSION;
+    if (request->ttl_given && request->ttl_ms == 0)
+        return CACHE_SKIP_ADMISSION;
+    return CACHE_SKIP_NONE;
+}
+
+/* ---- one Set --------------------------------------------------------------------------------- */
+
+struct filling { /* a Set between its steps */
+    const struct cache_set_request *request;
+    struct arena *arena;
+    int64_t now_ms;
+    struct key key;
+    struct namespace_ *namespace_;
+    struct embed_space space; /* id 0: no row */
+    float *unit;
+    struct entry *entry;
+    int64_t expires_ms;
+};
+
+/* The vector, if there is to be a row: space.id stays 0 otherwise. A vector that a client brought
+ * must fit; one that we cannot make is no reason to refuse the answer. */
+static enum status make_vector(struct cache *cache, struct filling *filling,
+                               struct failure *failure)
+{
+    assert(filling->space.id == 0);
+    assert(filling->unit == NULL);
+    const struct cache_set_request *request = filling->request;
+    struct embed_space space;
+    if (!filling->key.semantic || cache->policy.mode == POLICY_OFF)
+        return STATUS_OK;
+    if (!cache_space(cache, request->identity.embedder, request->vector, request->dimension,
+                     &space))
+        return STATUS_OK;
+    float *unit = arena_calloc(filling->arena, space.dimension, sizeof(float));
+    if (unit == NULL)
+        return STATUS_OK;
+    if (request->vector == NULL) {
+        if (embedder_embed(cache->embedder, filling->key.query, filling->arena, unit) != STATUS_OK)
+            return STATUS_OK;
+    } else if (!vector_normalise(request->vector, request->dimension, unit)) {
+        return failure_set(failure, STATUS_BAD_VECTOR, "vector", "%s",
+                           status_text(STATUS_BAD_VECTOR));
+    }
+    const struct partition_key key = cache_partition_key(filling->key.scope.bytes, space.id);
+    const uint32_t rows_dimension = directory_dimension(cache->directory, &key);
+    if (rows_dimension != 0 && rows_dimension != space.dimension)
+        return failure_set(failure, STATUS_DIM_MISMATCH, "vector",
+                           "%u numbers, and the scope's rows have %u", space.dimension,
+                           rows_dimension);
+    filling->unit = unit;
+    filling->space = space;
+    return STATUS_OK;
+}
+
+static enum status make_entry(const struct cache *cache, struct filling *filling)
+{
+    const struct cache_set_request *request = filling->request;
+    const struct identity *identity = &request->identity;
+    const bool opaque = request->blob.length > 0;
+    const struct text tenant = cache_name_or_default(identity->tenant);
+    struct answer_parts parts = {
+        .tenant = tenant,
+        .namespace_ = filling->key.namespace_,
+        .tags = request->tags,
+        .tags_count = request->tags_count,
+        .metadata = request->metadata,
+        .metadata_count = request->metadata_count,
+        .info = request->info,
+        .opaque = opaque,
+    };
+    const uint64_t ttl_ms = request->ttl_given ? request->ttl_ms : cache->limits.ttl_default_ms;
+    assert(ttl_ms > 0); /* 0 was skipped */
+    assert(ttl_ms <= cache->limits.ttl_max_ms);
+    assert(filling->key.canonical);
+    filling->expires_ms = filling->now_ms + (int64_t)ttl_ms;
+    struct entry_source source = {
+        .digest = filling->key.exact,
+        .space = filling->space.id,
+        .created_ms = filling->now_ms,
+        .expires_ms = filling->expires_ms,
+        .prompt = filling->key.query,
+        .answer = opaque ? request->blob : request->content,
+    };
+    const struct digest owner = digest_sha256(tenant.bytes, tenant.length);
+    memcpy(source.scope, filling->key.scope.bytes, ENTRY_ID_BYTES);
+    memcpy(source.compatibility, filling->key.compatibility.bytes, ENTRY_ID_BYTES);
+    memcpy(source.tenant, owner.bytes, ENTRY_ID_BYTES);
+    enum status status = text_canonical(identity->model, filling->arena, &parts.model);
+    if (status == STATUS_OK)
+        status = answer_pack(&parts, filling->arena, &source.metadata);
+    if (status == STATUS_OK)
+        status = entry_create(&source, &filling->entry);
+    return status;
+}
+
+static void count_entry(struct namespace_ *namespace_, const struct entry *entry)
+{
+    assert(entry_charge_bytes(entry) > 0);
+    namespace_count(&namespace_->counters.entries, 1);
+    namespace_count(&namespace_->counters.size_bytes, entry_charge_bytes(entry));
+}
+
+static void uncount_entry(struct namespace_ *namespace_, const struct entry *entry)
+{
+    namespace_uncount(&namespace_->counters.entries, 1);
+    namespace_uncount(&namespace_->counters.size_bytes, entry_charge_bytes(entry));
+}
+
+/* Counted before it is stored: it may die on another thread before store_set has returned here. */
+static enum status store_entry(struct cache *cache, struct filling *filling,
+                               struct store_set_result *out_result)
+{
+    assert(entry_sequence(filling->entry) == 0);
+    count_entry(filling->namespace_, filling->entry);
+    enum status status = store_set(cache->store, filling->entry, filling->now_ms, out_result);
+    if (status != STATUS_OK)
+        uncount_entry(filling->namespace_, filling->entry);
+    return status;
+}
+
+/* Past its expiry it still stands in the table, and its death is still to be reported. */
+static bool still_stands(struct cache *cache, const struct filling *filling, uint64_t sequence)
+{
+    struct store_hit found;
+    const enum store_found state =
+        store_find(cache->store, &filling->key.exact, filling->now_ms, STORE_PEEK, &found);
+    if (state != STORE_FOUND)
+        return state == STORE_PAST_EXPIRY;
+    const bool same = entry_sequence(found.entry) == sequence;
+    entry_release(found.entry);
+    return same;
+}
+
+static enum status insert_row(struct cache *cache, const struct filling *filling, uint64_t sequence)
+{
+    assert(sequence != 0);
+    assert(filling->unit != NULL);
+    assert(filling->key.query.length > 0);
+    struct guard_signature signature;
+    enum status status = guard_sign(filling->key.query, filling->arena, &signature);
+    if (status != STATUS_OK)
+        return status;
+    struct index_row row = {.id = filling->key.exact,
+                            .sequence = sequence,
+                            .expires_ms = filling->expires_ms,
+                            .unit = filling->unit};
+    memcpy(&row.tag, filling->key.compatibility.bytes, sizeof(row.tag));
+    memcpy(row.side, &signature, sizeof(signature));
+    const struct partition_key key =
+        cache_partition_key(filling->key.scope.bytes, filling->space.id);
+    namespace_count(&filling->namespace_->counters.rows, 1);
+    status = directory_insert(cache->directory, &key, filling->space.dimension, &row);
+    if (status != STATUS_OK)
+        namespace_uncount(&filling->namespace_->counters.rows, 1);
+    atomic_store_explicit(&cache->index_memory_spent, status == STATUS_NO_MEMORY,
+                          memory_order_relaxed);
+    return status;
+}
+
+static bool index_entry(struct cache *cache, const struct filling *filling, uint64_t sequence)
+{
+    if (filling->space.id == 0)
+        return false;
+    if (insert_row(cache, filling, sequence) != STATUS_OK)
+        return false;
+    (void)scopes_obtain(cache->scopes, &filling->request->identity, &filling->key, &filling->space);
+    if (still_stands(cache, filling, sequence))
+        return true;
+    cache_remove_row(cache, filling->entry);
+    return false;
+}
+
+static enum status fill(struct cache *cache, struct filling *filling, struct cache_set_reply *reply,
+                        struct failure *failure)
+{
+    assert(filling->namespace_ != NULL);
+    assert(filling->entry == NULL);
+    enum status status = make_vector(cache, filling, failure);
+    if (status != STATUS_OK)
+        return status;
+    struct store_set_result result = {0};
+    status = make_entry(cache, filling);
+    if (status == STATUS_OK)
+        status = store_entry(cache, filling, &result);
+    if (status != STATUS_OK) {
+        (void)failure_set(failure, status, filling->request->blob.length > 0 ? "blob" : "content",
+                          "%s", status_text(status));
+        entry_release(filling->entry);
+        return status;
+    }
+    assert(result.sequence != 0);
+    assert(entry_sequence(filling->entry) == result.sequence);
+    namespace_count(&filling->namespace_->counters.sets, 1);
+    reply->stored = true;
+    reply->sequence = result.sequence;
+    reply->expires_ms = filling->expires_ms;
+    reply->indexed = index_entry(cache, filling, result.sequence);
+    entry_release(filling->entry);
+    return STATUS_OK;
+}
+
+enum status cache_set(struct cache *cache, const struct cache_set_request *request,
+                      struct arena *arena, int64_t now_ms, struct cache_set_reply *out_reply,
+                      struct failure *failure)
+{
+    assert(arena != NULL);
+    assert(now_ms >= 0);
+    struct filling filling = {.request = request, .arena = arena, .now_ms = now_ms};
+    enum status status =
+        key_make(&request->identity, &cache->key_limits, arena, &filling.key, failure);
+    if (status != STATUS_OK) {
+        failure_prefix(failure, "identity");
+        return status;
+    }
+    status = check_request(cache, request, failure);
+    if (status != STATUS_OK)
+        return status;
+    struct cache_set_reply reply = {.entry_id = filling.key.exact};
+    reply.skip = why_not_kept(request, &filling.key);
+    if (reply.skip == CACHE_SKIP_NONE) {
+        status =
+            cache_namespace(cache, &request->identity, &filling.key, &filling.namespace_, failure);
+        if (status == STATUS_OK)
+            status = fill(cache, &filling, &reply, failure);
+    }
+    assert(!reply.stored || reply.skip == CACHE_SKIP_NONE);
+    assert(!reply.indexed || reply.stored);
+    if (status == STATUS_OK)
+        *out_reply = reply;
+    return status;
+}
+
+/* ---- deaths ---------------------------------------------------------------------------------- */
+
+void cache_entry_died(void *context, const struct entry *entry, enum store_death why)
+{
+    struct cache *cache = context;
+    assert(entry_sequence(entry) != 0);
+    assert(why <= STORE_PURGED);
+    struct answer_view view;
+    answer_view_read(entry_metadata(entry), &view);
+    struct namespace_ *namespace_ =
+        namespaces_find(cache->namespaces, view.tenant, view.namespace_);
+    assert(namespace_ != NULL); /* its Set made it, and nothing unmakes one */
+    uncount_entry(namespace_, entry);
+    if (why == STORE_EVICTED)
+        namespace_count(&namespace_->counters.evictions, 1);
+    if (why == STORE_EXPIRED)
+        namespace_count(&namespace_->counters.expirations, 1);
+    cache_remove_row(cache, entry);
+}

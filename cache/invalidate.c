@@ -1,0 +1,205 @@
+/*
+ * invalidate.c - Delete and Invalidate: entries leave on request, and their rows with them, before
+ * the reply does. A tenant is never left: whatever the selector says, entries of others do not
+ * match. The walk over the table is a plain scan with a predicate; rows follow through the `died`
+ * listener. Owns nothing. Threads: Delete any, Invalidate compute (it walks the whole table).
+ */
+#include <stdio.h>
+
+#include "base/check.h"
+#include "cache/answer.h"
+#include "cache/cache.h"
+#include "cache/key_form.h"
+#include "cache/parts.h"
+
+enum { TAG_BYTES_MAX = 128 };
+
+/* ---- Delete ---------------------------------------------------------------------------------- */
+
+struct owner {
+    struct text tenant, namespace_;
+};
+
+static bool is_owned(void *context, const struct entry *entry)
+{
+    const struct owner *owner = context;
+    struct answer_view view;
+    answer_view_read(entry_metadata(entry), &view);
+    return text_equal(view.tenant, owner->tenant) && text_equal(view.namespace_, owner->namespace_);
+}
+
+static enum status check_delete(const struct cache *cache,
+                                const struct cache_delete_request *request, struct failure *failure)
+{
+    if (request->entry_ids_count > cache->limits.batch)
+        return failure_set(failure, STATUS_LIMIT_EXCEEDED, "entry_ids", "at most limits.batch = %u",
+                           cache->limits.batch);
+    if (request->entry_ids_count == 0 && request->identity == NULL)
+        return failure_set(failure, STATUS_LIMIT_EXCEEDED, "entry_ids",
+                           "give at least one id, or an identity");
+    if (!key_is_namespace(cache_name_or_default(request->namespace_)))
+        return failure_set(failure, STATUS_BAD_NAME, "namespace",
+                           "1 to 64 of the characters A-Z a-z 0-9 . _ -");
+    return STATUS_OK;
+}
+
+/* By identity the namespace is the identity's own. */
+static enum status delete_identity(struct cache *cache, const struct cache_delete_request *request,
+                                   struct arena *arena, uint32_t *deleted, struct failure *failure)
+{
+    struct key key;
+    enum status status = key_make(request->identity, &cache->key_limits, arena, &key, failure);
+    if (status != STATUS_OK) {
+        failure_prefix(failure, "identity");
+        return status;
+    }
+    struct owner owner = {cache_name_or_default(request->identity->tenant), key.namespace_};
+    if (key.canonical && store_delete(cache->store, &key.exact, is_owned, &owner))
+        (*deleted)++;
+    return STATUS_OK;
+}
+
+enum status cache_delete(struct cache *cache, const struct cache_delete_request *request,
+                         struct arena *arena, uint32_t *out_deleted, struct failure *failure)
+{
+    assert(out_deleted != NULL);
+    assert(request->entry_ids_count == 0 || request->entry_ids != NULL);
+    uint32_t deleted = 0;
+    enum status status = check_delete(cache, request, failure);
+    if (status == STATUS_OK && request->identity != NULL)
+        status = delete_identity(cache, request, arena, &deleted, failure);
+    if (status != STATUS_OK)
+        return status;
+    struct owner owner = {cache_name_or_default(request->tenant),
+                          cache_name_or_default(request->namespace_)};
+    for (size_t i = 0; i < request->entry_ids_count; i++) {
+        if (store_delete(cache->store, &request->entry_ids[i], is_owned, &owner))
+            deleted++;
+    }
+    assert(deleted <= request->entry_ids_count + 1);
+    *out_deleted = deleted;
+    return STATUS_OK;
+}
+
+/* ---- Invalidate ------------------------------------------------------------------------------ */
+
+struct selection {
+    const struct cache_selector *selector;
+    struct text tenant, model;
+    struct cache_invalidate_reply *reply;
+};
+
+static bool has_a_tag(const struct cache_selector *selector, struct text packed)
+{
+    struct text tag;
+    while (answer_next_tag(&packed, &tag)) {
+        for (size_t i = 0; i < selector->tags_count; i++) {
+            if (text_equal(tag, selector->tags[i]))
+                return true;
+        }
+    }
+    return false;
+}
+
+static bool is_selected(const struct selection *selection, const struct entry *entry)
+{
+    const struct cache_selector *selector = selection->selector;
+    struct answer_view view;
+    answer_view_read(entry_metadata(entry), &view);
+    if (!text_equal(view.tenant, selection->tenant))
+        return false;
+    if (selector->namespace_.length > 0 && !text_equal(view.namespace_, selector->namespace_))
+        return false;
+    if (selection->model.length > 0 && !text_equal(view.model, selection->model))
+        return false;
+    if (selector->created_before_ms != 0 && entry_created_ms(entry) >= selector->created_before_ms)
+        return false;
+    return selector->tags_count == 0 || has_a_tag(selector, view.tags);
+}
+
+/* A purge may look at an entry twice before it removes it. */
+static void note_sample(struct cache_invalidate_reply *reply, const struct digest *id)
+{
+    for (size_t i = 0; i < reply->samples_count; i++) {
+        if (digest_equal(&reply->samples[i], id))
+            return;
+    }
+    if (reply->samples_count < CACHE_SAMPLES_MAX)
+        reply->samples[reply->samples_count++] = *id;
+}
+
+/* Runs under a stripe's lock: reads the entry, notes its id. */
+static bool select_entry(void *context, const struct entry *entry)
+{
+    struct selection *selection = context;
+    assert(selection->reply->samples_count <= CACHE_SAMPLES_MAX);
+    if (!is_selected(selection, entry))
+        return false;
+    note_sample(selection->reply, entry_digest(entry));
+    return true;
+}
+
+static enum status check_tags(const struct cache *cache, const struct cache_selector *selector,
+                              struct failure *failure)
+{
+    if (selector->tags_count > cache->limits.tags)
+        return failure_set(failure, STATUS_LIMIT_EXCEEDED, "selector.tags",
+                           "at most limits.tags = %u", cache->limits.tags);
+    for (size_t i = 0; i < selector->tags_count; i++) {
+        if (selector->tags[i].length >= 1 && selector->tags[i].length <= TAG_BYTES_MAX)
+            continue;
+        char field[FAILURE_FIELD_MAX];
+        (void)snprintf(field, sizeof(field), "selector.tags[%zu]", i);
+        return failure_set(failure, STATUS_LIMIT_EXCEEDED, field, "1 to %d bytes", TAG_BYTES_MAX);
+    }
+    return STATUS_OK;
+}
+
+static enum status check_selector(const struct cache *cache, const struct cache_selector *selector,
+                                  struct failure *failure)
+{
+    const bool only_namespace = selector->model.length == 0 && selector->tags_count == 0 &&
+                                selector->created_before_ms == 0;
+    if (only_namespace && selector->namespace_.length == 0)
+        return failure_set(failure, STATUS_LIMIT_EXCEEDED, "selector",
+                           "an empty selector removes nothing; name a part");
+    if (selector->namespace_.length > 0 && !key_is_namespace(selector->namespace_))
+        return failure_set(failure, STATUS_BAD_NAME, "selector.namespace",
+                           "1 to 64 of the characters A-Z a-z 0-9 . _ -");
+    if (only_namespace && !selector->dry_run &&
+        !text_equal(selector->confirm, selector->namespace_))
+        return failure_set(failure, STATUS_UNCONFIRMED, "confirm", "%s",
+                           status_text(STATUS_UNCONFIRMED));
+    return check_tags(cache, selector, failure);
+}
+
+enum status cache_invalidate(struct cache *cache, const struct cache_selector *selector,
+                             int64_t now_ms, struct cache_invalidate_reply *out_reply,
+                             struct failure *failure)
+{
+    enum status status = check_selector(cache, selector, failure);
+    if (status != STATUS_OK)
+        return status;
+    assert(out_reply != NULL);
+    struct arena *arena = NULL;
+    struct cache_invalidate_reply reply = {0};
+    struct selection selection = {
+        .selector = selector, .tenant = cache_name_or_default(selector->tenant), .reply = &reply};
+    status = arena_create(&arena);
+    if (status == STATUS_OK)
+        status = text_canonical(selector->model, arena, &selection.model);
+    if (status != STATUS_OK) {
+        (void)failure_set(failure, status, "", "%s", status_text(status));
+        goto destroy_arena;
+    }
+    if (selector->dry_run)
+        reply.matched = store_count(cache->store, now_ms, select_entry, &selection);
+    else
+        reply.matched = store_purge(cache->store, select_entry, &selection);
+    assert(reply.samples_count <= reply.matched);
+    *out_reply = reply;
+
+destroy_arena:
+    arena_destroy(&arena);
+    return status;
+}

@@ -1,0 +1,207 @@
+/*
+ * lookup.c - Get, first half: identity, the exact tier, and whether the semantic tier (semantic.c)
+ * is to be asked at all. Short enough for an I/O thread.
+ *
+ * WHY A MISS. A near candidate that was refused says more than an expired exact entry, and that
+ * says more than "no candidate", "not eligible" or "disabled".
+ *
+ * Owns nothing beyond the reference of a reply. Threads: see cache.h.
+ */
+#include "cache/lookup.h"
+
+#include "base/check.h"
+#include "cache/parts.h"
+
+/* ---- outcomes and time ----------------------------------------------------------------------- */
+
+struct namespace_counters *lookup_counters(struct cache_get *get)
+{
+    assert(get->namespace_ != NULL);
+    return &get->namespace_->counters;
+}
+
+bool lookup_wants(const struct cache_get *get, enum cache_include include)
+{
+    return (get->request->include & include) != 0;
+}
+
+/* Microseconds since the last lap; 0 without a clock. */
+uint32_t lookup_lap(const struct cache *cache, struct cache_get *get)
+{
+    if (cache->clock_us == NULL)
+        return 0;
+    const uint64_t before_us = get->now_us;
+    get->now_us = cache->clock_us();
+    return get->now_us > before_us ? (uint32_t)(get->now_us - before_us) : 0;
+}
+
+uint64_t lookup_elapsed_us(const struct cache *cache, const struct cache_get *get)
+{
+    const uint64_t now_us = cache->clock_us != NULL ? cache->clock_us() : get->now_us;
+    return now_us > get->started_us ? now_us - get->started_us : 0;
+}
+
+void lookup_settle_time(const struct cache *cache, struct cache_get *get)
+{
+    if (lookup_wants(get, CACHE_INCLUDE_TIMING))
+        get->reply.timing.total_us = (uint32_t)lookup_elapsed_us(cache, get);
+}
+
+static bool yields_to_expired(enum cache_miss reason)
+{
+    return reason == CACHE_MISS_NO_CANDIDATE || reason == CACHE_MISS_NOT_FOUND ||
+           reason == CACHE_MISS_NOT_ELIGIBLE || reason == CACHE_MISS_DISABLED;
+}
+
+void lookup_settle_miss(const struct cache *cache, struct cache_get *get, enum cache_miss reason)
+{
+    assert(get->reply.found.entry == NULL);
+    assert(get->reply.miss_reason == CACHE_MISS_NONE); /* a Get ends once */
+    assert(reason > CACHE_MISS_NONE);
+    assert(reason < CACHE_MISS_COUNT);
+    if (get->exact_expired && yields_to_expired(reason))
+        reason = CACHE_MISS_EXPIRED;
+    get->reply.tier = CACHE_TIER_NONE;
+    get->reply.miss_reason = reason;
+    namespace_count(&lookup_counters(get)->misses[reason], 1);
+    lookup_settle_time(cache, get);
+}
+
+void lookup_settle_semantic_miss(const struct cache *cache, struct cache_get *get,
+                                 enum cache_miss reason)
+{
+    namespace_count(&lookup_counters(get)->semantic_misses, 1);
+    lookup_settle_miss(cache, get, reason);
+}
+
+/* ---- exact tier ------------------------------------------------------------------------------ */
+
+static enum status check_request(const struct cache *cache, const struct cache_get_request *request,
+                                 struct failure *failure)
+{
+    const float asked = request->min_similarity;
+    if (request->min_similarity_given && !(asked >= 0 && asked <= 1))
+        return failure_set(failure, STATUS_BAD_THRESHOLD, "min_similarity", "%s",
+                           status_text(STATUS_BAD_THRESHOLD));
+    return cache_check_vector(cache, request->vector, request->dimension, failure);
+}
+
+static bool ask_exact(struct cache *cache, struct cache_get *get, int64_t now_ms)
+{
+    assert(get->key.canonical);
+    const enum store_found found =
+        store_find(cache->store, &get->key.exact, now_ms, STORE_COUNT_HIT, &get->reply.found);
+    if (found != STORE_FOUND) {
+        get->exact_expired = found == STORE_PAST_EXPIRY;
+        namespace_count(&lookup_counters(get)->exact_misses, 1);
+        return false;
+    }
+    assert(get->reply.found.entry != NULL);
+    assert(get->reply.found.hits_count > 0);
+    get->reply.tier = CACHE_TIER_EXACT;
+    get->reply.similarity = 1;
+    namespace_count(&lookup_counters(get)->exact_hits, 1);
+    if (cache->clock_us != NULL)
+        histogram_add(cache->exact_us, lookup_elapsed_us(cache, get));
+    lookup_settle_time(cache, get);
+    return true;
+}
+
+/* NONE: the semantic tier may be asked. */
+static enum cache_miss why_exact_only(const struct cache *cache, const struct cache_get *get)
+{
+    if (get->request->only_exact)
+        return CACHE_MISS_NOT_FOUND;
+    if (cache->policy.mode == POLICY_OFF)
+        return CACHE_MISS_DISABLED;
+    return get->key.semantic ? CACHE_MISS_NONE : CACHE_MISS_NOT_ELIGIBLE;
+}
+
+bool lookup_space(const struct cache *cache, const struct cache_get *get,
+                  struct embed_space *out_space)
+{
+    return cache_space(cache, get->request->identity.embedder, get->request->vector,
+                       get->request->dimension, out_space);
+}
+
+/* Cheap enough to spare a compute thread: most scopes of a young cache are empty. */
+static bool has_rows(struct cache *cache, const struct cache_get *get)
+{
+    assert(get->key.semantic);
+    struct embed_space space;
+    if (!lookup_space(cache, get, &space))
+        return false;
+    const struct partition_key key = cache_partition_key(get->key.scope.bytes, space.id);
+    epoch_enter(cache->epochs);
+    const struct partition *partition = directory_find(cache->directory, &key);
+    const bool some = partition != NULL && partition_rows(partition) > 0;
+    epoch_leave(cache->epochs);
+    return some;
+}
+
+static enum cache_step ask_tiers(struct cache *cache, struct cache_get *get, int64_t now_ms)
+{
+    if (!get->key.canonical) {
+        lookup_settle_miss(cache, get, CACHE_MISS_NOT_ELIGIBLE);
+        return CACHE_DONE;
+    }
+    if (!get->request->only_semantic && ask_exact(cache, get, now_ms))
+        return CACHE_DONE;
+    const enum cache_miss reason = why_exact_only(cache, get);
+    if (reason != CACHE_MISS_NONE) {
+        lookup_settle_miss(cache, get, reason);
+        return CACHE_DONE;
+    }
+    if (!has_rows(cache, get)) {
+        lookup_settle_semantic_miss(cache, get, CACHE_MISS_NO_CANDIDATE);
+        return CACHE_DONE;
+    }
+    return CACHE_NEEDS_COMPUTE;
+}
+
+enum status cache_get_begin(struct cache *cache, const struct cache_get_request *request,
+                            struct arena *arena, int64_t now_ms, uint64_t now_us,
+                            struct cache_get *out_get, enum cache_step *out_step,
+                            struct failure *failure)
+{
+    assert(request != NULL);
+    assert(arena != NULL);
+    assert(out_get != NULL);
+    assert(out_step != NULL);
+    enum status status = check_request(cache, request, failure);
+    if (status != STATUS_OK)
+        return status;
+    struct cache_get *get = out_get;
+    *get = (struct cache_get){
+        .request = request, .arena = arena, .started_us = now_us, .now_us = now_us};
+    status = key_make(&request->identity, &cache->key_limits, arena, &get->key, failure);
+    if (status != STATUS_OK) {
+        failure_prefix(failure, "identity");
+        return status;
+    }
+    status = cache_namespace(cache, &request->identity, &get->key, &get->namespace_, failure);
+    if (status != STATUS_OK)
+        return status;
+    get->reply.key = get->key.exact;
+    if (lookup_wants(get, CACHE_INCLUDE_TIMING))
+        get->reply.timing.key_us = lookup_lap(cache, get);
+    *out_step = ask_tiers(cache, get, now_ms);
+    return STATUS_OK;
+}
+
+void cache_get_overloaded(struct cache *cache, struct cache_get *get)
+{
+    assert(get->key.semantic);
+    assert(get->reply.tier == CACHE_TIER_NONE);
+    lookup_settle_miss(cache, get, CACHE_MISS_OVERLOADED);
+}
+
+void cache_get_release(struct cache_get *get)
+{
+    assert(get->reply.candidates_count <= CACHE_CANDIDATES_MAX);
+    entry_release(get->reply.found.entry);
+    get->reply.found.entry = NULL;
+    for (size_t i = 0; i < get->reply.candidates_count; i++)
+        entry_release(get->reply.candidates[i].entry);
+    get->reply.candidates_count = 0;
+}

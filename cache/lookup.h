@@ -1,0 +1,30 @@
+/*
+ * lookup.h - what the two halves of a Get share: its counters, its clock, and how it ends. Inside
+ * cache/ only. Threads: one at a time a Get.
+ */
+#pragma once
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "cache/cache.h"
+#include "cache/namespace.h"
+#include "embed/embedder.h"
+
+struct namespace_counters *lookup_counters(struct cache_get *get);
+bool lookup_wants(const struct cache_get *get, enum cache_include include);
+
+/* Microseconds since the last lap; 0 without a clock. */
+uint32_t lookup_lap(const struct cache *cache, struct cache_get *get);
+/* Since the Get began; without a clock, up to the last moment known. */
+uint64_t lookup_elapsed_us(const struct cache *cache, const struct cache_get *get);
+void lookup_settle_time(const struct cache *cache, struct cache_get *get);
+
+/* A Get ends here, or with a hit, once. */
+void lookup_settle_miss(const struct cache *cache, struct cache_get *get, enum cache_miss reason);
+/* The same of one that has asked the semantic tier. */
+void lookup_settle_semantic_miss(const struct cache *cache, struct cache_get *get,
+                                 enum cache_miss reason);
+
+/* False: nobody makes vectors for this request. */
+bool lookup_space(const struct cache *cache, const struct cache_get *get,
+                  struct embed_space *out_space);

@@ -1,0 +1,229 @@
+/*
+ * scope.c - scope digest and vector space to policy state, over a registry. Owns the states.
+ * The names are the ones that the first request of the scope spelled; they are for people.
+ * Threads: see scope.h.
+ */
+#include "cache/scope.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/check.h"
+#include "base/digest.h"
+
+struct scopes {
+    struct registry *registry;
+    struct scopes_setup setup; /* as created; never changes */
+    struct scope shared_server, shared_client;
+};
+
+struct place { /* what a scope is found by */
+    const uint8_t *digest;
+    uint64_t space;
+};
+
+uint64_t scope_id(const uint8_t digest[16], uint64_t space)
+{
+    uint64_t first = 0;
+    memcpy(&first, digest, sizeof(first));
+    return (first ^ space) != 0 ? first ^ space : 1;
+}
+
+static enum status init_shared(struct scope *shared, const struct scopes_setup *setup,
+                               float threshold)
+{
+    return policy_scope_create(setup->policy, threshold, &shared->policy);
+}
+
+enum status scopes_create(const struct scopes_setup *setup, struct scopes **out_scopes)
+{
+    assert(setup->policy != NULL);
+    assert(setup->scopes_max > 0);
+    assert(out_scopes != NULL);
+    struct scopes *scopes = calloc(1, sizeof(*scopes));
+    if (scopes == NULL)
+        return STATUS_NO_MEMORY;
+    scopes->setup = *setup;
+    enum status status = registry_create(setup->scopes_max, LOCK_RANK_SCOPES, &scopes->registry);
+    if (status == STATUS_OK)
+        status = init_shared(&scopes->shared_server, setup, setup->server_threshold);
+    if (status == STATUS_OK)
+        status = init_shared(&scopes->shared_client, setup, setup->client_threshold);
+    if (status != STATUS_OK)
+        scopes_destroy(&scopes);
+    else
+        *out_scopes = scopes;
+    return status;
+}
+
+static void free_scope(struct scope *scope)
+{
+    if (scope == NULL)
+        return;
+    policy_scope_destroy(&scope->policy);
+    free(scope);
+}
+
+static void free_item(void *context, struct registry_item *item)
+{
+    (void)context;
+    free_scope((struct scope *)item);
+}
+
+/* The mirror of scopes_create. Accepts one that is only half made. */
+void scopes_destroy(struct scopes **scopes)
+{
+    struct scopes *doomed = *scopes;
+    if (doomed == NULL)
+        return;
+    *scopes = NULL;
+    policy_scope_destroy(&doomed->shared_client.policy);
+    policy_scope_destroy(&doomed->shared_server.policy);
+    if (doomed->registry != NULL)
+        registry_each(doomed->registry, free_item, NULL);
+    registry_destroy(&doomed->registry);
+    free(doomed);
+}
+
+/* Keyed, though a digest is uniform already: whoever chooses attributes could grind its low bits.
+ */
+static uint64_t hash_of(const struct scopes *scopes, const struct place *place)
+{
+    const uint64_t id = scope_id(place->digest, place->space);
+    return digest_siphash(scopes->setup.hash_key, &id, sizeof(id));
+}
+
+static bool is_at(const void *context, const struct registry_item *item)
+{
+    const struct place *place = context;
+    const struct scope *scope = (const struct scope *)item;
+    return scope->space == place->space &&
+           memcmp(scope->digest, place->digest, sizeof(scope->digest)) == 0;
+}
+
+static struct scope *shared_of(struct scopes *scopes, uint64_t space)
+{
+    return space == scopes->setup.server_space ? &scopes->shared_server : &scopes->shared_client;
+}
+
+struct scope *scopes_find(struct scopes *scopes, const uint8_t digest[16], uint64_t space)
+{
+    assert(space != 0);
+    assert(digest != NULL);
+    const struct place place = {digest, space};
+    struct registry_item *item =
+        registry_find(scopes->registry, hash_of(scopes, &place), is_at, &place);
+    return item != NULL ? (struct scope *)item : shared_of(scopes, space);
+}
+
+/* ---- making one ------------------------------------------------------------------------------ */
+
+static struct text copy_text(char **at, struct text text)
+{
+    const struct text copy = {*at, text.length};
+    if (text.length > 0)
+        memcpy(*at, text.bytes, text.length);
+    *at += text.length;
+    return copy;
+}
+
+static struct text or_default(struct text name)
+{
+    return name.length > 0 ? name : TEXT("default");
+}
+
+static size_t names_bytes(const struct identity *identity, struct text embedder)
+{
+    size_t bytes = or_default(identity->tenant).length + or_default(identity->namespace_).length +
+                   identity->model.length + embedder.length;
+    for (size_t i = 0; i < identity->attributes_count; i++)
+        bytes += identity->attributes[i].name.length + identity->attributes[i].value.length;
+    return bytes;
+}
+
+static void copy_names(struct scope *scope, const struct identity *identity, struct text embedder,
+                       size_t names_size)
+{
+    scope->attributes = (struct key_attribute *)(scope + 1);
+    scope->attributes_count = identity->attributes_count;
+    char *at = (char *)(scope->attributes + scope->attributes_count);
+    scope->tenant = copy_text(&at, or_default(identity->tenant));
+    scope->namespace_ = copy_text(&at, or_default(identity->namespace_));
+    scope->model = copy_text(&at, identity->model);
+    scope->embedder = copy_text(&at, embedder);
+    for (size_t i = 0; i < scope->attributes_count; i++) {
+        scope->attributes[i].name = copy_text(&at, identity->attributes[i].name);
+        scope->attributes[i].value = copy_text(&at, identity->attributes[i].value);
+    }
+    assert(at == (char *)(scope->attributes + scope->attributes_count) + names_size);
+}
+
+/* "lexical-1", or the client's own name. */
+static struct text embedder_name(const struct embed_space *space, char *out_text, size_t size)
+{
+    const int length = snprintf(out_text, size, "%s%s%s", space->name,
+                                space->version[0] != '\0' ? "-" : "", space->version);
+    assert(length >= 0);
+    assert((size_t)length < size);
+    return (struct text){out_text, (size_t)length};
+}
+
+static struct scope *make(const struct scopes *scopes, const struct identity *identity,
+                          const struct place *place, const struct embed_space *space)
+{
+    char name[sizeof(space->name) + sizeof(space->version) + 1];
+    const struct text embedder = embedder_name(space, name, sizeof(name));
+    const size_t names_size = names_bytes(identity, embedder);
+    const size_t attributes_size = identity->attributes_count * sizeof(struct key_attribute);
+    struct scope *scope = calloc(1, sizeof(*scope) + attributes_size + names_size);
+    if (scope == NULL)
+        return NULL;
+    assert(scope->lookups == 0);
+    scope->item.hash = hash_of(scopes, place);
+    scope->id = scope_id(place->digest, place->space);
+    scope->space = place->space;
+    memcpy(scope->digest, place->digest, sizeof(scope->digest));
+    copy_names(scope, identity, embedder, names_size);
+    if (policy_scope_create(scopes->setup.policy, space->threshold_default, &scope->policy) !=
+        STATUS_OK) {
+        free_scope(scope);
+        return NULL;
+    }
+    return scope;
+}
+
+struct scope *scopes_obtain(struct scopes *scopes, const struct identity *identity,
+                            const struct key *key, const struct embed_space *space)
+{
+    assert(space->id != 0);
+    assert(key->canonical);
+    const struct place place = {key->scope.bytes, space->id};
+    struct scope *known = scopes_find(scopes, place.digest, place.space);
+    if (known->id != 0 || registry_is_full(scopes->registry))
+        return known;
+    struct scope *made = make(scopes, identity, &place, space);
+    if (made == NULL)
+        return known;
+    assert(made->policy != NULL);
+    struct registry_item *item = registry_add(scopes->registry, &made->item, is_at, &place);
+    if (item != &made->item)
+        free_scope(made);
+    return item != NULL ? (struct scope *)item : known;
+}
+
+struct visitor {
+    scopes_visit *visit;
+    void *context;
+};
+
+static void visit_item(void *context, struct registry_item *item)
+{
+    const struct visitor *visitor = context;
+    visitor->visit(visitor->context, (struct scope *)item);
+}
+
+void scopes_each(const struct scopes *scopes, scopes_visit *visit, void *context)
+{
+    struct visitor visitor = {visit, context};
+    registry_each(scopes->registry, visit_item, &visitor);
+}

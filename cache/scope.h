@@ -1,0 +1,54 @@
+/*
+ * scope.h - one scope in one vector space: its policy's state, its counters, and the names that
+ * Stats shows. Made when its first row is stored; kept until the end. Beyond scopes_max new scopes
+ * share one state (one for the server's embedder, one for the clients'): they stay safe, each
+ * behind its own partition, and only their threshold is a common one. Threads: any; a known scope
+ * is found without a lock.
+ */
+#pragma once
+#include <stdatomic.h>
+#include <stdint.h>
+
+#include "base/text.h"
+#include "cache/key.h"
+#include "cache/registry.h"
+#include "embed/embedder.h"
+#include "trust/policy.h"
+
+struct scope {
+    struct registry_item item;
+    uint64_t id; /* what a token carries; 0: a shared state */
+    uint8_t digest[16];
+    uint64_t space;
+    struct policy_scope *policy;
+    struct text tenant, namespace_, model, embedder; /* in the same block as the struct */
+    struct key_attribute *attributes;
+    size_t attributes_count;
+    _Atomic uint64_t lookups, hits, guard_blocked;
+};
+
+/* First 8 bytes of the scope digest, mixed with the space: one scope may hold vectors of the
+ * server's embedder and of its client's. */
+uint64_t scope_id(const uint8_t digest[16], uint64_t space);
+
+struct scopes;
+struct scopes_setup {
+    uint32_t scopes_max;
+    uint8_t hash_key[16];
+    const struct policy_settings *policy; /* outlives the scopes     */
+    uint64_t server_space;                /* 0: no embedder          */
+    float server_threshold;               /* of the shared states    */
+    float client_threshold;
+};
+enum status scopes_create(const struct scopes_setup *setup, struct scopes **out_scopes);
+void scopes_destroy(struct scopes **scopes);
+
+/* Never NULL: an unknown scope gets the shared state of its kind of space. */
+struct scope *scopes_find(struct scopes *scopes, const uint8_t digest[16], uint64_t space);
+/* Finds or makes; the shared state when there are scopes_max or memory is spent. */
+struct scope *scopes_obtain(struct scopes *scopes, const struct identity *identity,
+                            const struct key *key, const struct embed_space *space);
+
+typedef void scopes_visit(void *context, struct scope *scope);
+/* Not the shared ones. */
+void scopes_each(const struct scopes *scopes, scopes_visit *visit, void *context);

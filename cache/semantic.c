@@ -1,0 +1,335 @@
+/*
+ * semantic.c - Get, second half: vector, search, decision; on a compute thread.
+ *
+ * THE STEPS. The scope's partition is searched inside an epoch; what it finds are digests. Each is
+ * fetched from the store with a reference and must be alive, not newer than its row, and equal in
+ * all 16 bytes of its compatibility id (the index compares 4). So an entry that died, expired or
+ * was replaced between search and read is passed over. At most 8 survivors go to the policy; the
+ * one to serve is fetched once more, now counted, and if it has died meanwhile the policy is asked
+ * again without it.
+ *
+ * Owns nothing beyond the references of a walk and of a reply. Threads: see cache.h.
+ */
+#include <math.h>
+
+#include "base/check.h"
+#include "cache/lookup.h"
+#include "cache/parts.h"
+#include "index/vector.h"
+
+enum {
+    HITS_FIRST = 32,              /* 4 rows a wanted candidate                             */
+    HITS_AGAIN = SEARCH_HITS_MAX, /* if foreign or dead ones took too many of the first 32 */
+};
+
+/* ---- candidates ------------------------------------------------------------------------------ */
+
+struct near {            /* a row whose entry has been fetched */
+    struct entry *entry; /* a reference              */
+    float similarity;
+    struct guard_signature signature;
+};
+
+struct walk { /* one semantic lookup */
+    struct embed_space space;
+    float *unit;
+    struct guard_signature query;
+    uint32_t dimension; /* of the rows; 0: there are none */
+    struct search search;
+    struct near nears[CACHE_CANDIDATES_MAX];
+    size_t nears_count;
+};
+
+/* STATUS_NOT_FOUND: no word to compare. */
+static enum status make_vector(struct cache *cache, struct cache_get *get, struct walk *walk,
+                               struct failure *failure)
+{
+    const struct cache_get_request *request = get->request;
+    const bool some = lookup_space(cache, get, &walk->space);
+    assert(some); /* begin has found rows */
+    assert(walk->space.id != 0);
+    assert(walk->space.dimension > 0);
+    walk->unit = arena_calloc(get->arena, walk->space.dimension, sizeof(float));
+    if (walk->unit == NULL)
+        return failure_set(failure, STATUS_NO_MEMORY, "", "%s", status_text(STATUS_NO_MEMORY));
+    if (request->vector != NULL) {
+        if (vector_normalise(request->vector, request->dimension, walk->unit))
+            return STATUS_OK;
+        return failure_set(failure, STATUS_BAD_VECTOR, "vector", "%s",
+                           status_text(STATUS_BAD_VECTOR));
+    }
+    enum status status = embedder_embed(cache->embedder, get->key.query, get->arena, walk->unit);
+    if (status != STATUS_OK && status != STATUS_NOT_FOUND)
+        return failure_set(failure, status, "", "%s", status_text(status));
+    return status;
+}
+
+static void search_rows(struct cache *cache, const struct cache_get *get, struct walk *walk,
+                        int64_t now_ms, uint32_t hits_max)
+{
+    assert(walk->unit != NULL);
+    assert(hits_max <= SEARCH_HITS_MAX);
+    struct search *search = &walk->search;
+    search->unit = walk->unit;
+    search->dimension = walk->space.dimension;
+    memcpy(&search->tag, get->key.compatibility.bytes, sizeof(search->tag));
+    search->now_ms = now_ms;
+    search->hits_max = hits_max;
+    search->hits_count = 0;
+    const struct partition_key key = cache_partition_key(get->key.scope.bytes, walk->space.id);
+    epoch_enter(cache->epochs);
+    const struct partition *partition = directory_find(cache->directory, &key);
+    walk->dimension = partition != NULL ? partition_dimension(partition) : 0;
+    if (partition != NULL && walk->dimension == search->dimension)
+        partition_search(partition, search);
+    epoch_leave(cache->epochs);
+    assert(search->hits_count <= hits_max);
+}
+
+/* The row's entry with a reference, or NULL if it may not stand for the row any more. */
+static struct entry *fetch(struct cache *cache, const struct cache_get *get,
+                           const struct search_hit *hit, int64_t now_ms)
+{
+    struct store_hit found;
+    if (store_find(cache->store, &hit->id, now_ms, STORE_PEEK, &found) != STORE_FOUND)
+        return NULL;
+    assert(found.entry != NULL);
+    if (entry_sequence(found.entry) <= hit->sequence &&
+        memcmp(entry_compatibility(found.entry), get->key.compatibility.bytes, ENTRY_ID_BYTES) == 0)
+        return found.entry;
+    entry_release(found.entry);
+    return NULL;
+}
+
+static void drop_nears(struct walk *walk)
+{
+    for (size_t i = 0; i < walk->nears_count; i++)
+        entry_release(walk->nears[i].entry);
+    walk->nears_count = 0;
+}
+
+static void collect(struct cache *cache, const struct cache_get *get, struct walk *walk,
+                    int64_t now_ms)
+{
+    static_assert(sizeof(struct guard_signature) <= INDEX_SIDE_BYTES, "lies beside the vector");
+    drop_nears(walk);
+    assert(walk->nears_count == 0);
+    for (uint32_t i = 0; i < walk->search.hits_count && walk->nears_count < CACHE_CANDIDATES_MAX;
+         i++) {
+        const struct search_hit *hit = &walk->search.hits[i];
+        assert(i == 0 || hit->similarity <= hit[-1].similarity);
+        struct entry *entry = fetch(cache, get, hit, now_ms);
+        if (entry == NULL)
+            continue;
+        struct near *near = &walk->nears[walk->nears_count++];
+        near->entry = entry;
+        near->similarity = hit->similarity;
+        memcpy(&near->signature, hit->side, sizeof(near->signature));
+    }
+}
+
+static enum status find_nears(struct cache *cache, const struct cache_get *get, struct walk *walk,
+                              int64_t now_ms, struct failure *failure)
+{
+    search_rows(cache, get, walk, now_ms, HITS_FIRST);
+    if (walk->dimension != 0 && walk->dimension != walk->space.dimension)
+        return failure_set(failure, STATUS_DIM_MISMATCH, "vector",
+                           "%u numbers, and the scope's rows have %u", walk->space.dimension,
+                           walk->dimension);
+    collect(cache, get, walk, now_ms);
+    if (walk->nears_count < CACHE_CANDIDATES_MAX && walk->search.hits_count == HITS_FIRST) {
+        search_rows(cache, get, walk, now_ms, HITS_AGAIN);
+        collect(cache, get, walk, now_ms);
+    }
+    return STATUS_OK;
+}
+
+/* ---- decision -------------------------------------------------------------------------------- */
+
+static struct decision ask_policy(struct cache_get *get, const struct walk *walk,
+                                  struct scope *scope)
+{
+    struct candidate candidates[CACHE_CANDIDATES_MAX];
+    assert(scope->policy != NULL);
+    assert(walk->nears_count <= CACHE_CANDIDATES_MAX);
+    for (size_t i = 0; i < walk->nears_count; i++)
+        candidates[i] = (struct candidate){.similarity = walk->nears[i].similarity,
+                                           .signature = &walk->nears[i].signature};
+    const float asked = get->request->min_similarity_given ? get->request->min_similarity : 0;
+    return policy_decide(scope->policy, &walk->query, candidates, walk->nears_count,
+                         walk->space.min_similarity, asked);
+}
+
+/* Counts the hit on the entry; false if it is not the one any more that was decided upon. */
+static bool take(struct cache *cache, struct cache_get *get, const struct near *near,
+                 int64_t now_ms)
+{
+    assert(get->reply.found.entry == NULL);
+    struct store_hit found;
+    if (store_find(cache->store, entry_digest(near->entry), now_ms, STORE_COUNT_HIT, &found) !=
+        STORE_FOUND)
+        return false;
+    if (found.entry != near->entry) {
+        entry_release(found.entry);
+        return false;
+    }
+    get->reply.found = found;
+    return true;
+}
+
+static void forget(struct walk *walk, size_t index)
+{
+    assert(index < walk->nears_count);
+    entry_release(walk->nears[index].entry);
+    walk->nears_count--;
+    memmove(&walk->nears[index], &walk->nears[index + 1],
+            (walk->nears_count - index) * sizeof(walk->nears[0]));
+}
+
+/* Until one is served, or none is left to serve. */
+static struct decision decide(struct cache *cache, struct cache_get *get, struct walk *walk,
+                              struct scope *scope, int64_t now_ms)
+{
+    for (;;) {
+        const struct decision decision = ask_policy(get, walk, scope);
+        if (decision.verdict != POLICY_SERVE)
+            return decision;
+        assert(decision.chosen < walk->nears_count);
+        if (take(cache, get, &walk->nears[decision.chosen], now_ms))
+            return decision;
+        forget(walk, decision.chosen);
+    }
+}
+
+/* SipHash of a counter under a secret key: no two alike by more than chance, and nobody can guess
+ * the next. */
+static uint64_t next_nonce(struct cache *cache)
+{
+    const uint64_t count = atomic_fetch_add_explicit(&cache->nonces_count, 1, memory_order_relaxed);
+    return digest_siphash(cache->nonce_key, &count, sizeof(count));
+}
+
+static void make_token(struct cache *cache, struct cache_get *get, const struct decision *decision,
+                       const struct near *near, const struct scope *scope, int64_t now_ms)
+{
+    assert(decision->verdict != POLICY_NO_CANDIDATE);
+    assert(now_ms >= 0);
+    struct token token = {
+        .kind = decision->verdict == POLICY_SERVE ? TOKEN_HIT : TOKEN_NEAR_MISS,
+        .guard_blocked = decision->verdict == POLICY_GUARD_BLOCKED,
+        .issued_s = (uint32_t)(now_ms / 1000),
+        .scope = scope->id,
+        .generation = (uint32_t)entry_created_ms(near->entry),
+        .similarity = near->similarity,
+        .guards = decision->guards,
+        .nonce = next_nonce(cache),
+    };
+    memcpy(&token.entry, entry_digest(near->entry)->bytes, sizeof(token.entry));
+    token_make(cache->tokens, &token, get->reply.token);
+}
+
+static void show_candidates(const struct cache *cache, struct cache_get *get, struct walk *walk)
+{
+    for (size_t i = 0; i < walk->nears_count; i++) {
+        const struct near *near = &walk->nears[i];
+        get->reply.candidates[i] = (struct cache_candidate){
+            .entry_id = *entry_digest(near->entry),
+            .similarity = fminf(fmaxf(near->similarity, 0), 1),
+            .guards = guard_check(&walk->query, &near->signature, cache->policy.guard_rules),
+            .entry = entry_acquire(near->entry),
+        };
+    }
+    get->reply.candidates_count = walk->nears_count;
+}
+
+static void show_decision(struct cache *cache, struct cache_get *get,
+                          const struct decision *decision, const struct walk *walk,
+                          const struct scope *scope, int64_t now_ms)
+{
+    assert(decision->chosen < walk->nears_count);
+    assert(decision->threshold >= 0);
+    assert(decision->threshold <= 1);
+    const struct near *near = &walk->nears[decision->chosen];
+    struct cache_get_reply *reply = &get->reply;
+    reply->decided = true;
+    reply->similarity = fminf(fmaxf(near->similarity, 0), 1);
+    reply->threshold = decision->threshold;
+    reply->guards = decision->guards;
+    make_token(cache, get, decision, near, scope, now_ms);
+    if (decision->verdict == POLICY_SERVE)
+        return;
+    reply->near_miss = true;
+    reply->near_entry_id = *entry_digest(near->entry);
+    reply->near_similarity = reply->similarity;
+}
+
+static void settle_decision(struct cache *cache, struct cache_get *get, enum policy_verdict verdict,
+                            struct scope *scope)
+{
+    namespace_count(&scope->lookups, 1);
+    switch (verdict) {
+    case POLICY_SERVE:
+        assert(get->reply.found.entry != NULL);
+        assert(get->reply.decided);
+        get->reply.tier = CACHE_TIER_SEMANTIC;
+        namespace_count(&scope->hits, 1);
+        namespace_count(&lookup_counters(get)->semantic_hits, 1);
+        histogram_add(cache->semantic_us, lookup_elapsed_us(cache, get));
+        lookup_settle_time(cache, get);
+        break;
+    case POLICY_GUARD_BLOCKED:
+        namespace_count(&scope->guard_blocked, 1);
+        lookup_settle_semantic_miss(cache, get, CACHE_MISS_GUARD_BLOCKED);
+        break;
+    case POLICY_BELOW_CUT:
+        lookup_settle_semantic_miss(cache, get, CACHE_MISS_BELOW_CUT);
+        break;
+    case POLICY_NO_CANDIDATE:
+        lookup_settle_semantic_miss(cache, get, CACHE_MISS_NO_CANDIDATE);
+        break;
+    }
+}
+
+static void answer_from(struct cache *cache, struct cache_get *get, struct walk *walk,
+                        int64_t now_ms)
+{
+    struct scope *scope = scopes_find(cache->scopes, get->key.scope.bytes, walk->space.id);
+    const struct decision decision = decide(cache, get, walk, scope, now_ms);
+    if (decision.verdict != POLICY_NO_CANDIDATE)
+        show_decision(cache, get, &decision, walk, scope, now_ms);
+    if (lookup_wants(get, CACHE_INCLUDE_CANDIDATES))
+        show_candidates(cache, get, walk);
+    get->reply.timing.decide_us = lookup_lap(cache, get);
+    settle_decision(cache, get, decision.verdict, scope);
+}
+
+enum status cache_get_finish(struct cache *cache, struct cache_get *get, int64_t now_ms,
+                             uint64_t now_us, struct failure *failure)
+{
+    assert(get->key.semantic);
+    assert(get->reply.found.entry == NULL);
+    assert(get->reply.miss_reason == CACHE_MISS_NONE);
+    assert(cache->policy.mode != POLICY_OFF);
+    struct walk walk;
+    walk.nears_count = 0;
+    get->now_us = now_us;
+    enum status status = make_vector(cache, get, &walk, failure);
+    if (status == STATUS_NOT_FOUND) {
+        lookup_settle_miss(cache, get, CACHE_MISS_NOT_ELIGIBLE);
+        return STATUS_OK;
+    }
+    if (status != STATUS_OK)
+        return status;
+    get->reply.timing.embed_us = lookup_lap(cache, get);
+    status = find_nears(cache, get, &walk, now_ms, failure);
+    if (status != STATUS_OK)
+        return status;
+    if (guard_sign(get->key.query, get->arena, &walk.query) != STATUS_OK) {
+        drop_nears(&walk);
+        return failure_set(failure, STATUS_NO_MEMORY, "", "%s", status_text(STATUS_NO_MEMORY));
+    }
+    get->reply.timing.search_us = lookup_lap(cache, get);
+    answer_from(cache, get, &walk, now_ms);
+    drop_nears(&walk);
+    return STATUS_OK;
+}

@@ -1,0 +1,181 @@
+/*
+ * stats.c - what Stats says: sums over the namespaces of a tenant, made when somebody asks, so that
+ * counting stays one atomic add. Figures are approximate while calls run and exact at rest. Owns
+ * nothing. Threads: any.
+ */
+#include "base/check.h"
+#include "cache/cache.h"
+#include "cache/parts.h"
+
+/* ---- namespaces ------------------------------------------------------------------------------ */
+
+struct summing {
+    struct text tenant;
+    struct cache_stats *stats;
+};
+
+static void add_namespace(struct cache_stats *stats, const struct namespace_counters *counters)
+{
+    const uint64_t exact_hits = namespace_read(&counters->exact_hits);
+    const uint64_t semantic_hits = namespace_read(&counters->semantic_hits);
+    stats->exact.hits += exact_hits;
+    stats->exact.misses += namespace_read(&counters->exact_misses);
+    stats->semantic.hits += semantic_hits;
+    stats->semantic.misses += namespace_read(&counters->semantic_misses);
+    stats->cached_requests += exact_hits + semantic_hits;
+    stats->total_requests += exact_hits + semantic_hits;
+    for (int i = 0; i < CACHE_MISS_COUNT; i++) {
+        const uint64_t count = namespace_read(&counters->misses[i]);
+        assert(i != CACHE_MISS_NONE || count == 0);
+        stats->misses[i] += count;
+        stats->total_requests += count;
+    }
+    stats->exact.entries += namespace_read(&counters->entries);
+    stats->exact.size_bytes += namespace_read(&counters->size_bytes);
+    stats->semantic.entries += namespace_read(&counters->rows);
+    stats->sets += namespace_read(&counters->sets);
+    stats->evictions += namespace_read(&counters->evictions);
+    stats->expirations += namespace_read(&counters->expirations);
+}
+
+static void sum_namespace(void *context, struct namespace_ *namespace_)
+{
+    struct summing *summing = context;
+    if (text_equal(namespace_->tenant, summing->tenant))
+        add_namespace(summing->stats, &namespace_->counters);
+}
+
+static void fill_counters(const struct cache *cache, struct text tenant, struct text name,
+                          struct cache_stats *stats)
+{
+    if (name.length == 0) {
+        struct summing summing = {tenant, stats};
+        namespaces_each(cache->namespaces, sum_namespace, &summing);
+    } else {
+        const struct namespace_ *namespace_ = namespaces_find(cache->namespaces, tenant, name);
+        if (namespace_ != NULL)
+            add_namespace(stats, &namespace_->counters);
+    }
+    stats->exact.lookups = stats->exact.hits + stats->exact.misses;
+    stats->semantic.lookups = stats->semantic.hits + stats->semantic.misses;
+    stats->entries = stats->exact.entries;
+    stats->size_bytes = stats->exact.size_bytes;
+}
+
+static void fill_server(const struct cache *cache, bool whole, int64_t now_ms,
+                        struct cache_stats *stats)
+{
+    struct store_stats store;
+    store_stats(cache->store, &store);
+    stats->bytes_max = store.bytes_max;
+    stats->entries_max = store.entries_max;
+    stats->index_memory_spent =
+        atomic_load_explicit(&cache->index_memory_spent, memory_order_relaxed);
+    stats->uptime_s =
+        now_ms > cache->started_ms ? (uint64_t)(now_ms - cache->started_ms) / 1000 : 0;
+    stats->version = cache->version;
+    stats->embedder = cache->embedder != NULL ? embedder_space(cache->embedder) : NULL;
+    if (!whole)
+        return;
+    struct directory_stats rows;
+    directory_stats(cache->directory, &rows);
+    stats->semantic.size_bytes = rows.size_bytes;
+    stats->exact.p50_us = (uint32_t)histogram_quantile_us(cache->exact_us, 0.5);
+    stats->exact.p99_us = (uint32_t)histogram_quantile_us(cache->exact_us, 0.99);
+    stats->semantic.p50_us = (uint32_t)histogram_quantile_us(cache->semantic_us, 0.5);
+    stats->semantic.p99_us = (uint32_t)histogram_quantile_us(cache->semantic_us, 0.99);
+}
+
+/* ---- scopes ---------------------------------------------------------------------------------- */
+
+struct ranked {
+    struct scope *scope;
+    uint64_t lookups;
+};
+
+struct ranking { /* the most used, most used first */
+    struct text tenant, namespace_;
+    struct ranked *ranked;
+    size_t count, max;
+};
+
+/* Among 100,000 scopes nearly all stop at the first compare. */
+static void rank_scope(void *context, struct scope *scope)
+{
+    struct ranking *ranking = context;
+    if (!text_equal(scope->tenant, ranking->tenant))
+        return;
+    if (ranking->namespace_.length > 0 && !text_equal(scope->namespace_, ranking->namespace_))
+        return;
+    const uint64_t lookups = namespace_read(&scope->lookups);
+    size_t at = ranking->count;
+    if (at == ranking->max) {
+        if (at == 0 || ranking->ranked[at - 1].lookups >= lookups)
+            return;
+        at--;
+    } else {
+        ranking->count++;
+    }
+    for (; at > 0 && ranking->ranked[at - 1].lookups < lookups; at--)
+        ranking->ranked[at] = ranking->ranked[at - 1];
+    assert(at < ranking->max);
+    ranking->ranked[at] = (struct ranked){scope, lookups};
+}
+
+/* Texts stay where they are: a scope lives as long as the cache. */
+static void describe_scope(const struct ranked *ranked, struct cache_scope_stats *out_stats)
+{
+    const struct scope *scope = ranked->scope;
+    struct policy_view view;
+    policy_scope_view(scope->policy, &view);
+    assert(view.feedback_right <= view.feedback_count);
+    assert(scope->id != 0); /* the shared states are nobody's in particular */
+    *out_stats = (struct cache_scope_stats){
+        .namespace_ = scope->namespace_,
+        .model = scope->model,
+        .embedder = scope->embedder,
+        .attributes = scope->attributes,
+        .attributes_count = scope->attributes_count,
+        .mode = view.mode,
+        .threshold = view.threshold,
+        .feedback_count = view.feedback_count,
+        .feedback_right = view.feedback_right,
+        .lookups = ranked->lookups,
+        .hits = namespace_read(&scope->hits),
+        .guard_blocked = namespace_read(&scope->guard_blocked),
+    };
+}
+
+static enum status fill_scopes(const struct cache *cache, struct ranking *ranking,
+                               struct arena *arena, struct cache_stats *stats)
+{
+    ranking->max = cache->limits.scopes_shown;
+    ranking->ranked = arena_calloc(arena, ranking->max + 1, sizeof(*ranking->ranked));
+    if (ranking->ranked == NULL)
+        return STATUS_NO_MEMORY;
+    scopes_each(cache->scopes, rank_scope, ranking);
+    assert(ranking->count <= ranking->max);
+    stats->scopes = arena_calloc(arena, ranking->count + 1, sizeof(*stats->scopes));
+    if (stats->scopes == NULL)
+        return STATUS_NO_MEMORY;
+    for (size_t i = 0; i < ranking->count; i++)
+        describe_scope(&ranking->ranked[i], &stats->scopes[i]);
+    stats->scopes_count = ranking->count;
+    return STATUS_OK;
+}
+
+enum status cache_stats(struct cache *cache, struct text tenant, struct text namespace_,
+                        struct arena *arena, int64_t now_ms, struct cache_stats *out_stats)
+{
+    assert(arena != NULL);
+    assert(out_stats != NULL);
+    struct cache_stats stats = {0};
+    tenant = cache_name_or_default(tenant);
+    struct ranking ranking = {.tenant = tenant, .namespace_ = namespace_};
+    fill_counters(cache, tenant, namespace_, &stats);
+    fill_server(cache, namespace_.length == 0, now_ms, &stats);
+    enum status status = fill_scopes(cache, &ranking, arena, &stats);
+    if (status == STATUS_OK)
+        *out_stats = stats;
+    return status;
+}
