@@ -14,6 +14,19 @@
 #include "server/grpc/listener.h"
 #include "server/grpc/reply.h"
 
+/* ThreadSanitizer does not see into Debian's gRPC, so it reports races where the core's own locks
+ * are. */
+#if defined(__SANITIZE_THREAD__)
+#define UNDER_TSAN 1
+#elif defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define UNDER_TSAN 1
+#endif
+#endif
+#ifndef UNDER_TSAN
+#define UNDER_TSAN 0
+#endif
+
 static const struct codec_limits limits = {.batch_max = 256, .reply_max = 4 << 20};
 
 static int make_options(void **state)
@@ -43,6 +56,8 @@ static enum status open_at(void **state, const char *address, uint32_t io_thread
 
 static struct listener *open_free(void **state, uint32_t io_threads)
 {
+    if (UNDER_TSAN)
+        skip();
     struct listener *listener = NULL;
     struct failure failure = {.status = STATUS_OK};
     assert_int_equal(open_at(state, "127.0.0.1:0", io_threads, &listener, &failure), STATUS_OK);
