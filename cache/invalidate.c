@@ -9,7 +9,6 @@
 #include "base/check.h"
 #include "cache/answer.h"
 #include "cache/cache.h"
-#include "cache/key_form.h"
 #include "cache/parts.h"
 
 enum { TAG_BYTES_MAX = 128 };

@@ -68,6 +68,9 @@ struct key {
 enum status key_make(const struct identity *identity, const struct key_limits *limits,
                      struct arena *arena, struct key *out_key, struct failure *failure);
 
+/* 1 to 64 of [A-Za-z0-9._-]. */
+bool key_is_namespace(struct text name);
+
 /* The canonical bytes: "reprise/1" scope compat query. For `reprise encode` and the tests. */
 enum status key_canonical(const struct identity *identity, const struct key_limits *limits,
                           struct arena *arena, struct text *out_bytes, struct failure *failure);

@@ -42,6 +42,3 @@ struct key_form { /* all texts canonical; borrowed or in the arena */
 
 enum status key_form_make(const struct identity *identity, const struct key_limits *limits,
                           struct arena *arena, struct key_form *out_form, struct failure *failure);
-
-/* 1 to 64 of [A-Za-z0-9._-]. */
-bool key_is_namespace(struct text name);

@@ -13,9 +13,14 @@ enum status codec_read_stats(struct text bytes, const struct codec_limits *limit
 {
     ProtobufCMessage *unpacked = NULL;
     enum status status = codec_unpack(CODEC_STATS, bytes, limits, arena, &unpacked, failure);
-    if (status == STATUS_OK)
-        *out_namespace = text_of(((const Reprise__V1__StatsRequest *)unpacked)->namespace_);
-    return status;
+    if (status != STATUS_OK)
+        return status;
+    const struct text name = text_of(((const Reprise__V1__StatsRequest *)unpacked)->namespace_);
+    if (name.length > 0 && !key_is_namespace(name))
+        return failure_set(failure, STATUS_BAD_NAME, "namespace",
+                           "1 to 64 of the characters A-Z a-z 0-9 . _ -");
+    *out_namespace = name;
+    return STATUS_OK;
 }
 
 static double rate(uint64_t part, uint64_t whole)
