@@ -109,8 +109,9 @@ class Verbs(WireTest):
         self.assertAlmostEqual(below.threshold, 0.90, places=5)
         self.assertTrue(0 < below.similarity < below.threshold)
         self.assertAlmostEqual(below.decision.near_miss.delta, below.threshold - below.similarity, places=5)
-        self.set("Please cancel order 4711 of yesterday for my account today", "Cancelled.")
-        blocked = self.get("Please cancel order 4712 of yesterday for my account today")
+        trash = "Can an administrator of the team restore a project folder that somebody deleted from the trash {} days ago?"
+        self.set(trash.format(30), "Yes.")
+        blocked = self.get(trash.format(60))
         self.assertEqual(blocked.miss_reason, M.MISS_REASON_GUARD_BLOCKED, blocked)
         self.assertIn(M.GUARD_NUMBER, blocked.decision.guards)
         self.assertEqual(len(blocked.decision.token), 86)
@@ -352,18 +353,13 @@ class Overload(unittest.TestCase):
             identity = lambda prompt: M.Identity(model="m", prompt=prompt)
             server.cache.Set(C.SetRequest(identity=identity("a first question"), content="x"))
             batch = C.BatchSetRequest(items=[C.SetRequest(identity=identity(f"{n} " + "word " * 8000), content="x") for n in range(60)])
-            busy = [server.cache.BatchSet.future(batch) for _ in range(2)]
             reasons = set()
-            for n in range(400):
-                reply = server.cache.Get(C.GetRequest(identity=identity(f"question number {n} of them")))
-                reasons.add(reply.miss_reason)
+            for _ in range(20):
+                busy = [server.cache.BatchSet.future(batch) for _ in range(6)]
+                while not all(future.done() for future in busy):
+                    reasons.add(server.cache.Get(C.GetRequest(identity=identity("another question of them"))).miss_reason)
                 if M.MISS_REASON_OVERLOADED in reasons:
                     break
-            for future in busy:
-                try:
-                    future.result()
-                except Exception:  # noqa: BLE001 - a refused batch is fine here
-                    pass
             self.assertIn(M.MISS_REASON_OVERLOADED, reasons)
         finally:
             server.stop()
