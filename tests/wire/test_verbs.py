@@ -109,7 +109,7 @@ class Verbs(WireTest):
         self.assertAlmostEqual(below.threshold, 0.90, places=5)
         self.assertTrue(0 < below.similarity < below.threshold)
         self.assertAlmostEqual(below.decision.near_miss.delta, below.threshold - below.similarity, places=5)
-        trash = "Can an administrator of the team restore a project folder that somebody deleted from the trash {} days ago?"
+        trash = "Can an administrator of the team restore a project folder that somebody accidentally deleted from the trash folder {} days ago?"
         self.set(trash.format(30), "Yes.")
         blocked = self.get(trash.format(60))
         self.assertEqual(blocked.miss_reason, M.MISS_REASON_GUARD_BLOCKED, blocked)
