@@ -47,7 +47,8 @@ static enum status delete_identity(struct cache *cache, const struct cache_delet
                                    struct arena *arena, uint32_t *deleted, struct failure *failure)
 {
     struct key key;
-    enum status status = key_make(request->identity, &cache->key_limits, arena, &key, failure);
+    enum status status =
+        key_make_exact(request->identity, &cache->key_limits, arena, &key, failure);
     if (status != STATUS_OK) {
         failure_prefix(failure, "identity");
         return status;

@@ -8,9 +8,9 @@
  * little-endian) bytes  := "reprise/1" scope compat query, three fields of tags 'S', 'C' and 'Q',
  * written even when empty
  *
- * Every field carries its length, so no two different forms have the same bytes. The hash runs over
- * the bytes once; the stream is copied where the scope ends. Owns nothing. Threads: any; the bytes
- * lie in the caller's arena.
+ * Every field carries its length, so no two different forms have the same bytes. An exact hit needs
+ * the digest of the whole alone, so the two others are made when somebody asks for them
+ * (key_complete). Owns nothing. Threads: any; the bytes lie in the caller's arena.
  */
 #include "cache/key.h"
 
@@ -209,38 +209,30 @@ static const struct digest NO_COMPATIBILITY = {{0xff, 0x75, 0x75, 0x5c, 0x7a, 0x
                                                 0x52, 0xad, 0x2e, 0x0c, 0x07, 0xfb, 0xee, 0x6e,
                                                 0x5d, 0xe8, 0x9d, 0x79, 0x90, 0xc3, 0xda, 0x56}};
 
-static struct digest hash_compatibility(const char *field, size_t length)
+/* SHA-256 of the mark and one field. */
+static struct digest hash_field(struct text field)
 {
-    assert(field[0] == 'C');
-    assert(length >= KEY_FIELD_HEAD);
-    if (length == KEY_FIELD_HEAD)
-        return NO_COMPATIBILITY;
+    assert(field.length >= KEY_FIELD_HEAD);
     struct digest_stream stream;
     digest_stream_init(&stream);
     digest_stream_add(&stream, MARK, MARK_BYTES);
-    digest_stream_add(&stream, field, length);
+    digest_stream_add(&stream, field.bytes, field.length);
     return digest_stream_end(&stream);
 }
 
-static void hash(const struct encoding *encoding, struct key *key)
+static void hash_exact(const struct encoding *encoding, struct key *key)
 {
     assert(encoding->scope_end > MARK_BYTES);
     assert(encoding->compatibility_end < encoding->bytes.length);
     const char *bytes = encoding->bytes.bytes;
-    struct digest_stream exact;
-    digest_stream_init(&exact);
-    digest_stream_add(&exact, bytes, encoding->scope_end);
-    struct digest_stream scope = exact;
-    key->scope = digest_stream_end(&scope);
-    key->compatibility = hash_compatibility(bytes + encoding->scope_end,
-                                            encoding->compatibility_end - encoding->scope_end);
-    digest_stream_add(&exact, bytes + encoding->scope_end,
-                      encoding->bytes.length - encoding->scope_end);
-    key->exact = digest_stream_end(&exact);
+    key->exact = digest_sha256(bytes, encoding->bytes.length);
+    key->scope_bytes = (struct text){bytes + MARK_BYTES, encoding->scope_end - MARK_BYTES};
+    key->compatibility_bytes = (struct text){bytes + encoding->scope_end,
+                                             encoding->compatibility_end - encoding->scope_end};
 }
 
-enum status key_make(const struct identity *identity, const struct key_limits *limits,
-                     struct arena *arena, struct key *out_key, struct failure *failure)
+enum status key_make_exact(const struct identity *identity, const struct key_limits *limits,
+                           struct arena *arena, struct key *out_key, struct failure *failure)
 {
     struct key_form form;
     enum status status = key_form_make(identity, limits, arena, &form, failure);
@@ -253,11 +245,35 @@ enum status key_make(const struct identity *identity, const struct key_limits *l
         status = encode(&form, arena, &encoding, failure);
         if (status != STATUS_OK)
             return status;
-        hash(&encoding, &key);
+        hash_exact(&encoding, &key);
         key.semantic = form.query.length > 0 && form.query_content_json.length == 0 &&
                        form.temperature.value <= 0 && form.user_turns == 1 && !form.tool_talk;
     }
     assert(!key.semantic || key.query.length > 0);
+    *out_key = key;
+    return STATUS_OK;
+}
+
+void key_complete(struct key *key)
+{
+    if (!key->canonical)
+        return;
+    assert(key->scope_bytes.bytes[0] == 'S');
+    assert(key->compatibility_bytes.bytes[0] == 'C');
+    key->scope = hash_field(key->scope_bytes);
+    key->compatibility = key->compatibility_bytes.length == KEY_FIELD_HEAD
+                             ? NO_COMPATIBILITY
+                             : hash_field(key->compatibility_bytes);
+}
+
+enum status key_make(const struct identity *identity, const struct key_limits *limits,
+                     struct arena *arena, struct key *out_key, struct failure *failure)
+{
+    struct key key;
+    enum status status = key_make_exact(identity, limits, arena, &key, failure);
+    if (status != STATUS_OK)
+        return status;
+    key_complete(&key);
     *out_key = key;
     return STATUS_OK;
 }

@@ -58,6 +58,7 @@ struct key {
     bool canonical;         /* false: JSON without canonical form; neither tier may use this request,
                                and the digests are zero                                          */
     bool semantic;          /* query present, temperature <= 0, one user turn, no tools, plain text  */
+    struct text scope_bytes, compatibility_bytes; /* what key_complete hashes; in the arena, "" if not canonical */
 };
 
 /*
@@ -67,6 +68,14 @@ struct key {
  */
 enum status key_make(const struct identity *identity, const struct key_limits *limits,
                      struct arena *arena, struct key *out_key, struct failure *failure);
+
+/*
+ * The same in two steps: key_make_exact leaves the digests of scope and compatibility zero, and key_complete, once
+ * and while the arena lives, adds them. An exact hit needs neither, and they are half of the hashing.
+ */
+enum status key_make_exact(const struct identity *identity, const struct key_limits *limits,
+                           struct arena *arena, struct key *out_key, struct failure *failure);
+void key_complete(struct key *key);
 
 /* 1 to 64 of [A-Za-z0-9._-]. */
 bool key_is_namespace(struct text name);

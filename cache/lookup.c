@@ -152,6 +152,7 @@ static enum cache_step ask_tiers(struct cache *cache, struct cache_get *get, int
         lookup_settle_miss(cache, get, reason);
         return CACHE_DONE;
     }
+    key_complete(&get->key); /* from here on the scope counts */
     if (!has_rows(cache, get)) {
         lookup_settle_semantic_miss(cache, get, CACHE_MISS_NO_CANDIDATE);
         return CACHE_DONE;
@@ -174,7 +175,7 @@ enum status cache_get_begin(struct cache *cache, const struct cache_get_request 
     struct cache_get *get = out_get;
     *get = (struct cache_get){
         .request = request, .arena = arena, .started_us = now_us, .now_us = now_us};
-    status = key_make(&request->identity, &cache->key_limits, arena, &get->key, failure);
+    status = key_make_exact(&request->identity, &cache->key_limits, arena, &get->key, failure);
     if (status != STATUS_OK) {
         failure_prefix(failure, "identity");
         return status;
