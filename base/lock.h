@@ -39,6 +39,8 @@
     X(WATCHERS,     "server/grpc/health.c: who watches which service")                              \
     X(CALLS,        "server/grpc/: free lists of slots and arenas, one a queue")                    \
     X(POOL,         "base/pool.c: a compute thread's ring; nothing is taken inside")                \
+    X(REMOTE,       "embed/remote.c: jobs handed in; nothing is taken inside")                      \
+    X(OUTGOING,     "base/outgoing.c: requests and guests handed in; nothing is taken inside")      \
     X(JOURNAL,      "storage/store.c: the sequence; nothing is taken inside")                       \
     X(RETIRED,      "base/epoch.c: what waits for readers to leave; nothing is taken inside")       \
     X(LOG,          "base/log.c: the lines of the last second; nothing is taken inside")

@@ -22,6 +22,7 @@
     X(AMBIGUOUS_INPUT,      3, "two fields exclude each other")                                    \
     X(SCOPE_TOO_LONG,       3, "the scope's encoding is over 4 KiB")                               \
     X(ENTRY_TOO_LARGE,      3, "the entry is larger than one entry may be")                        \
+    X(TEXT_TOO_LONG,        3, "the embedder refuses the text, most often for its length")         \
     X(LIMIT_EXCEEDED,       3, "a value or a count is outside its limits")                         \
     X(DEADLINE,             4, "the deadline has passed")                                          \
     X(NOT_FOUND,            5, "there is no such thing")                                           \
@@ -29,13 +30,18 @@
     X(OVERLOADED,           8, "too much is waiting; come back a little later")                    \
     X(MESSAGE_TOO_LARGE,    8, "the message is over server.message_max")                           \
     X(REPLY_TOO_LARGE,      8, "the reply would be over server.reply_max")                         \
+    X(MODEL_UNSUPPORTED,    9, "the model's files ask for something that is not built in")          \
+    X(EMBEDDER_MISMATCH,    9, "the embedder answers with another dimension than its space has")   \
     X(UNCONFIRMED,          9, "a whole namespace needs confirm = its name")                       \
     X(UNIMPLEMENTED,       12, "there is no such method")                                          \
     X(INTERNAL,            13, "a fault of ours")                                                  \
     X(UNAVAILABLE,         14, "not reachable")                                                    \
+    X(EMBEDDER_DOWN,       14, "the embedder cannot be reached or does not answer as it should")   \
     X(DRAINING,            14, "shutting down; retry elsewhere")                                   \
     X(UNSUPPORTED,         14, "this machine or its sandbox does not allow it")                    \
     X(BAD_OPTION,           3, "an option is unknown or outside its range")                        \
+    X(WEIGHTS_MISSING,     14, "a file of the embedding model is not there")                       \
+    X(WEIGHTS_CORRUPT,     13, "a file of the embedding model is not what it should be")           \
     X(IO_FAILED,           14, "an input or output operation failed")
 /* clang-format on */
 

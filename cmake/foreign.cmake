@@ -3,7 +3,8 @@ find_package(PkgConfig REQUIRED)
 find_package(Threads REQUIRED)
 
 foreach(pair IN ITEMS grpc=grpc protobuf_c=libprotobuf-c uring=liburing utf8proc=libutf8proc xxhash=libxxhash
-                      crypto=libcrypto cjson=libcjson yaml=yaml-0.1 cmocka=cmocka)
+                      crypto=libcrypto cjson=libcjson yaml=yaml-0.1 curl=libcurl ssl=libssl
+                      cmocka=cmocka)
   string(REPLACE "=" ";" pair ${pair})
   list(GET pair 0 name)
   list(GET pair 1 module)
