@@ -190,13 +190,9 @@ enum status text_fold(struct text text, struct arena *arena, struct text *out_te
     return map_text(normal, UTF8PROC_CASEFOLD, arena, out_text);
 }
 
-uint32_t text_next(struct text text, size_t *offset)
+/* `length` bytes that are one well-formed sequence. */
+static uint32_t decode(const unsigned char *bytes, size_t length)
 {
-    assert(*offset < text.length);
-    const unsigned char *bytes = (const unsigned char *)text.bytes + *offset;
-    size_t length = bytes[0] < 0x80 ? 1 : sequence_length(bytes, text.length - *offset);
-    assert(length > 0); /* the text is clean */
-    *offset += length;
     switch (length) {
     case 1:
         return bytes[0];
@@ -208,6 +204,26 @@ uint32_t text_next(struct text text, size_t *offset)
         return (bytes[0] & 0x07u) << 18 | (bytes[1] & 0x3fu) << 12 | (bytes[2] & 0x3fu) << 6 |
                (bytes[3] & 0x3fu);
     }
+}
+
+bool text_read(struct text text, size_t *offset, uint32_t *out_point)
+{
+    assert(*offset < text.length);
+    const unsigned char *bytes = (const unsigned char *)text.bytes + *offset;
+    size_t length = bytes[0] < 0x80 ? 1 : sequence_length(bytes, text.length - *offset);
+    if (length == 0)
+        return false;
+    *offset += length;
+    *out_point = decode(bytes, length);
+    return true;
+}
+
+uint32_t text_next(struct text text, size_t *offset)
+{
+    uint32_t point = 0;
+    bool is_read = text_read(text, offset, &point);
+    assert(is_read); /* the text is clean */
+    return point;
 }
 
 static enum text_class class_of_ascii(uint32_t code_point)

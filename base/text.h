@@ -43,5 +43,7 @@ enum text_class { TEXT_OTHER, TEXT_LETTER, TEXT_NUMBER };
 
 /* Reads one code point at *offset and moves it on; the text must be clean. */
 uint32_t text_next(struct text text, size_t *offset);
+/* The same for bytes that nobody has checked; NUL is a code point. False where they are not UTF-8. */
+bool text_read(struct text text, size_t *offset, uint32_t *out_point);
 enum text_class text_class_of(uint32_t code_point);
 bool text_is_upper(uint32_t code_point); /* Lu or Lt */

@@ -72,6 +72,26 @@ static void every_code_point_is_read_back(void **state)
     }
 }
 
+static void unchecked_bytes_are_read_or_refused_in_place(void **state)
+{
+    (void)state;
+    struct text text = TEXT("a\0\xe2\x82\xac\xe2\x82");
+    const uint32_t expected[] = {'a', 0, 0x20ac};
+    size_t offset = 0;
+    uint32_t point = 0;
+    for (size_t i = 0; i < sizeof(expected) / sizeof(expected[0]); i++) {
+        assert_true(text_read(text, &offset, &point));
+        assert_int_equal(point, expected[i]);
+    }
+    assert_int_equal(offset, 5);
+    assert_false(text_read(text, &offset, &point)); /* cut off */
+    assert_int_equal(offset, 5);
+    assert_int_equal(point, 0x20ac);
+    offset = 0;
+    assert_false(text_read(TEXT("\xed\xa0\x80"), &offset, &point)); /* a surrogate */
+    assert_int_equal(offset, 0);
+}
+
 static void two_bytes_are_clean_exactly_if_they_are_ascii_or_one_character(void **state)
 {
     (void)state;
@@ -260,6 +280,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_code_point_is_clean_in_its_shortest_form_only),
         cmocka_unit_test(every_code_point_is_read_back),
+        cmocka_unit_test(unchecked_bytes_are_read_or_refused_in_place),
         cmocka_unit_test(two_bytes_are_clean_exactly_if_they_are_ascii_or_one_character),
         cmocka_unit_test(a_fault_is_found_wherever_it_stands),
         cmocka_unit_test(a_character_that_is_cut_off_is_not_clean),
