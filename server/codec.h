@@ -51,7 +51,8 @@ enum status codec_read_set(struct text bytes, const struct codec_limits *limits,
                            struct failure *failure);
 /*
  * One slot an item: a bad item fails alone (its failure, with a path that starts at the item), a
- * batch outside 1..batch_max as a whole.
+ * batch outside 1..batch_max as a whole. Of a slot either the request is written, or the failure;
+ * failure.status always.
  */
 struct codec_get_item {
     struct cache_get_request request;

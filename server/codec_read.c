@@ -197,9 +197,9 @@ static enum status read_min_similarity(const Reprise__V1__GetRequest *message,
     return STATUS_OK;
 }
 
-enum status codec_read_get(struct text bytes, const struct codec_limits *limits,
-                           struct arena *arena, struct cache_get_request *out,
-                           struct failure *failure)
+enum status codec_general_get(struct text bytes, const struct codec_limits *limits,
+                              struct arena *arena, struct cache_get_request *out,
+                              struct failure *failure)
 {
     ProtobufCMessage *unpacked = NULL;
     enum status status = codec_unpack(CODEC_GET, bytes, limits, arena, &unpacked, failure);
@@ -219,6 +219,15 @@ enum status codec_read_get(struct text bytes, const struct codec_limits *limits,
     if (status == STATUS_OK)
         *out = request;
     return status;
+}
+
+enum status codec_read_get(struct text bytes, const struct codec_limits *limits,
+                           struct arena *arena, struct cache_get_request *out,
+                           struct failure *failure)
+{
+    if (codec_plain_get(bytes, out))
+        return STATUS_OK;
+    return codec_general_get(bytes, limits, arena, out, failure);
 }
 
 /* ---- Set -------------------------------------------------------------------- */
@@ -351,7 +360,7 @@ static enum status split_batch(struct text bytes, const struct codec_limits *lim
                                struct arena *arena, struct text **out_items, size_t *out_count,
                                struct failure *failure)
 {
-    struct text *items = arena_calloc(arena, limits->batch_max, sizeof(*items));
+    struct text *items = arena_alloc(arena, limits->batch_max * sizeof(*items));
     if (items == NULL)
         return codec_spent(failure);
     size_t count = 0, unknown = 0;
@@ -388,7 +397,9 @@ enum status codec_read_batch_get(struct text bytes, const struct codec_limits *l
     enum status status = split_batch(bytes, limits, arena, &parts, &count, failure);
     if (status != STATUS_OK)
         return status;
-    struct codec_get_item *items = arena_calloc(arena, count, sizeof(*items));
+    /* Not zeroed: 700 bytes an item, of which most are the texts of a failure that did not happen.
+     */
+    struct codec_get_item *items = arena_alloc(arena, count * sizeof(*items));
     if (items == NULL)
         return codec_spent(failure);
     for (size_t i = 0; i < count; i++)

@@ -1,8 +1,8 @@
 /*
  * fuzz_codec.c - any bytes at the codec's door. The first byte chooses the request, the rest is its
- * message. Beyond "it does not crash", three things hold: what codec_check lets through protobuf-c
+ * message. Beyond "it does not crash", four things hold: what codec_check lets through protobuf-c
  * can unpack, with bounded memory; what was unpacked and packed again passes codec_check; a refusal
- * names its status.
+ * names its status; a Get that goes the short way says what it says the general way.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -65,6 +65,29 @@ static void unpack_and_pack(enum codec_message type, struct text bytes, struct a
          "a packed message is refused");
 }
 
+static bool is_same(const struct identity *a, const struct identity *b)
+{
+    const size_t lists = b->messages_count + b->attributes_count + b->context_ids_count;
+    return text_equal(a->namespace_, b->namespace_) && text_equal(a->model, b->model) &&
+           text_equal(a->prompt, b->prompt) && text_equal(a->system_prompt, b->system_prompt) &&
+           text_equal(a->embedder, b->embedder) && text_equal(a->tools_json, b->tools_json) &&
+           text_equal(a->tool_choice_json, b->tool_choice_json) &&
+           text_equal(a->response_format_json, b->response_format_json) && lists == 0;
+}
+
+static void compare_ways(struct text bytes, struct arena *arena)
+{
+    struct cache_get_request plain, general;
+    if (!codec_plain_get(bytes, &plain))
+        return;
+    must(codec_general_get(bytes, &limits, arena, &general, NULL) == STATUS_OK,
+         "the short way takes what the general way refuses");
+    must(is_same(&plain.identity, &general.identity), "the two ways of a Get differ");
+    must(general.vector == NULL && general.include == 0 && !general.min_similarity_given &&
+             !general.only_exact && !general.only_semantic,
+         "the short way leaves something out");
+}
+
 static enum status read_request(enum codec_message type, struct text bytes, struct arena *arena,
                                 struct failure *failure)
 {
@@ -80,6 +103,7 @@ static enum status read_request(enum codec_message type, struct text bytes, stru
     size_t count = 0;
     switch (type) {
     case CODEC_GET:
+        compare_ways(bytes, arena);
         return codec_read_get(bytes, &limits, arena, &get, failure);
     case CODEC_SET:
         return codec_read_set(bytes, &limits, arena, &set, failure);
