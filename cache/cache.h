@@ -103,7 +103,7 @@ struct cache_get_reply {
     struct digest near_entry_id;
     float near_similarity;
     struct digest key;             /* the exact key of this request             */
-    struct cache_candidate candidates[CACHE_CANDIDATES_MAX]; /* only if included */
+    struct cache_candidate *candidates; /* only if included; in the arena    */
     size_t candidates_count;
     struct cache_timing timing;    /* only if included                          */
 };

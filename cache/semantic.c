@@ -228,8 +228,21 @@ static void make_token(struct cache *cache, struct cache_get *get, const struct 
     token_make(cache->tokens, &token, get->reply.token);
 }
 
+/* Room for the candidates of the reply, if they are wanted; false when memory is spent. */
+static bool make_room(struct cache_get *get)
+{
+    if (!lookup_wants(get, CACHE_INCLUDE_CANDIDATES))
+        return true;
+    struct cache_get_reply *reply = &get->reply;
+    reply->candidates =
+        arena_calloc(get->arena, CACHE_CANDIDATES_MAX, sizeof(reply->candidates[0]));
+    return reply->candidates != NULL;
+}
+
 static void show_candidates(const struct cache *cache, struct cache_get *get, struct walk *walk)
 {
+    assert(get->reply.candidates != NULL);
+    assert(walk->nears_count <= CACHE_CANDIDATES_MAX);
     for (size_t i = 0; i < walk->nears_count; i++) {
         const struct near *near = &walk->nears[i];
         get->reply.candidates[i] = (struct cache_candidate){
@@ -324,7 +337,7 @@ enum status cache_get_finish(struct cache *cache, struct cache_get *get, int64_t
     status = find_nears(cache, get, &walk, now_ms, failure);
     if (status != STATUS_OK)
         return status;
-    if (guard_sign(get->key.query, get->arena, &walk.query) != STATUS_OK) {
+    if (guard_sign(get->key.query, get->arena, &walk.query) != STATUS_OK || !make_room(get)) {
         drop_nears(&walk);
         return failure_set(failure, STATUS_NO_MEMORY, "", "%s", status_text(STATUS_NO_MEMORY));
     }

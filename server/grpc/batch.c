@@ -44,7 +44,7 @@ static enum status read_gets(struct call *call, struct batch_get **out_batch,
     }
     if (status != STATUS_OK)
         return status;
-    batch->gets = arena_calloc(call->arena, batch->count, sizeof(*batch->gets));
+    batch->gets = arena_alloc(call->arena, batch->count * sizeof(*batch->gets)); /* begin fills */
     batch->results = arena_calloc(call->arena, batch->count, sizeof(*batch->results));
     batch->states = arena_calloc(call->arena, batch->count, sizeof(*batch->states));
     if (batch->gets == NULL || batch->results == NULL || batch->states == NULL)

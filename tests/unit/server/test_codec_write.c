@@ -240,10 +240,11 @@ static void debug_holds_what_was_included_and_nothing_else(void **state)
         struct cache_get get = a_hit(entry);
         get.request = &request;
         get.reply.timing = (struct cache_timing){1, 2, 3, 4, 10};
+        struct cache_candidate candidates[] = {
+            {.similarity = 0.8F, .entry = entry},
+            {.similarity = 0.7F, .guards = GUARD_ANTONYM | GUARD_ORDER, .entry = NULL}};
+        get.reply.candidates = candidates;
         get.reply.candidates_count = 2;
-        get.reply.candidates[0] = (struct cache_candidate){.similarity = 0.8F, .entry = entry};
-        get.reply.candidates[1] = (struct cache_candidate){
-            .similarity = 0.7F, .guards = GUARD_ANTONYM | GUARD_ORDER, .entry = NULL};
         const Reprise__V1__Debug *debug = written(&get, *state)->debug;
         assert_non_null(debug);
         assert_int_equal(strlen(debug->key), part == 1 ? DIGEST_HEX : 0);
