@@ -14,6 +14,8 @@
  */
 #include "cache/key.h"
 
+#include <endian.h>
+
 #include "base/check.h"
 #include "cache/key_form.h"
 
@@ -38,15 +40,16 @@ static void put_bytes(struct writer *writer, const void *bytes, size_t length)
 static void put_length(uint8_t *at, size_t length)
 {
     assert(length <= INT32_MAX); /* key_form refuses more */
-    for (int i = 0; i < 4; i++)
-        at[i] = (uint8_t)(length >> (8 * i));
+    const uint32_t little = htole32((uint32_t)length);
+    memcpy(at, &little, sizeof(little));
 }
 
 /* Opens a field whose length is not known yet; returns where its bytes begin. */
 static size_t put_open(struct writer *writer, uint8_t tag)
 {
-    const uint8_t head[KEY_FIELD_HEAD] = {tag};
-    put_bytes(writer, head, sizeof(head));
+    assert(KEY_FIELD_HEAD <= writer->capacity - writer->used);
+    writer->bytes[writer->used] = tag;
+    writer->used += KEY_FIELD_HEAD;
     return writer->used;
 }
 
@@ -69,10 +72,9 @@ static void put_close_unless_empty(struct writer *writer, size_t begin)
 
 static void put_element(struct writer *writer, uint8_t tag, struct text text)
 {
-    uint8_t head[KEY_FIELD_HEAD] = {tag};
-    put_length(head + 1, text.length);
-    put_bytes(writer, head, sizeof(head));
+    const size_t begin = put_open(writer, tag);
     put_bytes(writer, text.bytes, text.length);
+    put_close(writer, begin);
 }
 
 static void put_text(struct writer *writer, uint8_t tag, struct text text)
@@ -93,10 +95,12 @@ static void put_number(struct writer *writer, uint8_t tag, struct key_number num
 
 static void put_texts(struct writer *writer, uint8_t tag, const struct text *texts, size_t count)
 {
+    if (count == 0)
+        return;
     const size_t list = put_open(writer, tag);
     for (size_t i = 0; i < count; i++)
         put_element(writer, 0, texts[i]);
-    put_close_unless_empty(writer, list);
+    put_close(writer, list);
 }
 
 /* ---- the three parts ------------------------------------------------------------------------- */
