@@ -96,19 +96,19 @@ bool digest_equal_constant_time(const void *a, const void *b, size_t size_bytes)
     return CRYPTO_memcmp(a, b, size_bytes) == 0;
 }
 
-static uint64_t load_le64(const uint8_t *bytes)
+static inline uint64_t load_le64(const uint8_t *bytes)
 {
     uint64_t word;
     memcpy(&word, bytes, sizeof(word));
     return le64toh(word);
 }
 
-static uint64_t rotate(uint64_t word, unsigned count)
+static inline uint64_t rotate(uint64_t word, unsigned count)
 {
     return word << count | word >> (64 - count);
 }
 
-static void sip_round(uint64_t v[4])
+static inline void sip_round(uint64_t v[4])
 {
     v[0] += v[1];
     v[1] = rotate(v[1], 13) ^ v[0];
@@ -122,7 +122,7 @@ static void sip_round(uint64_t v[4])
     v[2] = rotate(v[2], 32);
 }
 
-static void sip_add(uint64_t v[4], uint64_t word)
+static inline void sip_add(uint64_t v[4], uint64_t word)
 {
     v[3] ^= word;
     sip_round(v); /* one round a word ... */
@@ -149,13 +149,16 @@ uint64_t digest_siphash(const uint8_t key[16], const void *bytes, size_t size_by
     return v[0] ^ v[1] ^ v[2] ^ v[3];
 }
 
+/* Without a table, so that the compiler makes 16 digits at a time. */
 void digest_to_hex(const struct digest *digest, char out_hex[DIGEST_HEX + 1])
 {
-    static const char digits[] = "0123456789abcdef";
+    char hex[DIGEST_HEX];
     for (size_t i = 0; i < DIGEST_BYTES; i++) {
-        out_hex[2 * i] = digits[digest->bytes[i] >> 4];
-        out_hex[2 * i + 1] = digits[digest->bytes[i] & 15];
+        uint8_t high = digest->bytes[i] >> 4, low = digest->bytes[i] & 15;
+        hex[2 * i] = (char)(high + (high > 9 ? 'a' - 10 : '0'));
+        hex[2 * i + 1] = (char)(low + (low > 9 ? 'a' - 10 : '0'));
     }
+    memcpy(out_hex, hex, DIGEST_HEX);
     out_hex[DIGEST_HEX] = '\0';
 }
 
