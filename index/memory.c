@@ -16,14 +16,12 @@
 #include "index/memory.h"
 
 #include <assert.h>
-#include <inttypes.h>
 #include <stdbool.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
-#include <unistd.h>
 
 #include "base/lock.h"
+#include "base/machine.h"
 #include "index/directory.h"
 
 enum {
@@ -46,34 +44,6 @@ struct memory {
     bool closed GUARDED;
 };
 
-/* ---- the default ----------------------------------------------------------------------------- */
-
-/* UINT64_MAX if there is no such file, or no limit in it ("max" in cgroup v2, a huge number in v1).
- */
-static uint64_t read_limit(const char *path)
-{
-    uint64_t limit = UINT64_MAX;
-    FILE *file = fopen(path, "re");
-    if (file == NULL)
-        return limit;
-    if (fscanf(file, "%" SCNu64, &limit) != 1)
-        limit = UINT64_MAX;
-    (void)fclose(file);
-    return limit;
-}
-
-static uint64_t standard_bytes(void)
-{
-    const long pages = sysconf(_SC_PHYS_PAGES), page_bytes = sysconf(_SC_PAGESIZE);
-    uint64_t bytes =
-        pages > 0 && page_bytes > 0 ? (uint64_t)pages * (uint64_t)page_bytes : 1u << 30;
-    const uint64_t v2 = read_limit("/sys/fs/cgroup/memory.max");
-    const uint64_t v1 = read_limit("/sys/fs/cgroup/memory/memory.limit_in_bytes");
-    bytes = v2 < bytes ? v2 : bytes;
-    bytes = v1 < bytes ? v1 : bytes;
-    return bytes / STANDARD_SHARE;
-}
-
 /* ---- open and close -------------------------------------------------------------------------- */
 
 UNSHARED enum status memory_open(uint64_t bytes_max, struct memory **out_memory)
@@ -81,7 +51,7 @@ UNSHARED enum status memory_open(uint64_t bytes_max, struct memory **out_memory)
     struct memory *memory = calloc(1, sizeof(*memory));
     if (memory == NULL)
         return STATUS_NO_MEMORY;
-    memory->bytes_max = bytes_max > 0 ? bytes_max : standard_bytes();
+    memory->bytes_max = bytes_max > 0 ? bytes_max : machine_memory_bytes() / STANDARD_SHARE;
     assert(memory->bytes_max > 0);
     lock_init(&memory->lock, LOCK_RANK_INDEX_MEMORY);
     *out_memory = memory;

@@ -3,7 +3,8 @@
  * drains.
  *
  * SIGTERM and SIGINT drain: calls in flight finish and the exit code is 0. A second one skips the
- * waits. Exit 1: it could not start; exit 2: the command line or the configuration is wrong.
+ * waits. Exit 1: it could not start, or the configuration contradicts
+ * itself; exit 2: an option is unknown or outside its range.
  */
 #include <pthread.h>
 #include <signal.h>
@@ -68,14 +69,28 @@ static void wait_and_drain(struct service *service, const sigset_t *signals)
     thread_join(&thread);
 }
 
+static int report(const struct failure *failure)
+{
+    (void)fprintf(stderr, "reprise-server: %s%s%s\n", failure->field,
+                  failure->field[0] != '\0' ? ": " : "", failure->message);
+    return 1;
+}
+
+static int check(const struct options *options)
+{
+    struct failure failure = {.status = STATUS_OK};
+    if (service_check(options, stderr, &failure) != STATUS_OK)
+        return report(&failure);
+    (void)puts("the configuration is right");
+    return 0;
+}
+
 static int run(const struct options *options, const sigset_t *signals)
 {
     struct service *service = NULL;
     struct failure failure = {.status = STATUS_OK};
     if (service_create(options, REPRISE_VERSION, &service, &failure) != STATUS_OK) {
-        (void)fprintf(stderr, "reprise-server: %s%s%s\n", failure.field,
-                      failure.field[0] != '\0' ? ": " : "", failure.message);
-        return 1;
+        return report(&failure);
     }
     (void)printf("listening on %s\n", service_address(service));
     (void)fflush(stdout);
@@ -97,8 +112,7 @@ static int act(const struct settings *settings, const sigset_t *signals)
         (void)puts("reprise-server " REPRISE_VERSION);
         return 0;
     case SETTINGS_CHECK_CONFIG:
-        (void)puts("the configuration is right");
-        return 0;
+        return check(settings->options);
     case SETTINGS_PRINT_CONFIG:
         options_print(settings->options, stdout);
         return 0;

@@ -9,10 +9,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/machine.h"
 #include "base/pool.h"
 #include "cache/cache.h"
 #include "server/codec.h"
@@ -51,12 +51,6 @@ static enum log_level level_of(const char *word)
     return strcmp(word, "error") == 0 ? LOG_ERROR : LOG_INFO;
 }
 
-static uint32_t cores_count(void)
-{
-    long cores = sysconf(_SC_NPROCESSORS_ONLN);
-    return cores > 0 ? (uint32_t)cores : 1;
-}
-
 /* Half of the cores serve the network, 2 to 16 of them: an exact hit is answered where its question
  * arrives. */
 static uint32_t io_threads_count(const struct options *options)
@@ -64,7 +58,7 @@ static uint32_t io_threads_count(const struct options *options)
     uint64_t asked = options_uint(options, "server.io_threads");
     if (asked > 0)
         return (uint32_t)asked;
-    uint32_t half = (cores_count() + 1) / 2;
+    uint32_t half = (machine_cores() + 1) / 2;
     return half < 2 ? 2 : half > 16 ? 16 : half;
 }
 
@@ -73,7 +67,7 @@ static uint32_t compute_threads_count(const struct options *options)
     uint64_t asked = options_uint(options, "server.compute_threads");
     if (asked > 0)
         return (uint32_t)asked;
-    uint32_t cores = cores_count();
+    uint32_t cores = machine_cores();
     uint32_t io = io_threads_count(options);
     return cores > io ? cores - io : 1;
 }
@@ -102,6 +96,24 @@ static enum status create_cache(struct service *service, const char *version,
     enum status status = cache_create(&setup, &service->cache, failure);
     if (status == STATUS_OK)
         read_limits(service);
+    return status;
+}
+
+enum status service_check(const struct options *options, FILE *warnings, struct failure *failure)
+{
+    struct service service = {.options = options};
+    enum status status = create_cache(&service, "", failure);
+    if (status == STATUS_OK)
+        status = listener_check(options, failure);
+    if (options_uint(options, "limits.answer") >= options_uint(options, "server.reply_max"))
+        (void)fprintf(warnings,
+                      "warning: limits.answer is not below server.reply_max: such an answer "
+                      "could be stored and never be sent\n");
+    if (options_uint(options, "limits.answer") >= options_uint(options, "server.message_max"))
+        (void)fprintf(warnings,
+                      "warning: limits.answer is not below server.message_max: such an answer "
+                      "could never arrive\n");
+    cache_destroy(&service.cache);
     return status;
 }
 

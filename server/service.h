@@ -4,6 +4,7 @@
  */
 #pragma once
 #include <stdint.h>
+#include <stdio.h>
 
 #include "base/options.h"
 #include "base/status.h"
@@ -13,6 +14,10 @@ struct service;
 /* server.compute_threads, server.compute_queue_max, log.format, log.level */
 extern const struct option_row service_option_rows[];
 extern const size_t service_option_rows_count;
+
+/* What service_create would refuse, without a port or a thread; what is only unwise is a line on
+ * `warnings`. */
+enum status service_check(const struct options *options, FILE *warnings, struct failure *failure);
 
 /* Builds every part and begins to serve. `failure` says which part could not be made. The options
  * outlive it. */

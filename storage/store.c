@@ -13,20 +13,21 @@
  * Set costs microseconds; this lock is held for a nanosecond.
  *
  * THREADS. Any. No lock is held when the listener is called.
- * NOT HERE. Stripes and eviction (table.c), the machine's memory (budget.c), anything that outlives
- * the process.
+ * NOT HERE. Stripes and eviction (table.c), the machine's memory (base/machine.c), anything that
+ * outlives the process.
  */
 #include "storage/store.h"
 
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/lock.h"
-#include "storage/budget.h"
+#include "base/machine.h"
 #include "storage/entry_block.h"
 #include "storage/table.h"
+
+enum { MEMORY_PERCENT = 40 }; /* of what the process may use, for entries by default */
 
 struct store {
     struct store_options options; /* as created */
@@ -53,7 +54,7 @@ const size_t store_option_rows_count = sizeof(store_option_rows) / sizeof(store_
 
 uint64_t store_memory_standard(void)
 {
-    return budget_part(budget_limit_bytes("/proc/self/cgroup", "/sys/fs/cgroup"));
+    return machine_memory_bytes() / 100 * MEMORY_PERCENT;
 }
 
 static uint64_t draw_sequence(void *context)
@@ -67,12 +68,6 @@ static uint64_t draw_sequence(void *context)
     return drawn;
 }
 
-static uint32_t cores_count(void)
-{
-    const long count = sysconf(_SC_NPROCESSORS_ONLN);
-    return count > 0 && count < TABLE_STRIPES_MAX ? (uint32_t)count : TABLE_STRIPES_MAX;
-}
-
 UNSHARED enum status store_create(const struct store_options *options, struct store **out_store)
 {
     assert(options->memory_bytes > 0);
@@ -82,7 +77,7 @@ UNSHARED enum status store_create(const struct store_options *options, struct st
     store->options = *options;
     lock_init(&store->sequence_lock, LOCK_RANK_JOURNAL);
     struct table_options table_options = {.stripes_count =
-                                              table_stripes_count(options, cores_count()),
+                                              table_stripes_count(options, machine_cores()),
                                           .memory_bytes = options->memory_bytes,
                                           .entries_max = options->entries_max,
                                           .draw = draw_sequence,

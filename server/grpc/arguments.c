@@ -18,9 +18,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/check.h"
+#include "base/machine.h"
 #include "server/grpc/listener.h"
 
 /* clang-format off */
@@ -95,28 +95,12 @@ static void add_age(struct arguments *arguments, const char *key, const struct o
     add(arguments, key, age_ms > 0 ? age_ms : INT_MAX);
 }
 
-/* What this process may use: the machine's memory, or its control group's limit if that is less. */
-static uint64_t memory_bytes(void)
-{
-    uint64_t bytes = (uint64_t)sysconf(_SC_PHYS_PAGES) * (uint64_t)sysconf(_SC_PAGE_SIZE);
-    FILE *file = fopen("/sys/fs/cgroup/memory.max", "re");
-    char text[32] = "";
-    if (file == NULL)
-        return bytes;
-    size_t length = fread(text, 1, sizeof(text) - 1, file);
-    (void)fclose(file);
-    text[length] = '\0';
-    char *end = text;
-    uint64_t limit = strtoull(text, &end, 10); /* "max" has no digits */
-    return end != text && limit < bytes ? limit : bytes;
-}
-
 /* Under memory pressure the core drops new connections; calls go on. */
 static void add_quota(struct arguments *arguments)
 {
     assert(arguments->count < ARGUMENTS_MAX);
     arguments->quota = grpc_resource_quota_create("reprise");
-    grpc_resource_quota_resize(arguments->quota, memory_bytes() / QUOTA_SHARE);
+    grpc_resource_quota_resize(arguments->quota, machine_memory_bytes() / QUOTA_SHARE);
     static char key[] = GRPC_ARG_RESOURCE_QUOTA;
     grpc_arg *row = &arguments->rows[arguments->count++];
     row->type = GRPC_ARG_POINTER;

@@ -157,6 +157,11 @@ static enum status bind_port(struct listener *listener, const char *address,
                        "cannot listen on %s; is another server using the port?", address);
 }
 
+enum status listener_check(const struct options *options, struct failure *failure)
+{
+    return arguments_check_address(options_text(options, "grpc.listen"), failure);
+}
+
 enum status listener_create(const struct listener_setup *setup, struct listener **out_listener,
                             struct failure *failure)
 {

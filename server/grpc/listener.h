@@ -27,6 +27,9 @@ struct listener_setup {
     uint32_t io_threads; /* at least 1 */
 };
 
+/* Would listener_create accept these options? STATUS_BAD_OPTION (the address). */
+enum status listener_check(const struct options *options, struct failure *failure);
+
 /* Binds; nobody is served before listener_start. All of the setup but `address` outlives the
  * listener. STATUS_BAD_OPTION (the address), STATUS_UNAVAILABLE (somebody else has the port),
  * STATUS_NO_MEMORY. */

@@ -1,9 +1,9 @@
 /*
- * Goal: the limit is the smallest that any of our control groups sets, and the machine's memory if
+ * Goal: each limit is the smallest that any of our control groups sets, and the machine's own if
  * none does. Method: a temporary folder with files as the kernel would show them, for both versions
  * of control groups.
  */
-#include "storage/budget.h"
+#include "base/machine.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -50,12 +50,12 @@ static void make_file(const char *name, const char *content)
 
 static uint64_t limit(void)
 {
-    return budget_limit_bytes(memberships, root);
+    return machine_memory_bytes_at(memberships, root);
 }
 
 static uint64_t machine(void)
 {
-    return budget_limit_bytes("/nonexistent/self", "/nonexistent");
+    return machine_memory_bytes_at("/nonexistent/self", "/nonexistent");
 }
 
 static void without_groups_the_machine_is_the_limit(void **state)
@@ -113,12 +113,39 @@ static void nonsense_sets_no_limit(void **state)
     assert_true(limit() == machine());
 }
 
-static void entries_get_forty_percent(void **state)
+static uint32_t cores(void)
+{
+    return machine_cores_at(memberships, root);
+}
+
+static void a_quota_of_the_group_limits_the_cores(void **state)
 {
     (void)state;
-    assert_true(budget_part(1000) == 400);
-    assert_true(budget_part((uint64_t)1 << 40) / 1000 == ((uint64_t)1 << 40) * 4 / 10 / 1000);
-    assert_true(budget_part(0) == 1);
+    const uint32_t online = machine_cores_at("/nonexistent/self", "/nonexistent");
+    make_file("self", "0::/a\n");
+    make_folder("a");
+    assert_int_equal(cores(), online);
+    make_file("a/cpu.max", "max 100000\n");
+    assert_int_equal(cores(), online);
+    make_file("a/cpu.max", "50000 100000\n");
+    assert_int_equal(cores(), 1);
+    make_file("cpu.max", "99900000 100000\n");
+    make_file("a/cpu.max", "nonsense\n");
+    assert_int_equal(cores(), online < 999 ? online : 999);
+}
+
+static void the_quota_of_version_one_has_its_period_beside_it(void **state)
+{
+    (void)state;
+    make_file("self", "4:cpu,cpuacct:/box\n");
+    make_folder("cpu");
+    make_folder("cpu/box");
+    make_file("cpu/box/cpu.cfs_quota_us", "-1\n");
+    make_file("cpu/box/cpu.cfs_period_us", "100000\n");
+    assert_int_equal(cores(), machine_cores_at("/nonexistent/self", "/nonexistent"));
+    make_file("cpu/box/cpu.cfs_quota_us", "20000\n");
+    make_file("cpu/box/cpu.cfs_period_us", "20000\n");
+    assert_int_equal(cores(), 1);
 }
 
 #define RULE(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -131,7 +158,8 @@ int main(void)
         RULE(the_smallest_limit_of_a_group_and_its_parents_counts),
         RULE(version_one_is_read_beside_other_controllers),
         RULE(nonsense_sets_no_limit),
-        cmocka_unit_test(entries_get_forty_percent),
+        RULE(a_quota_of_the_group_limits_the_cores),
+        RULE(the_quota_of_version_one_has_its_period_beside_it),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
