@@ -35,6 +35,9 @@
     X(STRIPE,       "storage/table.c: one stripe of the exact table")                               \
     X(CERTIFY,      "trust/adaptive.c: one scope's ring of verdicts and its cut")                   \
     X(NONCES,       "trust/token.c: decision tokens already used")                                  \
+    X(EMBED_BATCH,  "embed/batch.c: texts that wait, pumps, recent vectors")                        \
+    X(EMBED_SPARE,  "embed/local.c: packs that nobody uses; nothing is taken inside")               \
+    X(EMBED_BLAS,   "embed/encoder.c: OpenBLAS; nothing is taken inside")                           \
     X(REPORTERS,    "trust/reporter.c: verdicts a minute")                                          \
     X(WATCHERS,     "server/grpc/health.c: who watches which service")                              \
     X(CALLS,        "server/grpc/: free lists of slots and arenas, one a queue")                    \
