@@ -276,3 +276,8 @@ uint32_t pool_waiting(const struct pool *pool)
 {
     return atomic_load(&pool->waiting);
 }
+
+uint32_t pool_threads(const struct pool *pool)
+{
+    return pool->workers_count;
+}

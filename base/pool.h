@@ -23,3 +23,4 @@ void pool_destroy(struct pool **pool);
 /* STATUS_OVERLOADED when queue_max jobs wait: the job is not taken. */
 enum status pool_submit(struct pool *pool, struct pool_job *job);
 uint32_t pool_waiting(const struct pool *pool);
+uint32_t pool_threads(const struct pool *pool);
