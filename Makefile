@@ -4,7 +4,7 @@ JOBS ?= $(shell nproc)
 DATA ?=
 export CTEST_OUTPUT_ON_FAILURE := 1
 
-.PHONY: help setup demo run test test-all bench tidy docs clean
+.PHONY: help setup demo run weights test test-all bench tidy docs clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
@@ -32,6 +32,10 @@ run: setup ## build and run the server in the foreground (ARGS="--grpc-listen ..
 	$(call build,release)
 	@build/release/bin/reprise-server $(ARGS)
 
+MODEL ?= minilm-l6
+weights: ## bring the embedding model into build/models (MODEL=bge-small-en for the larger one)
+	@tools/fetch_weights.sh $(MODEL)
+
 test: setup ## the suites of dev and asan, tidy and wire tests
 	$(call build,dev)
 	$(call check,dev,unit|wire|tidy)
@@ -57,5 +61,5 @@ docs: setup ## docs/configuration.md from the server's own option tables
 	$(call build,dev)
 	@scripts/docs build/dev/bin
 
-clean: ## the build folders away
-	rm -rf build
+clean: ## the build folders away, but for build/models
+	@[ ! -d build ] || find build -mindepth 1 -maxdepth 1 ! -name models -exec rm -rf {} +
