@@ -1,5 +1,7 @@
 /*
- * admin.c - Report and Stats: short enough for the I/O thread. Owns nothing. Threads: I/O.
+ * admin.c - Report and Stats. A report is short enough for the I/O thread; Stats walks every
+ * namespace and scope (9 ms at 100,000 namespaces), so it goes to compute. Owns nothing. Threads:
+ * I/O, then compute.
  */
 #include "base/clock.h"
 #include "cache/cache.h"
@@ -48,10 +50,24 @@ static enum status stats(struct call *call, struct codec_reply *out_reply, struc
     return codec_write_stats(&counted, door->limits, call->arena, out_reply, failure);
 }
 
-void handle_stats(struct call *call)
+static void stats_on_compute(struct pool_job *job)
 {
+    struct call *call = call_of_job(job);
+    enum call_fate fate = call_fate(call);
+    if (fate != CALL_WANTED) {
+        call_drop(call, fate);
+        return;
+    }
     struct codec_reply reply;
     struct failure failure = {.status = STATUS_OK};
     enum status status = stats(call, &reply, &failure);
     reply_outcome(call, status, &reply, &failure);
+}
+
+void handle_stats(struct call *call)
+{
+    if (call_hand_off(call, stats_on_compute) == STATUS_OK)
+        return;
+    counters_add(call_door(call)->counters, DOOR_SHED_QUEUE, 1);
+    reply_overloaded(call);
 }

@@ -25,8 +25,7 @@ static void leave(atomic_uint *count)
 bool door_enter(struct door *door)
 {
     bool entered = enter(&door->inflight, door->inflight_max);
-    if (!entered)
-        counters_add(door->counters, DOOR_SHED_INFLIGHT, 1);
+    counters_add(door->counters, entered ? DOOR_CALLS : DOOR_SHED_INFLIGHT, 1);
     return entered;
 }
 
@@ -38,8 +37,7 @@ void door_leave(struct door *door)
 bool door_enter_stream(struct door *door)
 {
     bool entered = enter(&door->streams, DOOR_STREAMS_MAX);
-    if (!entered)
-        counters_add(door->counters, DOOR_SHED_STREAMS, 1);
+    counters_add(door->counters, entered ? DOOR_CALLS : DOOR_SHED_STREAMS, 1);
     return entered;
 }
 

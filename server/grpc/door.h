@@ -22,6 +22,7 @@ struct symbols;
 enum slot_kind { SLOT_GET, SLOT_SET, SLOT_BATCH_GET, SLOT_BATCH_SET, SLOT_GENERIC, SLOT_KINDS };
 
 enum door_counter {
+    DOOR_CALLS, /* let in */
     DOOR_SHED_INFLIGHT,
     DOOR_SHED_QUEUE,
     DOOR_SHED_STREAMS,
@@ -33,7 +34,7 @@ enum door_counter {
 };
 
 /* A server that shuts down kills calls which are just arriving: their callers see CANCELLED, which
- * nobody retries. So new calls are refused with UNAVAILABLE for a moment before. */
+ * nobody retries. So new calls are refused with UNAVAILABLE before, until nobody calls any more. */
 enum door_stage { DOOR_OPEN, DOOR_REFUSING, DOOR_ENDING };
 
 /* Open Watch and reflection streams: each holds a slot and an arena. */

@@ -14,6 +14,7 @@
 
 #include <grpc/grpc.h>
 #include <grpc/grpc_security.h>
+#include <inttypes.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
@@ -35,7 +36,8 @@ enum {
     THREADS_MAX = 64,
     QUEUES_MAX = THREADS_MAX / 2,
     THREADS_PER_QUEUE = 2,
-    QUIET_MAX_MS = 500, /* how long a drain waits for callers to stop calling */
+    QUIET_MS = 100,     /* nobody called for so long: callers have gone elsewhere */
+    QUIET_MAX_MS = 500, /* how long a drain waits for that */
     WAIT_STEP_MS = 20,  /* how soon a drain notices that it is to hurry */
     WAIT_REPORT_MS = 5000,
     IDLE_CONNECTIONS_MS = 100, /* what a client has to close its idle connection itself */
@@ -294,17 +296,27 @@ static void wait_for_delay(struct listener *listener, int64_t delay_ms)
         (void)wait_ms(listener, WAIT_STEP_MS);
 }
 
-/* Callers are told to go elsewhere, until a moment comes in which nobody calls. */
+/*
+ * Callers are told to go elsewhere until they have all heard it: what reaches the core after its
+ * shutdown, and be it only because it crosses the GOAWAY, is cancelled without asking us. A single
+ * quiet step says nothing on a busy machine, where the I/O threads or the callers may not have had
+ * a processor meanwhile; and who is still inside may call again once answered.
+ */
 static void refuse_calls(struct listener *listener)
 {
     struct door *door = &listener->door;
     atomic_store(&door->stage, DOOR_REFUSING);
-    uint64_t refused = 0, before = UINT64_MAX;
-    for (int64_t waited_ms = 0; waited_ms < QUIET_MAX_MS && refused != before;
+    uint64_t refused = 0;
+    int64_t quiet_ms = 0;
+    for (int64_t waited_ms = 0; waited_ms < QUIET_MAX_MS && quiet_ms < QUIET_MS;
          waited_ms += WAIT_STEP_MS) {
-        before = refused;
+        if (atomic_load(&listener->hurry))
+            break;
         (void)wait_ms(listener, WAIT_STEP_MS);
+        uint64_t before = refused;
         refused = counters_read(door->counters, DOOR_REFUSED_DRAINING);
+        bool quiet = refused == before && atomic_load(&door->inflight) == 0;
+        quiet_ms = quiet ? quiet_ms + WAIT_STEP_MS : 0;
     }
     log_write(LOG_INFO, "grpc", "no new calls", "refused=%llu inflight=%u streams=%u",
               (unsigned long long)refused, atomic_load(&door->inflight),
@@ -402,6 +414,20 @@ static void close_unstarted(struct listener *listener)
     end_threads(listener);
 }
 
+/* What the door did in its life, for whoever reads the log after it. */
+static void log_counts(const struct listener *listener)
+{
+    struct listener_stats stats;
+    listener_stats(listener, &stats);
+    log_write(LOG_INFO, "grpc", "counted",
+              "calls=%" PRIu64 " shed_inflight=%" PRIu64 " shed_queue=%" PRIu64
+              " shed_streams=%" PRIu64 " dropped_cancelled=%" PRIu64 " dropped_deadline=%" PRIu64
+              " read_timeouts=%" PRIu64 " refused_draining=%" PRIu64,
+              stats.calls, stats.shed_inflight, stats.shed_queue, stats.shed_streams,
+              stats.dropped_cancelled, stats.dropped_deadline, stats.read_timeouts,
+              stats.refused_draining);
+}
+
 void listener_drain(struct listener *listener, int64_t delay_ms, int64_t timeout_ms)
 {
     assert(listener->started);
@@ -413,6 +439,7 @@ void listener_drain(struct listener *listener, int64_t delay_ms, int64_t timeout
     shut_server_down(listener, timeout_ms);
     end_threads(listener);
     log_write(LOG_INFO, "grpc", "threads ended", NULL);
+    log_counts(listener);
 }
 
 void listener_stats(const struct listener *listener, struct listener_stats *out_stats)
@@ -421,6 +448,7 @@ void listener_stats(const struct listener *listener, struct listener_stats *out_
     *out_stats = (struct listener_stats){
         .inflight = atomic_load(&door->inflight),
         .streams = atomic_load(&door->streams),
+        .calls = counters_read(door->counters, DOOR_CALLS),
         .shed_inflight = counters_read(door->counters, DOOR_SHED_INFLIGHT),
         .shed_queue = counters_read(door->counters, DOOR_SHED_QUEUE),
         .shed_streams = counters_read(door->counters, DOOR_SHED_STREAMS),

@@ -47,13 +47,13 @@ void listener_tick(struct listener *listener, int64_t now_ms);
 
 /*
  * Health says NOT_SERVING and serving goes on for delay_ms; then new calls are refused as
- * UNAVAILABLE until nobody calls for a moment, at most half a second; then the port closes, those
- * in flight have timeout_ms, and the rest is cancelled. When it returns every call has been
- * answered and the I/O threads have ended; neither pool nor cache are used any more. Once, after
- * listener_start.
+ * UNAVAILABLE until nobody is inside and nobody has called for a tenth of a second, at most half a
+ * second; then the port closes, those in flight have timeout_ms, and the rest is cancelled. When it
+ * returns every call has been answered, one line of the log says what the door counted, and the I/O
+ * threads have ended; neither pool nor cache are used any more. Once, after listener_start.
  */
 void listener_drain(struct listener *listener, int64_t delay_ms, int64_t timeout_ms);
-/* Ends both waits of a drain, now or when it comes to them. */
+/* Ends the waits of a drain, now or when it comes to them. */
 void listener_hurry(struct listener *listener);
 
 /* Drains without waiting if nobody has; NULL is fine. The keeper no longer ticks. */
@@ -61,6 +61,7 @@ void listener_destroy(struct listener **listener);
 
 struct listener_stats {
     uint32_t inflight, streams; /* now                                                  */
+    uint64_t calls;             /* let in, streams too; probes (Check) are not counted  */
     uint64_t shed_inflight;     /* refused over server.inflight_max                     */
     uint64_t shed_queue;        /* refused or degraded, the compute queue being full    */
     uint64_t shed_streams;      /* streams refused, too many being open                 */

@@ -163,6 +163,7 @@ static void limits_count_what_is_inside_and_what_was_refused(void **state)
         assert_true(door_enter_stream(&door));
     assert_false(door_enter_stream(&door));
     assert_int_equal(counters_read(door.counters, DOOR_SHED_STREAMS), 1);
+    assert_int_equal(counters_read(door.counters, DOOR_CALLS), 3 + DOOR_STREAMS_MAX);
     counters_destroy(&door.counters);
 }
 
