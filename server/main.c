@@ -133,7 +133,8 @@ int main(int argc, char **argv)
     enum status status = settings_create(argc, argv, environ, stderr, &settings);
     if (status != STATUS_OK) {
         (void)fprintf(stderr, "reprise-server: %s; see --help and --describe-options\n",
-                      status_text(status));
+                      status == STATUS_BAD_OPTION ? "the configuration is wrong, as said above"
+                                                  : status_text(status));
         return 2;
     }
     int code = act(&settings, &signals);

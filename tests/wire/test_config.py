@@ -44,6 +44,12 @@ class Configuration(unittest.TestCase):
         self.assertIn("7", lines["storage.entries_max"])
         self.assertIn("64MiB", lines["storage.memory"])
 
+    def test_a_file_that_is_not_there_is_said_so_and_nothing_else_is_blamed(self):
+        result = run("--check-config", "--config", "no-such-file.yaml")
+        self.assertEqual(result.returncode, 2)
+        self.assertIn("no-such-file.yaml: No such file or directory", result.stderr)
+        self.assertNotIn("option is unknown", result.stderr)
+
     def test_an_unknown_environment_variable_is_only_a_warning(self):
         result = run("--check-config", REPRISE_SERVICE_HOST="10.0.0.1")
         self.assertEqual(result.returncode, 0)
