@@ -27,11 +27,13 @@ static struct entry *find_entry(struct cache *cache, const struct token *token, 
 {
     struct store_hit found;
     uint8_t prefix[STORE_PREFIX_BYTES];
-    static_assert(sizeof(prefix) == sizeof(token->entry), "lookup.c copied them the other way");
+    static_assert(sizeof(prefix) == sizeof(token->entry), "semantic.c copied them the other way");
     memcpy(prefix, &token->entry, sizeof(prefix));
     if (store_find_prefix(cache->store, prefix, now_ms, &found) != STORE_FOUND)
         return NULL;
-    if ((uint32_t)entry_created_ms(found.entry) == token->generation)
+    assert(entry_sequence(found.entry) != 0);
+    const bool is_meant = (uint32_t)entry_sequence(found.entry) == token->generation;
+    if (is_meant && entry_space(found.entry) != 0) /* only rows are ever decided upon */
         return found.entry;
     entry_release(found.entry);
     return NULL;
@@ -45,12 +47,10 @@ static bool is_same(void *context, const struct entry *entry)
 static void apply(struct cache *cache, const struct cache_report *report, struct entry *entry)
 {
     if (report->verdict == CACHE_STALE) {
-        assert(entry_sequence(entry) != 0);
         (void)store_delete(cache->store, entry_digest(entry), is_same, entry);
         return;
     }
     assert(report->verdict == CACHE_CORRECT || report->verdict == CACHE_WRONG);
-    assert(entry_space(entry) != 0); /* only rows are ever decided upon */
     const bool right = report->verdict == CACHE_CORRECT;
     struct scope *scope = scopes_find(cache->scopes, entry_scope(entry), entry_space(entry));
     assert(scope->policy != NULL);

@@ -219,7 +219,7 @@ static void make_token(struct cache *cache, struct cache_get *get, const struct 
         .guard_blocked = decision->verdict == POLICY_GUARD_BLOCKED,
         .issued_s = (uint32_t)(now_ms / 1000),
         .scope = scope->id,
-        .generation = (uint32_t)entry_created_ms(near->entry),
+        .generation = (uint32_t)entry_sequence(near->entry),
         .similarity = near->similarity,
         .guards = decision->guards,
         .nonce = next_nonce(cache),

@@ -16,6 +16,11 @@
  * The fields that are 0 belong to a rule that learns from features; nothing is learnt from a token
  * without them.
  *
+ * THE GENERATION tells an entry from the one that replaces it under the same key: the low half of
+ * the store's sequence, which no two Sets share. A moment would not do: two Sets may fall into one
+ * millisecond. It needs to be unique on this node only, for another node shares neither its entries
+ * nor, the key being drawn at start, its tokens.
+ *
  * ONE VERDICT A NONCE, in bounded memory. Used nonces lie in two generations of nonces_max / 2
  * each. When a nonce finds the young one full, the old one is dropped, and every token issued no
  * later than the newest nonce in it is too old from then on: what has been forgotten can never be

@@ -18,7 +18,7 @@ struct token {
     uint32_t issued_s;         /* unix seconds                                            */
     uint64_t scope;            /* first 8 bytes of the scope digest                       */
     uint64_t entry;            /* first 8 bytes of the entry id                           */
-    uint32_t generation;       /* low half of the entry's creation time in ms             */
+    uint32_t generation;       /* low half of the entry's sequence: which Set of its key  */
     float similarity;          /* kept as half precision                                  */
     unsigned guards;
     uint64_t nonce;            /* random                                                  */

@@ -2,9 +2,9 @@
 import time
 import unittest
 
-from support import WireTest, admin_pb2, cache_pb2, common_pb2
+from support import WireTest, admin_pb2, cache_pb2, common_pb2, feedback_pb2
 
-C, M = cache_pb2, common_pb2
+C, M, F = cache_pb2, common_pb2, feedback_pb2
 RESET = "How do I reset my password?"
 RESET_AGAIN = "How can I reset my password?"
 
@@ -114,6 +114,50 @@ class RivalBugs(WireTest):
         with self.assertRaises(grpc.RpcError):
             self.set("x", vector=M.Vector(f32=[float("nan")] * 3), embedder="mine")
         self.assertFalse(self.get("x", embedder="mine").hit)
+
+    def test_a_verdict_on_an_answer_replaced_in_the_same_millisecond_moves_nothing(self):
+        """Seen here: the token knew its entry by the millisecond, and a replacement without a vector ended the server."""
+        vector = M.Vector(f32=[1, 2, 3])
+        asked = C.GetRequest(identity=self.identity("!!"), vector=vector)
+        for _ in range(300):
+            self.set("?!", "a", vector=vector)
+            token = self.cache.Get(asked).decision.token
+            self.set("?!", "b")
+            reply = self.feedback.Report(F.ReportRequest(decision_token=token, verdict=F.VERDICT_CORRECT))
+            self.assertEqual(reply.outcome, F.REPORT_OUTCOME_UNKNOWN_ENTRY)
+        self.assertEqual(self.get("?!").content, "b")
+
+    def test_every_semantic_outcome_has_a_token_that_feedback_takes(self):
+        """A hit without a feedback id: nobody could say that it was wrong."""
+        self.set(RESET, "a")
+        self.set("How do I migrate my data from MySQL to Postgres?", "forward")
+        hit, near, blocked = (self.get(prompt) for prompt in (
+            RESET_AGAIN, "How do I reset my wireless router at home?", "How do I migrate my data from Postgres to MySQL?"))
+        self.assertEqual((hit.tier, near.miss_reason, blocked.miss_reason),
+                         (M.TIER_SEMANTIC, M.MISS_REASON_BELOW_CUT, M.MISS_REASON_GUARD_BLOCKED))
+        tokens = [reply.decision.token for reply in (hit, near, blocked)]
+        self.assertEqual([len(token) for token in tokens], [86, 86, 86])
+        outcomes = [self.feedback.Report(F.ReportRequest(decision_token=token, verdict=F.VERDICT_WRONG)).outcome for token in tokens]
+        self.assertEqual(outcomes, [F.REPORT_OUTCOME_ACCEPTED, F.REPORT_OUTCOME_COUNTED_ONLY, F.REPORT_OUTCOME_COUNTED_ONLY])
+
+    def test_a_hit_does_not_lengthen_a_life(self):
+        """redisvl #603: each read put the end off, so that a wrong answer that is asked for often never ended."""
+        self.set(RESET, "a", ttl_ms=1500)
+        ends = time.monotonic() + 1.5
+        asked, left_before = 0, 1501
+        while time.monotonic() < ends - 0.3:
+            for prompt, tier in ((RESET, M.TIER_EXACT), (RESET_AGAIN, M.TIER_SEMANTIC)):
+                reply = self.get(prompt)
+                self.assertEqual(reply.tier, tier)
+                self.assertLessEqual(reply.entry.ttl_remaining_ms, left_before)
+                left_before = reply.entry.ttl_remaining_ms
+                asked += 1
+            time.sleep(0.05)
+        self.assertGreater(asked, 4)
+        self.assertLess(left_before, 1000)
+        time.sleep(max(0, ends + 0.05 - time.monotonic()))
+        self.assertFalse(self.get(RESET).hit)
+        self.assertFalse(self.get(RESET_AGAIN).hit)
 
 
 class Capacity(WireTest):

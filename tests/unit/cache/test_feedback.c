@@ -151,6 +151,30 @@ static void a_verdict_on_a_replaced_or_vanished_entry_is_without_effect(void **s
     assert_int_equal(scope_of(world).feedback_count, 0);
 }
 
+/* Two Sets of one key in one millisecond; the second has no row, and so no scope to label. */
+static void a_replacement_within_the_millisecond_is_another_entry(void **state)
+{
+    struct world *world = *state;
+    static const enum cache_verdict verdicts[] = {CACHE_CORRECT, CACHE_WRONG, CACHE_STALE};
+    char token[TOKEN_TEXT + 1];
+    for (size_t i = 0; i < sizeof(verdicts) / sizeof(verdicts[0]); i++) {
+        assert_true(set(world, of("?!"), &here, "world")->indexed);
+        const struct vector near = angle(0.1);
+        assert_int_equal(ask(world, of("!!"), &near)->tier, CACHE_TIER_SEMANTIC);
+        memcpy(token, world->get.reply.token, sizeof(token));
+        assert_false(set(world, of("?!"), NULL, "another")->indexed); /* no word to compare */
+        assert_int_equal(report(world, token, verdicts[i]), CACHE_UNKNOWN_ENTRY);
+        assert_hit(ask(world, of("?!"), NULL), CACHE_TIER_EXACT, "another");
+        assert_int_equal(scope_of(world).feedback_count, 0);
+    }
+    /* The same with a row: the verdict was on the answer before. */
+    (void)set(world, of("hello"), &here, "world");
+    token_at(world, 0.1, token);
+    (void)set(world, of("hello"), &here, "another");
+    assert_int_equal(report(world, token, CACHE_STALE), CACHE_UNKNOWN_ENTRY);
+    assert_hit(ask(world, of("hello"), &here), CACHE_TIER_EXACT, "another");
+}
+
 static void tokens_age_and_forgeries_are_seen(void **state)
 {
     struct world *world = *state;
@@ -210,6 +234,7 @@ int main(void)
         TEST(an_operators_wrong_takes_the_row_and_leaves_the_entry),
         TEST(a_users_wrong_removes_nothing),
         TEST(a_verdict_on_a_replaced_or_vanished_entry_is_without_effect),
+        TEST(a_replacement_within_the_millisecond_is_another_entry),
         TEST(tokens_age_and_forgeries_are_seen),
         TEST(a_reporter_has_sixty_verdicts_a_minute),
         TEST(no_two_tokens_are_alike),
