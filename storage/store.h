@@ -74,13 +74,15 @@ struct store_set_result {
 enum status store_set(struct store *store, struct entry *entry, int64_t now_ms,
                       struct store_set_result *out_result);
 
-/* True if there was one (live or expired). `namespace check`: only if `matches` is NULL or says yes. */
+/* Asked of an entry; see where it is passed. */
 typedef bool store_matches(void *context, const struct entry *entry);
+/* True if there was one (live or expired) and `matches`, unless NULL, said yes under the stripe's lock. */
 bool store_delete(struct store *store, const struct digest *digest, store_matches *matches,
                   void *context);
 
-/* Visits every entry (live ones only) or removes those that match; returns how many matched. `matches` runs
- * under a stripe lock: it reads the entry and nothing else. At most 32 removals a hold of the lock. */
+/* Count visits the entries that are alive at now_ms (all that are there, if it is 0); purge removes those that match,
+ * live or expired; both return how many matched. `matches` (NULL: all) runs under a stripe lock: it reads the entry
+ * and nothing else. At most 32 removals a hold of the lock; to whom `matches` says yes is removed in that hold. */
 uint64_t store_count(struct store *store, int64_t now_ms, store_matches *matches, void *context);
 uint64_t store_purge(struct store *store, store_matches *matches, void *context);
 

@@ -275,7 +275,11 @@ static void visit_count(void *context, struct entry *entry)
 static void visit_purge(void *context, struct entry *entry)
 {
     struct gathering *gathering = context;
-    if (is_match(gathering->walk, entry))
+    /* When the hold is full the question waits: a yes is removed in the hold in which it is said.
+     */
+    if (gathering->entries_count == gathering->entries_max)
+        gathering->overflowed = true;
+    else if (is_match(gathering->walk, entry))
         gather(gathering, entry);
 }
 

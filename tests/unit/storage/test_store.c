@@ -486,6 +486,24 @@ static void a_purge_removes_what_matches_and_nothing_else(void **state)
     assert_int_equal(stats_of(world).deletions, 1000);
 }
 
+static bool says_yes(void *context, const struct entry *entry)
+{
+    (void)entry;
+    (*(uint64_t *)context)++;
+    return true;
+}
+
+/* More than one hold may remove lie in one bucket: the rest waits unasked. */
+static void a_purge_asks_each_entry_that_it_removes_once(void **state)
+{
+    struct world *world = *state;
+    uint64_t yeses = 0;
+    for (uint64_t i = 0; i < 20000; i++)
+        (void)set(world, i, 0);
+    assert_int_equal(store_purge(world->store, says_yes, &yeses), 20000);
+    assert_int_equal(yeses, 20000);
+}
+
 static void many_entries_stay_findable_while_the_table_grows(void **state)
 {
     struct world *world = *state;
@@ -564,6 +582,7 @@ int main(void)
         ROOMY(a_flood_of_expired_entries_is_swept_in_a_fraction_of_a_turn),
         ROOMY(counts_see_living_entries_of_a_scope),
         ROOMY(a_purge_removes_what_matches_and_nothing_else),
+        ROOMY(a_purge_asks_each_entry_that_it_removes_once),
         ROOMY(many_entries_stay_findable_while_the_table_grows),
         ROOMY(a_borrowed_answer_outlives_its_entry_in_the_table),
         cmocka_unit_test(the_shares_of_the_stripes_add_up_to_the_budgets),
