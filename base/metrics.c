@@ -172,12 +172,6 @@ static uint64_t read_buckets(const struct histogram *histogram, uint64_t out_cou
     return total;
 }
 
-uint64_t histogram_count(const struct histogram *histogram)
-{
-    uint64_t counts[BUCKETS];
-    return read_buckets(histogram, counts);
-}
-
 /* The nearest-rank quantile: the smallest value that at least quantile * count values do not
  * exceed. */
 uint64_t histogram_quantile_us(const struct histogram *histogram, double quantile)

@@ -22,6 +22,5 @@ struct histogram;
 enum status histogram_create(struct histogram **out_histogram);
 void histogram_destroy(struct histogram **histogram);
 void histogram_add(struct histogram *histogram, uint64_t value_us);
-uint64_t histogram_count(const struct histogram *histogram);
 /* quantile in [0,1]; 0 when empty. The upper edge of the bucket. */
 uint64_t histogram_quantile_us(const struct histogram *histogram, double quantile);

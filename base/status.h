@@ -28,7 +28,6 @@
     X(NOT_FOUND,            5, "there is no such thing")                                           \
     X(NO_MEMORY,            8, "memory, or its budget, is spent")                                  \
     X(OVERLOADED,           8, "too much is waiting; come back a little later")                    \
-    X(MESSAGE_TOO_LARGE,    8, "the message is over server.message_max")                           \
     X(REPLY_TOO_LARGE,      8, "the reply would be over server.reply_max")                         \
     X(MODEL_UNSUPPORTED,    9, "the model's files ask for something that is not built in")          \
     X(EMBEDDER_MISMATCH,    9, "the embedder answers with another dimension than its space has")   \

@@ -163,11 +163,6 @@ const uint8_t *entry_compatibility(const struct entry *entry)
     return entry->body + BODY_COMPATIBILITY;
 }
 
-const uint8_t *entry_tenant(const struct entry *entry)
-{
-    return entry->body + BODY_TENANT;
-}
-
 uint64_t entry_space(const struct entry *entry)
 {
     return read_u64(entry, BODY_SPACE);

@@ -35,7 +35,6 @@ void entry_release(struct entry *entry);          /* NULL is fine         */
 const struct digest *entry_digest(const struct entry *entry);
 const uint8_t *entry_scope(const struct entry *entry);         /* ENTRY_ID_BYTES */
 const uint8_t *entry_compatibility(const struct entry *entry); /* ENTRY_ID_BYTES */
-const uint8_t *entry_tenant(const struct entry *entry);        /* ENTRY_ID_BYTES */
 uint64_t entry_space(const struct entry *entry);
 uint64_t entry_sequence(const struct entry *entry); /* 0 until store_set has drawn it */
 int64_t entry_created_ms(const struct entry *entry);

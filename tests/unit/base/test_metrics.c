@@ -102,7 +102,6 @@ static void quantiles_follow_the_nearest_rank(void **state)
         histogram_add(histogram, 4);
     histogram_add(histogram, 1000);
     histogram_add(histogram, 100000);
-    assert_int_equal(histogram_count(histogram), 100);
     assert_int_equal(histogram_quantile_us(histogram, 0.0), 4);
     assert_int_equal(histogram_quantile_us(histogram, 0.5), 4);
     assert_int_equal(histogram_quantile_us(histogram, 0.98), 4);

@@ -55,7 +55,6 @@ static void every_part_is_read_back_as_it_was_given(void **state)
     assert_true(digest_equal(entry_digest(entry), &source.digest));
     assert_memory_equal(entry_scope(entry), source.scope, ENTRY_ID_BYTES);
     assert_memory_equal(entry_compatibility(entry), source.compatibility, ENTRY_ID_BYTES);
-    assert_memory_equal(entry_tenant(entry), source.tenant, ENTRY_ID_BYTES);
     assert_true(entry_space(entry) == source.space);
     assert_true(entry_created_ms(entry) == source.created_ms);
     assert_true(text_equal(entry_metadata(entry), source.metadata));
