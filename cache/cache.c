@@ -243,6 +243,9 @@ struct text cache_name_or_default(struct text name)
 }
 
 /*
+ * A client that names an embedder of its own and sends no vector gets none: the server's would
+ * compare its texts by another measure than the one it named.
+ *
  * A client's space gets its id for one fixed dimension: so that a vector of another length meets
  * the rows of the first and is refused (DIM_MISMATCH), and does not silently live in a space of its
  * own.
@@ -256,7 +259,7 @@ bool cache_space(const struct cache *cache, struct text embedder, const float *v
         out_space->dimension = dimension;
         return true;
     }
-    if (cache->embedder == NULL)
+    if (cache->embedder == NULL || embedder.length > 0)
         return false;
     *out_space = *embedder_space(cache->embedder);
     return true;

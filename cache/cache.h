@@ -154,6 +154,7 @@ struct cache_set_request {
     struct text info;          /* packed AnswerInfo: opaque here                          */
     struct text finish_reason, refusal, content_type; /* read from it by the codec        */
     bool other_parts;          /* reasoning, tool calls or further choices are in `info`  */
+    bool further_choices;      /* choices 2 to n are in `info`                            */
     struct text content, blob;
     const float *vector;
     uint32_t dimension;
@@ -199,13 +200,12 @@ struct cache_selector {
     struct text confirm;
 };
 struct cache_invalidate_reply {
-    uint64_t matched;
+    uint64_t matched; /* entries that were there, live or expired, in a dry run too */
     struct digest samples[CACHE_SAMPLES_MAX];
     size_t samples_count;
 };
 enum status cache_invalidate(struct cache *cache, const struct cache_selector *selector,
-                             int64_t now_ms, struct cache_invalidate_reply *out_reply,
-                             struct failure *failure);
+                             struct cache_invalidate_reply *out_reply, struct failure *failure);
 
 enum cache_verdict { CACHE_CORRECT = 1, CACHE_WRONG, CACHE_UNSURE, CACHE_STALE };  /* as in proto */
 enum cache_source { CACHE_SOURCE_USER = 1, CACHE_SOURCE_OPERATOR = 4 };            /* as in proto */

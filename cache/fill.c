@@ -126,7 +126,7 @@ static enum status check_request(const struct cache *cache, const struct cache_s
     return status;
 }
 
-/* Half an answer, a refusal or nothing at all helps nobody a second time. */
+/* Half an answer, one choice of several, a refusal or nothing at all helps nobody a second time. */
 static enum cache_skip why_not_kept(const struct cache_set_request *request, const struct key *key)
 {
     if (text_equal(request->finish_reason, TEXT("length")) ||
@@ -135,6 +135,8 @@ static enum cache_skip why_not_kept(const struct cache_set_request *request, con
     if (!key->canonical)
         return CACHE_SKIP_NOT_ELIGIBLE;
     if (request->content.length == 0 && request->blob.length == 0 && !request->other_parts)
+        return CACHE_SKIP_ADMISSION;
+    if (request->identity.params.n > 1 && !request->further_choices)
         return CACHE_SKIP_ADMISSION;
     if (request->ttl_given && request->ttl_ms == 0)
         return CACHE_SKIP_ADMISSION;

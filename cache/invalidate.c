@@ -83,6 +83,10 @@ enum status cache_delete(struct cache *cache, const struct cache_delete_request 
 
 /* ---- Invalidate ------------------------------------------------------------------------------ */
 
+enum {
+    ALL_THERE_MS = 0
+}; /* a moment at which none has expired: a dry run sees what a real one would remove */
+
 struct selection {
     const struct cache_selector *selector;
     struct text tenant, model;
@@ -117,7 +121,7 @@ static bool is_selected(const struct selection *selection, const struct entry *e
     return selector->tags_count == 0 || has_a_tag(selector, view.tags);
 }
 
-/* A purge may look at an entry twice before it removes it. */
+/* A dry run may see an entry twice, where the table grows meanwhile. */
 static void note_sample(struct cache_invalidate_reply *reply, const struct digest *id)
 {
     for (size_t i = 0; i < reply->samples_count; i++) {
@@ -166,16 +170,17 @@ static enum status check_selector(const struct cache *cache, const struct cache_
     if (selector->namespace_.length > 0 && !key_is_namespace(selector->namespace_))
         return failure_set(failure, STATUS_BAD_NAME, "selector.namespace",
                            "1 to 64 of the characters A-Z a-z 0-9 . _ -");
-    if (only_namespace && !selector->dry_run &&
+    const bool needed = only_namespace && !selector->dry_run;
+    if ((needed || selector->confirm.length > 0) &&
         !text_equal(selector->confirm, selector->namespace_))
         return failure_set(failure, STATUS_UNCONFIRMED, "confirm", "%s",
-                           status_text(STATUS_UNCONFIRMED));
+                           needed ? status_text(STATUS_UNCONFIRMED)
+                                  : "where it is given it is the selector's namespace");
     return check_tags(cache, selector, failure);
 }
 
 enum status cache_invalidate(struct cache *cache, const struct cache_selector *selector,
-                             int64_t now_ms, struct cache_invalidate_reply *out_reply,
-                             struct failure *failure)
+                             struct cache_invalidate_reply *out_reply, struct failure *failure)
 {
     enum status status = check_selector(cache, selector, failure);
     if (status != STATUS_OK)
@@ -193,7 +198,7 @@ enum status cache_invalidate(struct cache *cache, const struct cache_selector *s
         goto destroy_arena;
     }
     if (selector->dry_run)
-        reply.matched = store_count(cache->store, now_ms, select_entry, &selection);
+        reply.matched = store_count(cache->store, ALL_THERE_MS, select_entry, &selection);
     else
         reply.matched = store_purge(cache->store, select_entry, &selection);
     assert(reply.samples_count <= reply.matched);

@@ -107,6 +107,13 @@ static bool ask_exact(struct cache *cache, struct cache_get *get, int64_t now_ms
     return true;
 }
 
+bool lookup_space(const struct cache *cache, const struct cache_get *get,
+                  struct embed_space *out_space)
+{
+    return cache_space(cache, get->request->identity.embedder, get->request->vector,
+                       get->request->dimension, out_space);
+}
+
 /* NONE: the semantic tier may be asked. */
 static enum cache_miss why_exact_only(const struct cache *cache, const struct cache_get *get)
 {
@@ -114,14 +121,9 @@ static enum cache_miss why_exact_only(const struct cache *cache, const struct ca
         return CACHE_MISS_NOT_FOUND;
     if (cache->policy.mode == POLICY_OFF)
         return CACHE_MISS_DISABLED;
-    return get->key.semantic ? CACHE_MISS_NONE : CACHE_MISS_NOT_ELIGIBLE;
-}
-
-bool lookup_space(const struct cache *cache, const struct cache_get *get,
-                  struct embed_space *out_space)
-{
-    return cache_space(cache, get->request->identity.embedder, get->request->vector,
-                       get->request->dimension, out_space);
+    struct embed_space space;
+    return get->key.semantic && lookup_space(cache, get, &space) ? CACHE_MISS_NONE
+                                                                 : CACHE_MISS_NOT_ELIGIBLE;
 }
 
 /* Cheap enough to spare a compute thread: most scopes of a young cache are empty. */

@@ -51,7 +51,8 @@ struct cache {
 /* Empty stands for "default", as in identity. */
 struct text cache_name_or_default(struct text name);
 
-/* The space of a client's vector (NULL: of the server's embedder). False: nobody makes vectors. */
+/* The space of a client's vector (NULL: of the server's embedder). False: nobody makes a vector for
+ * this request. */
 bool cache_space(const struct cache *cache, struct text embedder, const float *vector,
                  uint32_t dimension, struct embed_space *out_space);
 

@@ -19,11 +19,12 @@
 #include "base/half.h"
 
 /* "tiers[2]" */
-static enum status bad_choice(struct failure *failure, const char *list, size_t index)
+static enum status bad_choice(struct failure *failure, const char *list, size_t index,
+                              const char *allowed)
 {
     char field[FAILURE_FIELD_MAX];
     (void)snprintf(field, sizeof(field), "%s[%zu]", list, index);
-    return failure_set(failure, STATUS_LIMIT_EXCEEDED, field, "there is no such value");
+    return failure_set(failure, STATUS_LIMIT_EXCEEDED, field, "one of %s", allowed);
 }
 
 /* ---- Identity --------------------------------------------------------------- */
@@ -161,7 +162,7 @@ static enum status read_tiers(const Reprise__V1__GetRequest *message, struct cac
     for (size_t i = 0; i < message->n_tiers; i++) {
         const int tier = (int)message->tiers[i];
         if (tier != CACHE_TIER_EXACT && tier != CACHE_TIER_SEMANTIC)
-            return bad_choice(failure, "tiers", i);
+            return bad_choice(failure, "tiers", i, "TIER_EXACT, TIER_SEMANTIC");
         exact = exact || tier == CACHE_TIER_EXACT;
         semantic = semantic || tier == CACHE_TIER_SEMANTIC;
     }
@@ -177,7 +178,9 @@ static enum status read_include(const Reprise__V1__GetRequest *message,
         const int part = (int)message->include[i];
         if (part < REPRISE__V1__INCLUDE__INCLUDE_KEY ||
             part > REPRISE__V1__INCLUDE__INCLUDE_CANDIDATES)
-            return bad_choice(failure, "include", i);
+            return bad_choice(failure, "include", i,
+                              "INCLUDE_KEY, INCLUDE_TIMING, INCLUDE_MATCHED_PROMPT, "
+                              "INCLUDE_CANDIDATES");
         out->include |= 1U << part;
     }
     return STATUS_OK;
@@ -305,6 +308,7 @@ static enum status read_info(const Reprise__V1__AnswerInfo *info, const struct s
     out->content_type = text_of(info->content_type);
     out->other_parts = info->reasoning[0] != '\0' || info->tool_calls_json[0] != '\0' ||
                        info->extra_choices_json[0] != '\0';
+    out->further_choices = info->extra_choices_json[0] != '\0';
     return STATUS_OK;
 }
 

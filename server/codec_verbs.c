@@ -196,10 +196,11 @@ static enum status read_verdict(const Reprise__V1__ReportRequest *message, struc
     const int verdict = (int)message->verdict, source = (int)message->source;
     if (verdict < CACHE_CORRECT || verdict > CACHE_STALE)
         return failure_set(failure, STATUS_LIMIT_EXCEEDED, "verdict",
-                           "required: correct, wrong, unsure or stale");
+                           "one of VERDICT_CORRECT, VERDICT_WRONG, VERDICT_UNSURE, VERDICT_STALE");
     if (source != REPRISE__V1__VERDICT_SOURCE__VERDICT_SOURCE_UNSPECIFIED &&
         source != CACHE_SOURCE_USER && source != CACHE_SOURCE_OPERATOR)
-        return failure_set(failure, STATUS_LIMIT_EXCEEDED, "source", "there is no such value");
+        return failure_set(failure, STATUS_LIMIT_EXCEEDED, "source",
+                           "one of VERDICT_SOURCE_USER, VERDICT_SOURCE_OPERATOR, or none");
     out->verdict = (enum cache_verdict)verdict;
     out->source = source == CACHE_SOURCE_OPERATOR ? CACHE_SOURCE_OPERATOR : CACHE_SOURCE_USER;
     return STATUS_OK;

@@ -64,7 +64,7 @@ static enum status invalidate(struct call *call, struct codec_reply *out_reply,
     if (status != STATUS_OK)
         return status;
     selector.tenant = door_tenant;
-    status = cache_invalidate(door->cache, &selector, clock_wall_ms(), &reply, failure);
+    status = cache_invalidate(door->cache, &selector, &reply, failure);
     return status == STATUS_OK ? codec_write_invalidate(&reply, call->arena, out_reply) : status;
 }
 

@@ -113,6 +113,9 @@ class Errors(WireTest):
         failed = grpc.StatusCode.FAILED_PRECONDITION
         self.refused(lambda: invalidate(selector=whole), failed, "UNCONFIRMED", "confirm")
         self.refused(lambda: invalidate(selector=whole, confirm="other"), failed, "UNCONFIRMED", "confirm")
+        part = C.Selector(namespace="errors", tags=["a"])
+        self.refused(lambda: invalidate(selector=part, confirm="other"), failed, "UNCONFIRMED", "confirm")
+        self.refused(lambda: invalidate(selector=part, confirm="other", dry_run=True), failed, "UNCONFIRMED", "confirm")
         self.assertEqual(invalidate(selector=whole, dry_run=True).matched, 1)
         self.assertEqual(self.get("x").content, "kept")
 

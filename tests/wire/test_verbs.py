@@ -221,6 +221,32 @@ class Verbs(WireTest):
         self.assertEqual(invalidate(select(), confirm=self.namespace).matched, 2)
         self.assertEqual(self.admin.Stats(admin_pb2.StatsRequest(namespace=self.namespace)).entries, 0)
 
+    def test_a_dry_run_counts_what_is_then_removed_the_expired_too(self):
+        self.set("short", ttl_ms=1, tags=["here"])
+        self.set("long", tags=["here"])
+        time.sleep(0.01)
+        selector = C.Selector(namespace=self.namespace, tags=["here"])
+        dry = self.cache.Invalidate(C.InvalidateRequest(selector=selector, dry_run=True))
+        real = self.cache.Invalidate(C.InvalidateRequest(selector=selector))
+        self.assertIn(dry.matched, (1, 2))  # the sweep may have come first
+        self.assertIn(real.matched, (1, dry.matched))
+
+    def test_a_named_embedder_without_a_vector_asks_the_exact_tier_alone(self):
+        stored = self.set(RESET, "a", embedder="mine")
+        self.assertEqual((stored.stored, stored.indexed), (True, False))
+        self.assertEqual(self.get(RESET, embedder="mine").tier, M.TIER_EXACT)
+        again = self.get(RESET_AGAIN, embedder="mine")
+        self.assertEqual((again.hit, again.miss_reason), (False, M.MISS_REASON_NOT_ELIGIBLE))
+
+    def test_several_choices_are_stored_with_all_of_them_or_not(self):
+        params = M.Params(n=2)
+        lacking = self.set("x", "one", params=params)
+        self.assertEqual((lacking.stored, lacking.skip), (False, C.SET_SKIP_ADMISSION))
+        self.assertTrue(self.set("x", "one", params=params, info=M.AnswerInfo(extra_choices_json='["two"]')).stored)
+        reply = self.get("x", params=params)
+        self.assertEqual((reply.content, reply.info.extra_choices_json), ("one", '["two"]'))
+        self.assertFalse(self.get("x", tiers=[M.TIER_EXACT]).hit)
+
     def test_an_invalidated_entry_is_gone_on_every_tier(self):
         self.set(RESET, "a", tags=["faq"])
         self.assertTrue(self.get(RESET_AGAIN).hit)

@@ -72,7 +72,7 @@ static void without_an_embedder_only_clients_bring_vectors(void **state)
     const struct vector vector = angle(0), near = angle(0.1);
     assert_false(set(world, of("hello"), NULL, "world")->indexed);
     assert_hit(ask(world, of("hello"), NULL), CACHE_TIER_EXACT, "world");
-    assert_miss(ask(world, of("hello there"), NULL), CACHE_MISS_NO_CANDIDATE);
+    assert_miss(ask(world, of("hello there"), NULL), CACHE_MISS_NOT_ELIGIBLE);
     assert_true(set(world, of("bonjour"), &vector, "monde")->indexed);
     assert_hit(ask(world, of("bonjour bonjour"), &near), CACHE_TIER_SEMANTIC, "monde");
     assert_null(stats_of(world, "").embedder);

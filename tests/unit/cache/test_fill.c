@@ -110,6 +110,31 @@ static void a_request_for_the_exact_tier_alone_gets_no_row(void **state)
     assert_hit(ask(world, of("..."), NULL), CACHE_TIER_EXACT, "dots");
 }
 
+static void several_choices_are_kept_when_all_are_there(void **state)
+{
+    struct world *world = *state;
+    struct cache_set_request request = plain("hello");
+    struct identity alone = of("hello");
+    request.identity.params.n = 3;
+    assert_skipped(world, &request, CACHE_SKIP_ADMISSION);
+    request.other_parts = true; /* reasoning, say */
+    assert_skipped(world, &request, CACHE_SKIP_ADMISSION);
+    request.further_choices = true;
+    request.info = TEXT("two more");
+    assert_int_equal(set_request(world, &request), STATUS_OK);
+    assert_true(world->set.stored);
+    struct cache_answer answer;
+    cache_answer_read(ask(world, request.identity, NULL)->found.entry, &answer);
+    assert_true(text_equal(answer.info, request.info));
+    assert_int_equal(ask(world, alone, NULL)->tier,
+                     CACHE_TIER_NONE); /* n is part of the identity */
+    alone.params.n = 1;
+    request = plain("hello");
+    request.identity.params.n = 1;
+    assert_int_equal(set_request(world, &request), STATUS_OK);
+    assert_true(world->set.stored);
+}
+
 /* ---- skipped --------------------------------------------------------------------------------- */
 
 static void half_answers_and_refusals_are_skipped(void **state) /* freellmapi #1098 */
@@ -422,6 +447,7 @@ int main(void)
         TEST(everything_given_comes_back_on_a_hit),
         TEST(an_opaque_answer_is_a_blob_with_any_bytes),
         TEST(an_answer_of_tool_calls_alone_is_kept),
+        TEST(several_choices_are_kept_when_all_are_there),
         TEST(a_megabyte_comes_back_whole),
         TEST(a_request_for_the_exact_tier_alone_gets_no_row),
         TEST(half_answers_and_refusals_are_skipped),

@@ -71,7 +71,7 @@ static enum status invalidate(struct world *world, struct cache_selector selecto
     world_forget(world);
     if (selector.tenant.length == 0)
         selector.tenant = TEXT("a");
-    return cache_invalidate(world->cache, &selector, world->now_ms, out_reply, &world->failure);
+    return cache_invalidate(world->cache, &selector, out_reply, &world->failure);
 }
 
 static uint64_t matched(struct world *world, struct cache_selector selector)
@@ -232,6 +232,41 @@ static void a_dry_run_counts_and_samples_and_removes_nothing(void **state)
     assert_int_equal(served(world), 0x1f);
 }
 
+static void a_dry_run_counts_what_a_real_one_removes(void **state)
+{
+    struct world *world = *state;
+    struct cache_invalidate_reply dry, real;
+    struct cache_selector selector = {.namespace_ = TEXT("faq"), .dry_run = true};
+    world->now_ms += 25LL * 3600 * 1000; /* all have expired, and nothing has been swept */
+    assert_int_equal(invalidate(world, selector, &dry), STATUS_OK);
+    selector.dry_run = false;
+    selector.confirm = TEXT("faq");
+    assert_int_equal(invalidate(world, selector, &real), STATUS_OK);
+    assert_int_equal(dry.matched, 2);
+    assert_int_equal(real.matched, 2);
+    assert_int_equal(dry.samples_count, 2);
+    assert_int_equal(real.samples_count, 2);
+    assert_int_equal(invalidate(world, selector, &real), STATUS_OK);
+    assert_int_equal(real.matched, 0);
+}
+
+static void a_confirmation_that_is_given_must_be_right(void **state)
+{
+    struct world *world = *state;
+    struct cache_invalidate_reply reply;
+    struct cache_selector selector = {
+        .namespace_ = TEXT("faq"), .model = TEXT("m1"), .confirm = TEXT("shop")};
+    assert_failed(world, invalidate(world, selector, &reply), STATUS_UNCONFIRMED, "confirm");
+    selector.dry_run = true;
+    assert_failed(world, invalidate(world, selector, &reply), STATUS_UNCONFIRMED, "confirm");
+    selector.namespace_ = TEXT(""); /* every namespace has no name to confirm */
+    assert_failed(world, invalidate(world, selector, &reply), STATUS_UNCONFIRMED, "confirm");
+    assert_int_equal(served(world), 0x1f);
+    selector = (struct cache_selector){
+        .namespace_ = TEXT("faq"), .model = TEXT("m1"), .confirm = TEXT("faq")};
+    assert_int_equal(matched(world, selector), 1);
+}
+
 static void an_empty_selector_is_refused_and_limits_hold(void **state)
 {
     struct world *world = *state;
@@ -295,6 +330,8 @@ int main(void)
         TEST(a_moment_parts_old_from_new),
         TEST(a_whole_namespace_needs_its_name_twice),
         TEST(a_dry_run_counts_and_samples_and_removes_nothing),
+        TEST(a_dry_run_counts_what_a_real_one_removes),
+        TEST(a_confirmation_that_is_given_must_be_right),
         TEST(an_empty_selector_is_refused_and_limits_hold),
         TEST(thousands_go_at_once_with_ten_different_samples),
     };

@@ -400,9 +400,22 @@ static void vectors_of_a_client_and_of_the_server_never_meet(void **state)
     const struct vector vector = angle(0);
     (void)set(world, of("hello world"), NULL, "server");
     assert_miss(ask(world, of("hello worlds"), &vector), CACHE_MISS_NO_CANDIDATE);
-    struct identity named = of("hello worlds");
+}
+
+static void a_named_embedder_without_its_vector_is_for_the_exact_tier(void **state)
+{
+    struct world *world = *state;
+    const struct vector vector = angle(0), near = angle(NEAR);
+    struct identity named = of("hello world"), again = of("hello worlds");
     named.embedder = TEXT("bge");
-    assert_miss(ask(world, named, NULL), CACHE_MISS_NO_CANDIDATE);
+    again.embedder = TEXT("bge");
+    assert_false(set(world, named, NULL, "text")->indexed);
+    assert_int_equal(stats_of(world, "").semantic.entries, 0);
+    assert_hit(ask(world, named, NULL), CACHE_TIER_EXACT, "text");
+    assert_miss(ask(world, again, NULL), CACHE_MISS_NOT_ELIGIBLE);
+    assert_true(set(world, named, &vector, "vector")->indexed);
+    assert_miss(ask(world, again, NULL), CACHE_MISS_NOT_ELIGIBLE);
+    assert_hit(ask(world, again, &near), CACHE_TIER_SEMANTIC, "vector");
 }
 
 static void candidates_are_shown_when_asked_for(void **state)
@@ -626,6 +639,7 @@ int main(void)
         TEST(behind_a_blocked_candidate_the_next_one_serves),
         TEST(the_built_in_embedder_finds_a_paraphrase),
         TEST(vectors_of_a_client_and_of_the_server_never_meet),
+        TEST(a_named_embedder_without_its_vector_is_for_the_exact_tier),
         TEST(candidates_are_shown_when_asked_for),
         TEST(an_entry_gone_between_search_and_read_is_passed_over),
         TEST(an_entry_newer_than_its_row_is_passed_over),

@@ -159,6 +159,7 @@ static void an_unknown_choice_is_refused_by_name(void **state)
         get->n_tiers = 2;
         assert_int_equal(read_get(get, *state, &request, &failure), STATUS_LIMIT_EXCEEDED);
         assert_string_equal(failure.field, "tiers[1]");
+        assert_string_equal(failure.message, "one of TIER_EXACT, TIER_SEMANTIC");
     }
     for (size_t i = 0; i < sizeof(includes) / sizeof(includes[0]); i++) {
         Reprise__V1__GetRequest *get = small_get();
@@ -167,6 +168,7 @@ static void an_unknown_choice_is_refused_by_name(void **state)
         get->n_include = 1;
         assert_int_equal(read_get(get, *state, &request, &failure), STATUS_LIMIT_EXCEEDED);
         assert_string_equal(failure.field, "include[0]");
+        assert_non_null(strstr(failure.message, "INCLUDE_CANDIDATES"));
     }
 }
 
@@ -276,6 +278,7 @@ static void other_parts_of_an_answer_are_noticed(void **state)
             set->info->extra_choices_json = "[]";
         assert_int_equal(read_set(set, *state, &request, &failure), STATUS_OK);
         assert_true(request.other_parts);
+        assert_int_equal(request.further_choices, part == 2);
     }
 }
 
