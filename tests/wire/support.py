@@ -54,7 +54,7 @@ class Server:
         flags = [f"--{name.replace('_', '-', 1)}={value}" for name, value in options.items()]
         environment = {name: value for name, value in os.environ.items() if not name.startswith("REPRISE_")}
         environment.setdefault("ASAN_OPTIONS", "detect_leaks=1")
-        self.log = open(FOLDER / f"server-{id(self)}.log", "w+")
+        self.log = open(FOLDER / f"server-{id(self)}.log", "a+")
         self.process = subprocess.Popen([str(BIN / "reprise-server"), "--grpc-listen=127.0.0.1:0", *flags],
                                         stdout=subprocess.PIPE, stderr=self.log, text=True, cwd=FOLDER, env=environment)
         line = self.process.stdout.readline()
