@@ -16,7 +16,8 @@ void arena_destroy(struct arena **arena);
 
 /* 16-byte aligned, not cleared; NULL when memory is spent. A size of 0 gives a unique pointer. */
 void *arena_alloc(struct arena *arena, size_t size_bytes);
-void *arena_calloc(struct arena *arena, size_t count, size_t size_bytes); /* overflow-checked, zeroed */
+/* overflow-checked, zeroed */
+void *arena_calloc(struct arena *arena, size_t count, size_t size_bytes);
 
 /* Everything allocated is gone; the first block is kept for the next request. */
 void arena_reset(struct arena *arena);

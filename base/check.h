@@ -1,6 +1,7 @@
 /*
- * check.h - assertions. `assert` stays on in every build (no preset defines NDEBUG) and states what must
- * be true of our own code; `assert_slow` is for loops over data: on in debug and sanitizer builds only.
+ * check.h - assertions. `assert` stays on in every build (no preset defines NDEBUG) and states what
+ * must be true of our own code; `assert_slow` is for loops over data: on in debug and sanitizer
+ * builds only.
  */
 #pragma once
 #include <assert.h>

@@ -1,19 +1,19 @@
 /*
- * lock.h - mutexes with a rank. A thread takes only locks of a higher rank than it holds; builds with
- * REPRISE_SLOW_CHECKS assert it. "The caller holds the lock" is written as code: clang's -Wthread-safety
- * checks ACQUIRES, RELEASES and REQUIRES; gcc sees empty macros.
+ * lock.h - mutexes with a rank. A thread takes only locks of a higher rank than it holds; builds
+ * with REPRISE_SLOW_CHECKS assert it. "The caller holds the lock" is written as code: clang's
+ * -Wthread-safety checks ACQUIRES, RELEASES and REQUIRES; gcc sees empty macros.
  */
 #pragma once
 #include <pthread.h>
 
 #if defined(__clang__)
-#define LOCK_CAPABILITY __attribute__((capability("lock")))
-#define ACQUIRES(lock) __attribute__((acquire_capability(lock)))
+#define LOCK_CAPABILITY    __attribute__((capability("lock")))
+#define ACQUIRES(lock)     __attribute__((acquire_capability(lock)))
 #define TRY_ACQUIRES(lock) __attribute__((try_acquire_capability(1, lock)))
-#define RELEASES(lock) __attribute__((release_capability(lock)))
-#define REQUIRES(lock) __attribute__((requires_capability(lock)))
-#define GUARDED __attribute__((guarded_var))
-#define UNSHARED __attribute__((no_thread_safety_analysis))
+#define RELEASES(lock)     __attribute__((release_capability(lock)))
+#define REQUIRES(lock)     __attribute__((requires_capability(lock)))
+#define GUARDED            __attribute__((guarded_var))
+#define UNSHARED           __attribute__((no_thread_safety_analysis))
 #else
 #define LOCK_CAPABILITY
 #define ACQUIRES(lock)

@@ -1,6 +1,6 @@
 /*
- * log.h - one line an event, to stderr: `time level room event key=value ...`, or one JSON object a line.
- * No prompt text, ever. Equal lines within a second collapse into a count. Threads: any.
+ * log.h - one line an event, to stderr: `time level room event key=value ...`, or one JSON object a
+ * line. No prompt text, ever. Equal lines within a second collapse into a count. Threads: any.
  */
 #pragma once
 #include <stdbool.h>

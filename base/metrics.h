@@ -1,7 +1,7 @@
 /*
  * metrics.h - counters and latency histograms that cost the hot path no shared cache line.
- * Counters are per thread and summed when read: reads are approximate while others count, exact when they
- * rest. Threads: any.
+ * Counters are per thread and summed when read: reads are approximate while others count, exact
+ * when they rest. Threads: any.
  */
 #pragma once
 #include <stdint.h>

@@ -1,7 +1,8 @@
 /*
- * options.h - named settings with type, default, range and meaning. Rooms own tables of rows, server/settings.c
- * lists the tables. Per key: flag > environment > file > default. `room.name` in the file =
- * `REPRISE_ROOM_NAME` in the environment = `--room-name` as a flag. Threads: set up by one, then read by all.
+ * options.h - named settings with type, default, range and meaning. Rooms own tables of rows,
+ * server/settings.c lists the tables. Per key: flag > environment > file > default. `room.name` in
+ * the file = `REPRISE_ROOM_NAME` in the environment = `--room-name` as a flag. Threads: set up by
+ * one, then read by all.
  */
 #pragma once
 #include <stdbool.h>
@@ -22,13 +23,13 @@ enum option_type {
 };
 
 struct option_row {
-    const char *name;     /* "server.inflight_max"                                         */
+    const char *name; /* "server.inflight_max"                                         */
     enum option_type type;
-    const char *standard; /* the default, as it would be typed; "" = unset (room decides)  */
+    const char *standard;   /* the default, as it would be typed; "" = unset (room decides)  */
     const char *low, *high; /* limits as typed, both included; NULL for words and text       */
-    const char *choices;  /* OPTION_CHOICE only                                            */
-    const char *unit;     /* "calls", "bytes", "entries", ...                              */
-    const char *meaning;  /* one sentence                                                  */
+    const char *choices;    /* OPTION_CHOICE only                                            */
+    const char *unit;       /* "calls", "bytes", "entries", ...                              */
+    const char *meaning;    /* one sentence                                                  */
 };
 
 struct options;
@@ -41,13 +42,14 @@ enum status options_create(const struct option_table *tables, size_t tables_coun
                            struct options **out_options);
 void options_destroy(struct options **options);
 
-/* Each reports every problem as one line to `errors` ("file:line: ..." for files, with the nearest name for
- * an unknown key) and returns STATUS_BAD_OPTION if there was any. Unknown REPRISE_* variables are only
- * warned about. */
+/* Each reports every problem as one line to `errors` ("file:line: ..." for files, with the nearest
+ * name for an unknown key) and returns STATUS_BAD_OPTION if there was any. Unknown REPRISE_*
+ * variables are only warned about. */
 enum status options_read_file(struct options *options, const char *path, FILE *errors);
 enum status options_read_environment(struct options *options, char *const *environment,
                                      FILE *errors);
-/* Takes --room-name=value, --room-name value, and --room-name / --no-room-name for flags. argv[0] is skipped. */
+/* Takes --room-name=value, --room-name value, and --room-name / --no-room-name for flags. argv[0]
+ * is skipped. */
 enum status options_read_flags(struct options *options, int argc, char *const *argv, FILE *errors);
 
 /* The name must be in a table and of that type (asserted). Unset ones are false, 0 or "". */
@@ -56,7 +58,10 @@ uint64_t options_uint(const struct options *options, const char *name); /* UINT,
 uint64_t options_us(const struct options *options, const char *name);   /* DURATION        */
 double options_number(const struct options *options, const char *name);
 const char *options_text(const struct options *options, const char *name); /* CHOICE, STRING  */
-bool options_is_set(const struct options *options, const char *name); /* false: "" and nobody set it */
+/* false: "" and nobody set it */
+bool options_is_set(const struct options *options, const char *name);
 
-void options_print(const struct options *options, FILE *out);    /* name = value (source), one a line */
-void options_describe(const struct options *options, FILE *out); /* Markdown table of all rows        */
+/* name = value (source), one a line */
+void options_print(const struct options *options, FILE *out);
+/* Markdown table of all rows */
+void options_describe(const struct options *options, FILE *out);

@@ -1,7 +1,7 @@
 /*
- * pool.h - the compute workers: work that is too long for an I/O thread. Bounded; a full pool refuses at once.
- * One ring per worker, a wake only if the worker sleeps; who is idle takes from the others' rings, so that a long
- * job holds up nobody. Threads: any may submit, the workers too.
+ * pool.h - the compute workers: work that is too long for an I/O thread. Bounded; a full pool
+ * refuses at once. One ring per worker, a wake only if the worker sleeps; who is idle takes from
+ * the others' rings, so that a long job holds up nobody. Threads: any may submit, the workers too.
  */
 #pragma once
 #include <stdint.h>

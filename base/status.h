@@ -59,8 +59,8 @@ enum { FAILURE_FIELD_MAX = 96, FAILURE_MESSAGE_MAX = 192 };
 /* A refused request: which field, and what its limit is. Never holds text of a prompt. */
 struct failure {
     enum status status;
-    char field[FAILURE_FIELD_MAX];     /* "identity.messages[3].content"; "" if no field is to blame */
-    char message[FAILURE_MESSAGE_MAX]; /* a sentence with the limit                                  */
+    char field[FAILURE_FIELD_MAX]; /* "identity.messages[3].content"; "" if no field is to blame */
+    char message[FAILURE_MESSAGE_MAX]; /* a sentence with the limit */
 };
 
 /* Fills the failure (NULL is fine) and returns the status, so that it can stand behind `return`. */

@@ -1,7 +1,7 @@
 /*
  * text.h - borrowed text, and the one door to utf8proc.
- * A `struct text` points into memory that somebody else owns and is not NUL-terminated. All functions
- * are pure; what they make lies in the caller's arena. Threads: any.
+ * A `struct text` points into memory that somebody else owns and is not NUL-terminated. All
+ * functions are pure; what they make lies in the caller's arena. Threads: any.
  */
 #pragma once
 #include <stdbool.h>
@@ -43,7 +43,8 @@ enum text_class { TEXT_OTHER, TEXT_LETTER, TEXT_NUMBER };
 
 /* Reads one code point at *offset and moves it on; the text must be clean. */
 uint32_t text_next(struct text text, size_t *offset);
-/* The same for bytes that nobody has checked; NUL is a code point. False where they are not UTF-8. */
+/* The same for bytes that nobody has checked; NUL is a code point. False where they are not UTF-8.
+ */
 bool text_read(struct text text, size_t *offset, uint32_t *out_point);
 enum text_class text_class_of(uint32_t code_point);
 bool text_is_upper(uint32_t code_point); /* Lu or Lt */

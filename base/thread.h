@@ -1,6 +1,7 @@
 /*
- * thread.h - threads with a role and a name. Roles that may enter an epoch are registered: each such thread
- * has a number below THREAD_REGISTERED_MAX for life, given back when it ends. Threads: any.
+ * thread.h - threads with a role and a name. Roles that may enter an epoch are registered: each
+ * such thread has a number below THREAD_REGISTERED_MAX for life, given back when it ends. Threads:
+ * any.
  */
 #pragma once
 #include <stdbool.h>

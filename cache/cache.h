@@ -1,9 +1,11 @@
 /*
- * cache.h - the walk: ties storage/, index/, embed/ and trust/ together behind a handful of verbs. It knows nothing of
- * gRPC or protobuf. Time comes in; nothing here waits for a disk, a network or another process.
+ * cache.h - the walk: ties storage/, index/, embed/ and trust/ together behind a handful of verbs.
+ * It knows nothing of gRPC or protobuf. Time comes in; nothing here waits for a disk, a network or
+ * another process.
  *
- * THREADS. Registered threads only (io, compute, keeper, tests). `cache_get_begin`, `cache_delete` and
- * `cache_stats` are short enough for an I/O thread; whatever embeds, searches or walks the table belongs on compute.
+ * THREADS. Registered threads only (io, compute, keeper, tests). `cache_get_begin`, `cache_delete`
+ * and `cache_stats` are short enough for an I/O thread; whatever embeds, searches or walks the
+ * table belongs on compute.
  */
 #pragma once
 #include <stdbool.h>
@@ -18,9 +20,11 @@
 
 struct cache;
 
-enum cache_tier { CACHE_TIER_NONE, CACHE_TIER_EXACT, CACHE_TIER_SEMANTIC }; /* numbers as in proto */
+/* numbers as in proto */
+enum cache_tier { CACHE_TIER_NONE, CACHE_TIER_EXACT, CACHE_TIER_SEMANTIC };
 
-enum cache_miss { /* numbers as in proto enum MissReason */
+/* numbers as in proto enum MissReason */
+enum cache_miss {
     CACHE_MISS_NONE = 0,
     CACHE_MISS_NO_CANDIDATE = 1,
     CACHE_MISS_BELOW_CUT = 2,
@@ -33,14 +37,16 @@ enum cache_miss { /* numbers as in proto enum MissReason */
     CACHE_MISS_COUNT = 18,
 };
 
-enum cache_skip { /* numbers as in proto enum SetSkip */
+/* numbers as in proto enum SetSkip */
+enum cache_skip {
     CACHE_SKIP_NONE = 0,
     CACHE_SKIP_FINISH_REASON = 2,
     CACHE_SKIP_NOT_ELIGIBLE = 3,
     CACHE_SKIP_ADMISSION = 5,
 };
 
-enum cache_include { /* bits: 1 << proto enum Include */
+/* bits: 1 << proto enum Include */
+enum cache_include {
     CACHE_INCLUDE_KEY = 1 << 1,
     CACHE_INCLUDE_TIMING = 1 << 2,
     CACHE_INCLUDE_MATCHED_PROMPT = 1 << 3,
@@ -49,8 +55,8 @@ enum cache_include { /* bits: 1 << proto enum Include */
 
 enum { CACHE_CANDIDATES_MAX = 8 };
 
-/* The rows: cache.ttl_default, cache.ttl_max, cache.namespaces_max, cache.scopes_max, limits.*, semantic.token_ttl,
- * metrics.scopes_max. */
+/* The rows: cache.ttl_default, cache.ttl_max, cache.namespaces_max, cache.scopes_max, limits.*,
+ * semantic.token_ttl, metrics.scopes_max. */
 extern const struct option_row cache_option_rows[];
 extern const size_t cache_option_rows_count;
 
@@ -58,9 +64,9 @@ struct cache_setup {
     const struct options *options; /* with the tables of cache, store, index, embed and policy */
     uint64_t chance_seed[8];       /* 64 random bytes: keys of the table, of tokens, of nonces   */
     int64_t started_ms;
-    const char *version;           /* outlives the cache                                         */
-    uint64_t (*clock_us)(void);    /* monotonic: ends the steps of a Get; NULL: only what comes in
-                                      by arguments is known, and no tier has percentiles         */
+    const char *version;        /* outlives the cache                                         */
+    uint64_t (*clock_us)(void); /* monotonic: ends the steps of a Get; NULL: only what comes in
+                                   by arguments is known, and no tier has percentiles         */
 };
 
 /* On failure `failure` says which option or part it was. */
@@ -92,39 +98,41 @@ struct cache_timing {
 };
 
 struct cache_get_reply {
-    enum cache_tier tier;          /* NONE: a miss                              */
+    enum cache_tier tier; /* NONE: a miss                              */
     enum cache_miss miss_reason;
-    float similarity, threshold;   /* as in GetResponse                         */
-    struct store_hit found;        /* on a hit: holds a reference               */
-    bool decided;                  /* a policy decided: token and so on are set */
+    float similarity, threshold; /* as in GetResponse                         */
+    struct store_hit found;      /* on a hit: holds a reference               */
+    bool decided;                /* a policy decided: token and so on are set */
     char token[TOKEN_TEXT + 1];
     unsigned guards;
     bool near_miss;
     struct digest near_entry_id;
     float near_similarity;
-    struct digest key;             /* the exact key of this request             */
+    struct digest key;                  /* the exact key of this request             */
     struct cache_candidate *candidates; /* only if included; in the arena    */
     size_t candidates_count;
-    struct cache_timing timing;    /* only if included                          */
+    struct cache_timing timing; /* only if included                          */
 };
 
-/* A Get between its steps; the caller's memory, nothing in it is the caller's to read but `reply`. */
+/* A Get between its steps; the caller's memory, nothing in it is the caller's to read but `reply`.
+ */
 struct cache_get {
     const struct cache_get_request *request;
     struct key key;
     struct arena *arena;
     struct namespace_ *namespace_; /* whose counters count */
     bool exact_expired;
-    uint64_t started_us, now_us;   /* only for timing      */
+    uint64_t started_us, now_us; /* only for timing      */
     struct cache_get_reply reply;
 };
 
 enum cache_step { CACHE_DONE, CACHE_NEEDS_COMPUTE };
 
 /*
- * Key and exact tier. CACHE_DONE: `get->reply` is complete. CACHE_NEEDS_COMPUTE: call cache_get_finish, or
- * cache_get_overloaded if there is no room. `now_us`: the monotonic clock, for timing and percentiles.
- * On failure nothing is held. Request and arena must live until cache_get_release.
+ * Key and exact tier. CACHE_DONE: `get->reply` is complete. CACHE_NEEDS_COMPUTE: call
+ * cache_get_finish, or cache_get_overloaded if there is no room. `now_us`: the monotonic clock, for
+ * timing and percentiles. On failure nothing is held. Request and arena must live until
+ * cache_get_release.
  */
 enum status cache_get_begin(struct cache *cache, const struct cache_get_request *request,
                             struct arena *arena, int64_t now_ms, uint64_t now_us,
@@ -140,10 +148,10 @@ void cache_get_release(struct cache_get *get);
 /* The parts of an entry that a reply shows. Texts are borrowed from the entry. */
 struct cache_answer {
     struct text namespace_, model;
-    struct text info;          /* packed AnswerInfo, as Set gave it; empty: none */
+    struct text info; /* packed AnswerInfo, as Set gave it; empty: none */
     struct text answer;
-    bool opaque;               /* the answer is a blob                            */
-    struct text metadata;      /* packed attributes; see cache/answer.h           */
+    bool opaque;          /* the answer is a blob                            */
+    struct text metadata; /* packed attributes; see cache/answer.h           */
 };
 void cache_answer_read(const struct entry *entry, struct cache_answer *out_answer);
 
@@ -151,10 +159,10 @@ void cache_answer_read(const struct entry *entry, struct cache_answer *out_answe
 
 struct cache_set_request {
     struct identity identity;
-    struct text info;          /* packed AnswerInfo: opaque here                          */
+    struct text info; /* packed AnswerInfo: opaque here                          */
     struct text finish_reason, refusal, content_type; /* read from it by the codec        */
-    bool other_parts;          /* reasoning, tool calls or further choices are in `info`  */
-    bool further_choices;      /* choices 2 to n are in `info`                            */
+    bool other_parts;     /* reasoning, tool calls or further choices are in `info`  */
+    bool further_choices; /* choices 2 to n are in `info`                            */
     struct text content, blob;
     const float *vector;
     uint32_t dimension;
@@ -207,9 +215,10 @@ struct cache_invalidate_reply {
 enum status cache_invalidate(struct cache *cache, const struct cache_selector *selector,
                              struct cache_invalidate_reply *out_reply, struct failure *failure);
 
-enum cache_verdict { CACHE_CORRECT = 1, CACHE_WRONG, CACHE_UNSURE, CACHE_STALE };  /* as in proto */
-enum cache_source { CACHE_SOURCE_USER = 1, CACHE_SOURCE_OPERATOR = 4 };            /* as in proto */
-enum cache_outcome { /* as in proto enum ReportOutcome */
+enum cache_verdict { CACHE_CORRECT = 1, CACHE_WRONG, CACHE_UNSURE, CACHE_STALE }; /* as in proto */
+enum cache_source { CACHE_SOURCE_USER = 1, CACHE_SOURCE_OPERATOR = 4 };           /* as in proto */
+/* as in proto enum ReportOutcome */
+enum cache_outcome {
     CACHE_ACCEPTED = 1,
     CACHE_DUPLICATE,
     CACHE_TOKEN_EXPIRED,

@@ -4,9 +4,10 @@
  * as long as entries.
  *
  *     field  := tag (1 byte)  length (u32, little-endian)  bytes
- *     list   := a field of fields of tag 0          number := a field of an i64 (8 bytes,
- * little-endian) bytes  := "reprise/1" scope compat query, three fields of tags 'S', 'C' and 'Q',
- * written even when empty
+ *     list   := a field of fields of tag 0
+ *     number := a field of an i64 (8 bytes, little-endian)
+ *     bytes  := "reprise/1" scope compat query: three fields of tags 'S', 'C' and 'Q', written even
+ *               when empty
  *
  * Every field carries its length, so no two different forms have the same bytes. An exact hit needs
  * the digest of the whole alone, so the two others are made when somebody asks for them

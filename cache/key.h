@@ -1,8 +1,8 @@
 /*
- * key.h - identity: what is asked, canonically encoded and hashed. Three parts that are never mixed: scope selects
- * the partition, compatibility must be equal for a semantic hit, the query is compared by meaning. The encoding is
- * version 1 and for ever (docs/identity.md; proto/key-vectors.json has vectors for other implementations).
- * Threads: any; pure.
+ * key.h - identity: what is asked, canonically encoded and hashed. Three parts that are never
+ * mixed: scope selects the partition, compatibility must be equal for a semantic hit, the query is
+ * compared by meaning. The encoding is version 1 and for ever (docs/identity.md;
+ * proto/key-vectors.json has vectors for other implementations). Threads: any; pure.
  */
 #pragma once
 #include <stdbool.h>
@@ -43,7 +43,7 @@ struct identity { /* texts are clean UTF-8 without NUL (codec_check has seen the
     size_t context_ids_count;
 };
 
-struct key_limits { /* from the options limits.* */
+struct key_limits {        /* from the options limits.* */
     uint32_t prompt_bytes; /* of the query or of any one message */
     uint32_t messages_max, attributes_max, stop_max, context_ids_max;
 };
@@ -53,25 +53,27 @@ enum { KEY_SCOPE_MAX = 4096 };
 
 struct key {
     struct digest scope, compatibility, exact;
-    struct text namespace_; /* "default" if it was empty; in the arena or borrowed                  */
-    struct text query;      /* canonical text of the last user message; empty: exact tier only      */
-    bool canonical;         /* false: JSON without canonical form; neither tier may use this request,
-                               and the digests are zero                                          */
-    bool semantic;          /* query present, temperature <= 0, one user turn, no tools, plain text  */
-    struct text scope_bytes, compatibility_bytes; /* what key_complete hashes; in the arena, "" if not canonical */
+    struct text namespace_; /* "default" if it was empty; in the arena or borrowed */
+    struct text query; /* canonical text of the last user message; empty: exact tier only      */
+    bool canonical;    /* false: JSON without canonical form; neither tier may use this request,
+                          and the digests are zero                                          */
+    bool semantic;     /* query present, temperature <= 0, one user turn, no tools, plain text  */
+    struct text scope_bytes,
+        compatibility_bytes; /* what key_complete hashes; in the arena, "" if not canonical */
 };
 
 /*
- * Checks names and limits, canonicalises and hashes. Everything it makes lies in the arena. On failure `failure`
- * names the field below "identity.". STATUS_BAD_NAME, EMPTY_PROMPT, AMBIGUOUS_INPUT, BAD_JSON, SCOPE_TOO_LONG,
- * LIMIT_EXCEEDED, NO_MEMORY.
+ * Checks names and limits, canonicalises and hashes. Everything it makes lies in the arena. On
+ * failure `failure` names the field below "identity.". STATUS_BAD_NAME, EMPTY_PROMPT,
+ * AMBIGUOUS_INPUT, BAD_JSON, SCOPE_TOO_LONG, LIMIT_EXCEEDED, NO_MEMORY.
  */
 enum status key_make(const struct identity *identity, const struct key_limits *limits,
                      struct arena *arena, struct key *out_key, struct failure *failure);
 
 /*
- * The same in two steps: key_make_exact leaves the digests of scope and compatibility zero, and key_complete, once
- * and while the arena lives, adds them. An exact hit needs neither, and they are half of the hashing.
+ * The same in two steps: key_make_exact leaves the digests of scope and compatibility zero, and
+ * key_complete, once and while the arena lives, adds them. An exact hit needs neither, and they are
+ * half of the hashing.
  */
 enum status key_make_exact(const struct identity *identity, const struct key_limits *limits,
                            struct arena *arena, struct key *out_key, struct failure *failure);

@@ -4,13 +4,18 @@
  *
  * FEATURES. The text is folded (NFKC, full case folding) and cut into words: maximal runs of
  * letters and numbers, where one apostrophe (U+0027) may join two runs. Features are byte strings
- * with a weight: 'w' word              1, a stop word 0.3 'b' word ' ' word     0.5 for neighbours,
- * both stop words 0.15 'c' gram              each 3- and 4-gram, in code points, of "^word$": 1 /
- * sqrt(grams of this word), of a stop word 0.3 of that Weights of equal features add up; a sum
- * above 1 becomes its square root. With h = XXH3_64bits(feature), seed 0, it lands on coordinate (h
- * >> 1) % 512, positive if h is odd, else negative (the signed hashing trick: Weinberger et al.,
- * "Feature hashing for large scale multitask learning", 2009). Then the vector is divided by its
- * length. Features are told apart by all 64 bits of h, never by their bytes.
+ * with a weight:
+ *
+ *     'w' word            1; a stop word 0.3
+ *     'b' word ' ' word   neighbours 0.5; both of them stop words 0.15
+ *     'c' gram            each 3- and 4-gram, in code points, of "^word$":
+ *                         1 / sqrt(grams of this word); of a stop word 0.3 of that
+ *
+ * Weights of equal features add up; a sum above 1 becomes its square root. With h =
+ * XXH3_64bits(feature), seed 0, it lands on coordinate (h >> 1) % 512, positive if h is odd, else
+ * negative (the signed hashing trick: Weinberger et al., "Feature hashing for large scale multitask
+ * learning", 2009). Then the vector is divided by its length. Features are told apart by all 64
+ * bits of h, never by their bytes.
  *
  * ANY change here, of a word or of a factor, makes other vectors: raise LEXICAL_VERSION, which
  * makes another space.

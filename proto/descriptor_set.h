@@ -1,6 +1,6 @@
 /*
- * descriptor_set.h - the public proto files as a serialised google.protobuf.FileDescriptorSet, made by the build.
- * Constant; threads: any.
+ * descriptor_set.h - the public proto files as a serialised google.protobuf.FileDescriptorSet, made
+ * by the build. Constant; threads: any.
  */
 #pragma once
 

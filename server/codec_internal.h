@@ -101,8 +101,8 @@ char *codec_string(struct text text, struct arena *arena);
 /* NULL when memory is spent. */
 struct text *codec_texts(char *const *strings, size_t count, struct arena *arena);
 
-/* A Get of nothing but an identity of texts, each once: read, and true. False: codec_general_get has
- * to look. */
+/* A Get of nothing but an identity of texts, each once: read, and true. False: codec_general_get
+ * has to look. */
 bool codec_plain_get(struct text bytes, struct cache_get_request *out);
 /* What codec_read_get does for every other Get; the result is the same for a plain one. */
 enum status codec_general_get(struct text bytes, const struct codec_limits *limits,

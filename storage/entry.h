@@ -1,7 +1,7 @@
 /*
- * entry.h - one stored answer: an immutable, refcounted block. Nothing here knows prompts or scopes; they are
- * bytes and digests. The body is byte for byte what a journal's PUT record will carry after its digest
- * (layout in entry.c). Threads: any; whoever holds a reference may read.
+ * entry.h - one stored answer: an immutable, refcounted block. Nothing here knows prompts or
+ * scopes; they are bytes and digests. The body is byte for byte what a journal's PUT record will
+ * carry after its digest (layout in entry.c). Threads: any; whoever holds a reference may read.
  */
 #pragma once
 #include <stdint.h>
@@ -14,15 +14,15 @@ enum { ENTRY_ID_BYTES = 16 };
 
 struct entry;
 
-struct entry_source { /* what entry_create copies */
-    struct digest digest;                   /* the exact key                                   */
-    uint8_t scope[ENTRY_ID_BYTES];          /* first half of the scope digest                  */
-    uint8_t compatibility[ENTRY_ID_BYTES];  /* first half of the compatibility digest          */
+struct entry_source {                      /* what entry_create copies */
+    struct digest digest;                  /* the exact key                                   */
+    uint8_t scope[ENTRY_ID_BYTES];         /* first half of the scope digest                  */
+    uint8_t compatibility[ENTRY_ID_BYTES]; /* first half of the compatibility digest          */
     uint8_t tenant[ENTRY_ID_BYTES];
-    uint64_t space;                         /* the vector space of its row; 0 = no vector      */
+    uint64_t space; /* the vector space of its row; 0 = no vector      */
     int64_t created_ms;
-    int64_t expires_ms;                     /* 0 = never                                       */
-    struct text metadata;                   /* opaque to storage/: cache/answer.c writes it    */
+    int64_t expires_ms;   /* 0 = never                                       */
+    struct text metadata; /* opaque to storage/: cache/answer.c writes it    */
     struct text prompt;
     struct text answer;
 };

@@ -3,12 +3,18 @@
  * order, names. Owns nothing; pure. Threads: any.
  *
  * THE SIGNATURE, 64 bytes, one cache line beside the vector, so that a check never touches the
- * text: 0  numbers  sum of the hashes of the different numbers (a set) 8  bag      sum of the
- * hashes of all content words and numbers (a multiset) 16 order    the same ones, hashed in their
- * order 24 left     one bit a pair of opposites (words.c): its left word occurs 32 right    its
- * right word occurs 40 names    the 4 smallest hashes of different names, ascending 56 words    how
- * many words and numbers, at most 65535 58 negations  negating words modulo 256, which keeps the
- * parity 59 names_count  5 stands for "more than 4": then the rule about names abstains 60 flags 0
+ * text:
+ *
+ *      0  numbers      sum of the hashes of the different numbers (a set)
+ *      8  bag          sum of the hashes of all content words and numbers (a multiset)
+ *     16  order        the same ones, hashed in their order
+ *     24  left         one bit a pair of opposites (words.c): its left word occurs
+ *     32  right        its right word occurs
+ *     40  names        the 4 smallest hashes of different names, ascending
+ *     56  words        how many words and numbers, at most 65535
+ *     58  negations    negating words modulo 256, which keeps the parity
+ *     59  names_count  5 stands for "more than 4": then the rule about names abstains
+ *     60  flags        0
  *
  * WORDS are runs of letters, joined by apostrophes; a final 's is dropped. Stop and courtesy words
  * are no content. "to" behind words such as "want" begins a verb and is no direction. NAMES are

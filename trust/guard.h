@@ -1,6 +1,7 @@
 /*
- * guard.h - opposites lie as close as paraphrases; the guard tells them apart by their words. A pure function over
- * two signatures of 64 bytes; the cached side's is made once and lies beside its vector. Threads: any.
+ * guard.h - opposites lie as close as paraphrases; the guard tells them apart by their words. A
+ * pure function over two signatures of 64 bytes; the cached side's is made once and lies beside its
+ * vector. Threads: any.
  */
 #pragma once
 #include <stdint.h>
@@ -17,7 +18,8 @@ struct guard_signature { /* 64 bytes; layout and rules in guard.c */
     uint32_t flags;
 };
 
-enum guard_reason { /* bits; the order of proto enum Guard */
+/* bits; the order of proto enum Guard */
+enum guard_reason {
     GUARD_NUMBER = 1 << 0,
     GUARD_NEGATION = 1 << 1,
     GUARD_ANTONYM = 1 << 2,
@@ -27,7 +29,9 @@ enum guard_reason { /* bits; the order of proto enum Guard */
 };
 
 /* The text is clean UTF-8; the arena is scratch. STATUS_NO_MEMORY. */
-enum status guard_sign(struct text text, struct arena *arena, struct guard_signature *out_signature);
+enum status guard_sign(struct text text, struct arena *arena,
+                       struct guard_signature *out_signature);
 
 /* The reasons that forbid serving one for the other, among `rules`; 0 is clean. Symmetric. */
-unsigned guard_check(const struct guard_signature *a, const struct guard_signature *b, unsigned rules);
+unsigned guard_check(const struct guard_signature *a, const struct guard_signature *b,
+                     unsigned rules);

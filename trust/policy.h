@@ -1,7 +1,7 @@
 /*
- * policy.h - may this candidate serve? One table of functions a policy: off, static, adaptive. The guard runs
- * first, whatever the policy. A scope's state (ring of verdicts, live cut) lives behind struct policy_scope.
- * Threads: any; decide takes no lock, label takes CERTIFY.
+ * policy.h - may this candidate serve? One table of functions a policy: off, static, adaptive. The
+ * guard runs first, whatever the policy. A scope's state (ring of verdicts, live cut) lives behind
+ * struct policy_scope. Threads: any; decide takes no lock, label takes CERTIFY.
  */
 #pragma once
 #include <stdbool.h>
@@ -14,7 +14,8 @@
 
 enum policy_mode { POLICY_OFF, POLICY_STATIC, POLICY_ADAPTIVE }; /* as in proto, minus one */
 
-/* What the operator chose; NaN where unset: the embedder's threshold t decides (t, t - 0.05, min(t + 0.04, 0.99)). */
+/* What the operator chose; NaN where unset: the embedder's threshold t decides (t, t - 0.05, min(t
+ * + 0.04, 0.99)). */
 struct policy_settings {
     enum policy_mode mode;
     float static_threshold;
@@ -22,11 +23,12 @@ struct policy_settings {
     unsigned guard_rules; /* GUARD_ALL, or without GUARD_NAMES */
 };
 
-extern const struct option_row policy_option_rows[]; /* semantic.policy, semantic.static_threshold, adaptive.*, guard.names */
+/* semantic.policy, semantic.static_threshold, adaptive.*, guard.names */
+extern const struct option_row policy_option_rows[];
 extern const size_t policy_option_rows_count;
 /* STATUS_BAD_OPTION with a sentence in failure: initial outside min..max, for instance. */
-enum status policy_settings_read(const struct options *options, struct policy_settings *out_settings,
-                                 struct failure *failure);
+enum status policy_settings_read(const struct options *options,
+                                 struct policy_settings *out_settings, struct failure *failure);
 
 struct policy_scope;
 /* embedder_threshold: t of the scope's space. */
@@ -45,20 +47,22 @@ enum { POLICY_TRIES_MAX = 3 }; /* clean candidates are looked for among this man
 
 struct decision {
     enum policy_verdict verdict;
-    size_t chosen;      /* index of the candidate served or nearly served; valid unless NO_CANDIDATE */
-    float threshold;    /* the one used: the larger of the live cut and the request's              */
-    unsigned guards;    /* reasons of the chosen candidate (blocked), else of those passed over    */
+    size_t chosen;   /* index of the candidate served or nearly served; valid unless NO_CANDIDATE */
+    float threshold; /* the one used: the larger of the live cut and the request's              */
+    unsigned guards; /* reasons of the chosen candidate (blocked), else of those passed over    */
 };
 
 /*
- * Candidates below `floor` do not count. The best one at or above the threshold with a clean guard serves; if those
- * above were all blocked: GUARD_BLOCKED with the best; if none reaches the threshold: BELOW_CUT with the best.
+ * Candidates below `floor` do not count. The best one at or above the threshold with a clean guard
+ * serves; if those above were all blocked: GUARD_BLOCKED with the best; if none reaches the
+ * threshold: BELOW_CUT with the best.
  */
 struct decision policy_decide(struct policy_scope *scope, const struct guard_signature *query,
                               const struct candidate *candidates, size_t count, float floor,
                               float request_min_similarity);
 
-/* One verdict on a hit of this scope. Moves the cut under `adaptive`; the ring counts under every policy. */
+/* One verdict on a hit of this scope. Moves the cut under `adaptive`; the ring counts under every
+ * policy. */
 void policy_label(struct policy_scope *scope, bool right);
 
 struct policy_view {

@@ -1,6 +1,7 @@
 /*
- * token.h - decision tokens: 64 bytes that say what was decided, sealed by a MAC, nothing stored per pending
- * decision; and the set of nonces that have had their verdict. Layout in token.c. Threads: any.
+ * token.h - decision tokens: 64 bytes that say what was decided, sealed by a MAC, nothing stored
+ * per pending decision; and the set of nonces that have had their verdict. Layout in token.c.
+ * Threads: any.
  */
 #pragma once
 #include <stdbool.h>
@@ -15,18 +16,19 @@ enum token_kind { TOKEN_HIT = 1, TOKEN_NEAR_MISS = 2 };
 struct token {
     enum token_kind kind;
     bool guard_blocked;
-    uint32_t issued_s;         /* unix seconds                                            */
-    uint64_t scope;            /* first 8 bytes of the scope digest                       */
-    uint64_t entry;            /* first 8 bytes of the entry id                           */
-    uint32_t generation;       /* low half of the entry's sequence: which Set of its key  */
-    float similarity;          /* kept as half precision                                  */
+    uint32_t issued_s;   /* unix seconds                                            */
+    uint64_t scope;      /* first 8 bytes of the scope digest                       */
+    uint64_t entry;      /* first 8 bytes of the entry id                           */
+    uint32_t generation; /* low half of the entry's sequence: which Set of its key  */
+    float similarity;    /* kept as half precision                                  */
     unsigned guards;
-    uint64_t nonce;            /* random                                                  */
+    uint64_t nonce; /* random                                                  */
 };
 
 struct token_desk;
 enum { TOKEN_NONCES_MAX = 1 << 20 };
-/* key: drawn at start. ttl_ms: tokens older than this are EXPIRED. nonces_max: at most TOKEN_NONCES_MAX. */
+/* key: drawn at start. ttl_ms: tokens older than this are EXPIRED. nonces_max: at most
+ * TOKEN_NONCES_MAX. */
 enum status token_desk_create(const uint8_t key[32], int64_t ttl_ms, uint32_t nonces_max,
                               struct token_desk **out_desk);
 void token_desk_destroy(struct token_desk **desk);

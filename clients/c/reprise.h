@@ -30,8 +30,7 @@
 extern "C" {
 #endif
 
-/* ---- Outcomes
- * ------------------------------------------------------------------------------------------ */
+/* ---- Outcomes -------------------------------------------------------------------------------- */
 
 /* gRPC's status codes. */
 enum reprise_code {
@@ -130,8 +129,7 @@ const char *reprise_outcome_name(enum reprise_outcome outcome);
 const char *reprise_mode_name(enum reprise_mode mode);
 const char *reprise_health_name(enum reprise_health health);
 
-/* ---- The client
- * ---------------------------------------------------------------------------------------- */
+/* ---- The client ------------------------------------------------------------------------------ */
 
 struct reprise_client;
 
@@ -170,8 +168,7 @@ struct reprise_call {
     size_t metadata_count;
 };
 
-/* ---- Requests
- * ------------------------------------------------------------------------------------------ */
+/* ---- Requests -------------------------------------------------------------------------------- */
 
 struct reprise_message { /* one message of a conversation, in the shape of the OpenAI chat API */
     const char *role, *content, *content_json, *name, *tool_call_id, *tool_calls_json;
@@ -182,7 +179,7 @@ struct reprise_params { /* sampling; all that is given is part of the identity *
     double temperature, top_p;
     uint32_t max_tokens;
     int64_t seed;
-    uint32_t n;
+    uint32_t n; /* above 1 a Set needs extra_choices_json */
     const char *const *stop;
     size_t stop_count;
     const char *other_json;
@@ -201,7 +198,7 @@ struct reprise_identity {   /* what is asked */
     size_t attributes_count;
     const char *const *context_ids;
     size_t context_ids_count;
-    const char *embedder; /* the name of the caller's own embedder when it sends vectors */
+    const char *embedder; /* the caller's own, by name; without a vector: the exact tier only */
 };
 
 struct reprise_vector {
@@ -224,7 +221,7 @@ struct reprise_info { /* all of an answer but its text; stored and given back as
     int64_t created_unix_ms;
     const char *content_type; /* "", text types and application/json are text: `content`; others are
                                  `blob` */
-    const char *extra_choices_json;
+    const char *extra_choices_json; /* choices 2 to n */
 };
 
 struct reprise_get_request {
@@ -266,7 +263,8 @@ struct reprise_invalidate_request { /* all given parts must match */
     size_t tags_count;
     int64_t created_before_unix_ms; /* 0: any moment                                        */
     bool dry_run;                   /* count and sample, remove nothing                     */
-    const char *confirm;            /* a whole namespace needs its name once more here      */
+    const char *confirm;            /* a whole namespace needs its name once more here; what is
+                                       given must be that name                              */
 };
 
 struct reprise_report_request {
@@ -276,8 +274,7 @@ struct reprise_report_request {
     const char *reporter, *feedback_id;
 };
 
-/* ---- Replies
- * ------------------------------------------------------------------------------------------- */
+/* ---- Replies --------------------------------------------------------------------------------- */
 
 struct reprise_error {
     enum reprise_code code;
@@ -451,8 +448,7 @@ struct reprise_result {
 /* Frees a result of any call and sets *result to NULL; NULL is fine. */
 void reprise_result_free(struct reprise_result **result);
 
-/* ---- Calls
- * --------------------------------------------------------------------------------------------- */
+/* ---- Calls ----------------------------------------------------------------------------------- */
 
 /* Asks the exact tier, then the semantic one. */
 struct reprise_result *reprise_get(struct reprise_client *client,
