@@ -220,6 +220,42 @@ static void a_batch_keeps_its_order_and_an_empty_one_is_a_batch(void **state)
     reprise__v1__batch_get_request__free_unpacked(arrived, NULL);
 }
 
+static void each_set_of_a_batch_keeps_what_is_its_own(void **state)
+{
+    const struct reprise_info info = {.finish_reason = "stop", .extra_choices_json = "[]"};
+    const char *const tags[] = {"faq", "de"};
+    const float numbers[] = {1, 0.5f};
+    const struct reprise_set_request sets[] = {
+        {.identity = {.model = "m", .prompt = "a"}, .content = "A", .tags = tags, .tags_count = 2},
+        {.identity = {.model = "m", .prompt = "b", .params = {.n = 2}},
+         .info = &info,
+         .blob = "\0\1",
+         .blob_size = 2,
+         .ttl_given = true},
+        {.identity = {.model = "m", .prompt = "c"}, .vector = {.numbers = numbers, .count = 2}},
+    };
+    Reprise__V1__BatchSetRequest *arrived =
+        travel(request_batch_set(sets, 3, *state), &reprise__v1__batch_set_request__descriptor);
+    assert_int_equal(arrived->n_items, 3);
+    Reprise__V1__SetRequest *const *items = arrived->items;
+    assert_string_equal(items[0]->content, "A");
+    assert_int_equal(items[0]->n_tags, 2);
+    assert_string_equal(items[0]->tags[1], "de");
+    assert_null(items[0]->info);
+    assert_int_equal(items[0]->ttl_ms_given_case, 0);
+    assert_string_equal(items[1]->identity->prompt, "b");
+    assert_int_equal(items[1]->identity->params->n, 2);
+    assert_string_equal(items[1]->info->extra_choices_json, "[]");
+    assert_int_equal(items[1]->blob.len, 2);
+    assert_memory_equal(items[1]->blob.data, "\0\1", 2);
+    assert_int_not_equal(items[1]->ttl_ms_given_case, 0);
+    assert_int_equal(items[1]->n_tags, 0);
+    assert_int_equal(items[2]->vector->n_f32, 2);
+    assert_true(items[2]->vector->f32[1] == 0.5f);
+    assert_null(items[0]->vector);
+    reprise__v1__batch_set_request__free_unpacked(arrived, NULL);
+}
+
 static void a_frame_is_five_bytes_and_the_message(void **state)
 {
     (void)state;
@@ -246,6 +282,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(other_verbs_arrive_too, begin, end),
         cmocka_unit_test_setup_teardown(a_batch_keeps_its_order_and_an_empty_one_is_a_batch, begin,
                                         end),
+        cmocka_unit_test_setup_teardown(each_set_of_a_batch_keeps_what_is_its_own, begin, end),
         cmocka_unit_test(a_frame_is_five_bytes_and_the_message),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
