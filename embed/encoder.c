@@ -37,12 +37,11 @@ enum { ROWS_A_BLOCK = 64 };
 struct encoder_scratch {
     const struct encoder *encoder;
     uint32_t tokens_max;
-    float *rows;               /* [tokens_max][width]: x                            */
-    float *triples;            /* [tokens_max][3 width]: query, key, value          */
-    float *contexts;           /* [tokens_max][width]: what attention gives         */
-    float *inner, *sums;       /* of one block: [..][inner width], [..][width]      */
-    uint8_t *codes;            /* of one block: its activations in 8 bits           */
-    struct encoder_row *steps; /* and how to read them                             */
+    float *rows;                            /* [tokens_max][width]: x                            */
+    float *triples;                         /* [tokens_max][3 width]: query, key, value          */
+    float *contexts;                        /* [tokens_max][width]: what attention gives         */
+    float *inner, *sums;                    /* of one block: [..][inner width], [..][width]      */
+    struct encoder_activations activations; /* of one block                     */
     struct encoder_attention attention;
 };
 
@@ -66,8 +65,11 @@ static bool allocate_scratch(struct encoder_scratch *scratch)
     scratch->contexts = encoder_allocate(tokens, width * sizeof(float));
     scratch->inner = encoder_allocate(block, inner * sizeof(float));
     scratch->sums = encoder_allocate(block, width * sizeof(float));
-    scratch->codes = encoder_allocate(block, inner);
-    scratch->steps = encoder_allocate(block, sizeof(*scratch->steps));
+    scratch->activations = (struct encoder_activations){
+        .codes = encoder_allocate(block, inner),
+        .rows = encoder_allocate(block, sizeof(struct encoder_row)),
+        .scratch = encoder_allocate(block, 2 * inner),
+    };
     scratch->attention = (struct encoder_attention){
         .width = encoder->width,
         .heads = encoder->config.heads,
@@ -75,9 +77,9 @@ static bool allocate_scratch(struct encoder_scratch *scratch)
         .scores = encoder_allocate(padded, ENCODER_ATTENTION_ROWS * sizeof(float)),
     };
     return scratch->rows != NULL && scratch->triples != NULL && scratch->contexts != NULL &&
-           scratch->inner != NULL && scratch->sums != NULL && scratch->codes != NULL &&
-           scratch->steps != NULL && scratch->attention.keys != NULL &&
-           scratch->attention.scores != NULL;
+           scratch->inner != NULL && scratch->sums != NULL && scratch->activations.codes != NULL &&
+           scratch->activations.rows != NULL && scratch->activations.scratch != NULL &&
+           scratch->attention.keys != NULL && scratch->attention.scores != NULL;
 }
 
 enum status encoder_scratch_create(const struct encoder *encoder, uint32_t tokens_max,
@@ -108,8 +110,9 @@ void encoder_scratch_destroy(struct encoder_scratch **scratch)
     *scratch = NULL;
     free(doomed->attention.scores);
     free(doomed->attention.keys);
-    free(doomed->steps);
-    free(doomed->codes);
+    free(doomed->activations.scratch);
+    free(doomed->activations.rows);
+    free(doomed->activations.codes);
     free(doomed->sums);
     free(doomed->inner);
     free(doomed->contexts);
@@ -166,8 +169,8 @@ static void multiply(const struct encoder *encoder, struct encoder_scratch *scra
         multiply_fp32(linear, rows, rows_count, out);
         return;
     }
-    kernels->quantise(rows, rows_count, linear->inputs, scratch->codes, scratch->steps);
-    kernels->multiply(&linear->panels, scratch->codes, scratch->steps, rows_count, out);
+    kernels->quantise(rows, rows_count, linear->inputs, &scratch->activations);
+    kernels->multiply(&linear->panels, &scratch->activations, rows_count, out);
 }
 
 /* ---- layers ---------------------------------------------------------------------------------- */

@@ -31,6 +31,13 @@ struct encoder_row {
     float low, step;
 };
 
+/* The rows of a block in 8 bits. */
+struct encoder_activations {
+    uint8_t *codes; /* [rows][width]                     */
+    struct encoder_row *rows;
+    uint8_t *scratch; /* twice as large as codes; of the set */
+};
+
 struct encoder_norm {
     const float *weights, *biases; /* layer normalisation, epsilon 1e-12 */
 };
@@ -45,12 +52,12 @@ struct encoder_kernels {
     const char *name;
 
     /* Each row for itself; width is a multiple of 16. A row of one value has the codes 0. */
-    void (*quantise)(const float *rows, size_t rows_count, size_t width, uint8_t *out_codes,
-                     struct encoder_row *out_rows);
+    void (*quantise)(const float *rows, size_t rows_count, size_t width,
+                     struct encoder_activations *out_activations);
 
-    /* out[rows][columns] of `codes[rows][inputs]`, bias added. */
-    void (*multiply)(const struct encoder_panels *panels, const uint8_t *codes,
-                     const struct encoder_row *rows, size_t rows_count, float *out);
+    /* out[rows][columns], bias added; the width of the activations is panels->inputs. */
+    void (*multiply)(const struct encoder_panels *panels,
+                     const struct encoder_activations *activations, size_t rows_count, float *out);
 
     /* x (1 + erf(x / sqrt 2)) / 2, the exact form; count is a multiple of 16. */
     void (*gelu)(float *values, size_t count);

@@ -4,9 +4,10 @@
  * AVX2 multiplies unsigned by signed bytes with vpmaddubsw, which adds pairs in 16 bits and
  * saturates silently: 255 x 127 x 2 does not fit. So an activation enters as q = code - 128, from
  * -128 to 127, and the product |q| x (w with the sign of q) is taken: 128 x 127 x 2 = 32512 fits.
- * What the 128 takes away is given back before the first product: 128 x the sum of the column.
- * Tried as well: the top bit of a code in a second vpmaddubsw, and 16-bit vpmaddwd over widened
- * weights; figures in docs/decisions/0005.
+ * What the 128 takes away is given back before the first product: 128 x the sum of the column. Both
+ * |q| and q are made once for all columns, in the scratch. Slower, by the figures of
+ * docs/decisions/0005: both made in the tile, the lowest bit of a code in a second vpmaddubsw, and
+ * 16-bit vpmaddwd over widened weights.
  *
  * The int8 tile is 4 rows x 2 registers of 8 columns, three times through a panel of 48.
  *
@@ -20,7 +21,7 @@
 #include "embed/encoder_kernels.h"
 
 enum { ATTENTION_ROWS = 4, ATTENTION_VECTORS = 1 };
-enum { TILE_ROWS = 4, PREFETCH_BYTES = 8 * 192 };
+enum { TILE_ROWS = 4, PANEL_STRIDE = 192, PREFETCH_BYTES = 8 * PANEL_STRIDE };
 
 struct lanes {
     __m256 low, high;
@@ -132,15 +133,32 @@ static inline void lanes_store_codes(uint8_t *at, struct lanes x)
 
 #include "embed/encoder_kernels_body.h"
 
-/* Eight columns, four products each, none saturated. */
-INLINE __m256i add_products(__m256i sums, __m256i codes, __m256i magnitudes, __m256i weights)
+/*
+ * Eight columns, four products each, none saturated. The sum is one line of assembly because gcc 12
+ * gives the new value another register than the old one, runs out of them and spills.
+ */
+INLINE void add_products(__m256i *sums, __m256i codes, __m256i magnitudes, __m256i weights)
 {
     const __m256i pairs = _mm256_maddubs_epi16(magnitudes, _mm256_sign_epi8(weights, codes));
-    return _mm256_add_epi32(sums, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)));
+    const __m256i fours = _mm256_madd_epi16(pairs, _mm256_set1_epi16(1));
+    __asm__("vpaddd %1, %0, %0" : "+x"(*sums) : "x"(fours));
+}
+
+/* What a tile reads of a row, a row of `inputs` bytes each. */
+struct signed_codes {
+    const uint8_t *codes;      /* code - 128 */
+    const uint8_t *magnitudes; /* its absolute value */
+};
+
+INLINE __m256i broadcast_four(const uint8_t *at)
+{
+    int32_t four;
+    memcpy(&four, at, sizeof(four));
+    return _mm256_set1_epi32(four);
 }
 
 /* Rows (a constant) x 16 columns, which begin `inside` columns into the panel. */
-INLINE void tile(const struct encoder_panels *panels, size_t column, const uint8_t *codes,
+INLINE void tile(const struct encoder_panels *panels, size_t column, struct signed_codes from,
                  const struct encoder_row *rows, float *out, const size_t rows_count)
 {
     const size_t inputs = panels->inputs, inside = column % ENCODER_PANEL_COLUMNS;
@@ -155,18 +173,16 @@ INLINE void tile(const struct encoder_panels *panels, size_t column, const uint8
         for (size_t r = 0; r < rows_count; r++)
             sums[r][v] = _mm256_slli_epi32(all, 7);
     }
-    for (size_t k = 0; k < inputs; k += ENCODER_PANEL_DEPTH, weights += 192) {
+    for (size_t k = 0; k < inputs; k += ENCODER_PANEL_DEPTH, weights += PANEL_STRIDE) {
         const __m256i w0 = _mm256_load_si256((const __m256i *)(const void *)weights);
         const __m256i w1 = _mm256_load_si256((const __m256i *)(const void *)(weights + 32));
         __builtin_prefetch(weights + PREFETCH_BYTES);
         UNROLL(4)
         for (size_t r = 0; r < rows_count; r++) {
-            uint32_t four;
-            memcpy(&four, codes + r * inputs + k, sizeof(four));
-            const __m256i q = _mm256_set1_epi32((int32_t)(four ^ 0x80808080u)); /* code - 128 */
-            const __m256i magnitude = _mm256_abs_epi8(q);
-            sums[r][0] = add_products(sums[r][0], q, magnitude, w0);
-            sums[r][1] = add_products(sums[r][1], q, magnitude, w1);
+            const __m256i q = broadcast_four(from.codes + r * inputs + k);
+            const __m256i magnitude = broadcast_four(from.magnitudes + r * inputs + k);
+            add_products(&sums[r][0], q, magnitude, w0);
+            add_products(&sums[r][1], q, magnitude, w1);
         }
     }
     UNROLL(4)
@@ -178,26 +194,44 @@ INLINE void tile(const struct encoder_panels *panels, size_t column, const uint8
 
 #define TILE_OF(count)                                                                             \
     static void tile_##count(const struct encoder_panels *panels, size_t column,                   \
-                             const uint8_t *codes, const struct encoder_row *rows, float *out)     \
+                             struct signed_codes from, const struct encoder_row *rows, float *out) \
     {                                                                                              \
-        tile(panels, column, codes, rows, out, count);                                             \
+        tile(panels, column, from, rows, out, count);                                              \
     }
 TILE_OF(1)
 TILE_OF(2)
 TILE_OF(3)
 TILE_OF(4)
 
-static void multiply(const struct encoder_panels *panels, const uint8_t *codes,
-                     const struct encoder_row *rows, size_t rows_count, float *out)
+/* Once for all columns: codes - 128 and their absolute values, one after the other in the scratch.
+ */
+static struct signed_codes sign_codes(const struct encoder_activations *activations, size_t count)
 {
-    static void (*const tiles[])(const struct encoder_panels *, size_t, const uint8_t *,
+    uint8_t *codes = activations->scratch, *magnitudes = codes + count;
+    assert(count % 32 == 0);
+    for (size_t i = 0; i < count; i += 32) {
+        const __m256i code =
+            _mm256_loadu_si256((const __m256i *)(const void *)(activations->codes + i));
+        const __m256i q = _mm256_xor_si256(code, _mm256_set1_epi8(-128));
+        _mm256_storeu_si256((__m256i *)(void *)(codes + i), q);
+        _mm256_storeu_si256((__m256i *)(void *)(magnitudes + i), _mm256_abs_epi8(q));
+    }
+    return (struct signed_codes){.codes = codes, .magnitudes = magnitudes};
+}
+
+static void multiply(const struct encoder_panels *panels,
+                     const struct encoder_activations *activations, size_t rows_count, float *out)
+{
+    static void (*const tiles[])(const struct encoder_panels *, size_t, struct signed_codes,
                                  const struct encoder_row *,
                                  float *) = {tile_1, tile_2, tile_3, tile_4};
+    const struct signed_codes all = sign_codes(activations, rows_count * panels->inputs);
     for (size_t column = 0; column < panels->columns; column += ENCODER_LANES)
         for (size_t r = 0; r < rows_count; r += TILE_ROWS) {
-            const size_t left = rows_count - r;
+            const size_t left = rows_count - r, first = r * panels->inputs;
+            const struct signed_codes from = {all.codes + first, all.magnitudes + first};
             tiles[(left < TILE_ROWS ? left : TILE_ROWS) - 1](
-                panels, column, codes + r * panels->inputs, rows + r, out + r * panels->columns);
+                panels, column, from, activations->rows + r, out + r * panels->columns);
         }
 }
 

@@ -176,8 +176,8 @@ TILE_OF(6)
 TILE_OF(7)
 TILE_OF(8)
 
-static void multiply(const struct encoder_panels *panels, const uint8_t *codes,
-                     const struct encoder_row *rows, size_t rows_count, float *out)
+static void multiply(const struct encoder_panels *panels,
+                     const struct encoder_activations *activations, size_t rows_count, float *out)
 {
     static void (*const tiles[])(const struct encoder_panels *, size_t, const uint8_t *,
                                  const struct encoder_row *, float *) = {
@@ -186,7 +186,8 @@ static void multiply(const struct encoder_panels *panels, const uint8_t *codes,
         for (size_t r = 0; r < rows_count; r += TILE_ROWS) {
             const size_t left = rows_count - r;
             tiles[(left < TILE_ROWS ? left : TILE_ROWS) - 1](
-                panels, column, codes + r * panels->inputs, rows + r, out + r * panels->columns);
+                panels, column, activations->codes + r * panels->inputs, activations->rows + r,
+                out + r * panels->columns);
         }
 }
 

@@ -22,7 +22,7 @@
 #define INLINE       static inline __attribute__((always_inline))
 #define PRAGMA(text) _Pragma(#text)
 #ifdef __clang__
-#define UNROLL(count) PRAGMA(unroll)
+#define UNROLL(count) PRAGMA(clang loop unroll(full))
 #else
 #define UNROLL(count) PRAGMA(GCC unroll count)
 #endif
@@ -115,12 +115,13 @@ static void add_norm(float *rows, const float *added, size_t rows_count, size_t 
 
 /* ---- activations in 8 bits ------------------------------------------------------------------- */
 
-static void quantise(const float *rows, size_t rows_count, size_t width, uint8_t *out_codes,
-                     struct encoder_row *out_rows)
+static void quantise(const float *rows, size_t rows_count, size_t width,
+                     struct encoder_activations *out_activations)
 {
     assert(width % ENCODER_LANES == 0);
     for (size_t r = 0; r < rows_count; r++) {
         const float *row = rows + r * width;
+        uint8_t *codes = out_activations->codes + r * width;
         struct lanes low = lanes_load(row), high = low;
         for (size_t i = ENCODER_LANES; i < width; i += ENCODER_LANES) {
             const struct lanes x = lanes_load(row + i);
@@ -131,9 +132,8 @@ static void quantise(const float *rows, size_t rows_count, size_t width, uint8_t
         const float step = spread > 1e-30f ? spread / 255.0f : 1.0f;
         const struct lanes lows = lanes_all(least), factor = lanes_all(1.0f / step);
         for (size_t i = 0; i < width; i += ENCODER_LANES)
-            lanes_store_codes(out_codes + r * width + i,
-                              lanes_mul(lanes_sub(lanes_load(row + i), lows), factor));
-        out_rows[r] = (struct encoder_row){.low = least, .step = step};
+            lanes_store_codes(codes + i, lanes_mul(lanes_sub(lanes_load(row + i), lows), factor));
+        out_activations->rows[r] = (struct encoder_row){.low = least, .step = step};
     }
 }
 

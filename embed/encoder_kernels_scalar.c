@@ -164,21 +164,21 @@ static void multiply_row(const struct encoder_panels *panels, const int8_t *weig
                 sums[c] += (int32_t)codes[k + d] * weights[d];
 }
 
-static void multiply(const struct encoder_panels *panels, const uint8_t *codes,
-                     const struct encoder_row *rows, size_t rows_count, float *out)
+static void multiply(const struct encoder_panels *panels,
+                     const struct encoder_activations *activations, size_t rows_count, float *out)
 {
     const size_t panel_bytes = (size_t)panels->inputs * ENCODER_PANEL_COLUMNS;
     for (size_t r = 0; r < rows_count; r++) {
         const int8_t *weights = panels->codes;
         for (size_t column = 0; column < panels->columns; weights += panel_bytes) {
             int32_t sums[ENCODER_PANEL_COLUMNS];
-            multiply_row(panels, weights, codes + r * panels->inputs, sums);
+            multiply_row(panels, weights, activations->codes + r * panels->inputs, sums);
             for (size_t c = 0; c < ENCODER_PANEL_COLUMNS; c += ENCODER_LANES) {
                 struct lanes x;
                 for (size_t i = 0; i < ENCODER_LANES; i++)
                     x.at[i] = (float)sums[c + i];
                 lanes_store(out + r * panels->columns + column + c,
-                            finish(panels, column + c, x, &rows[r]));
+                            finish(panels, column + c, x, &activations->rows[r]));
             }
             column += ENCODER_PANEL_COLUMNS;
         }

@@ -111,8 +111,9 @@ static float expected_value(const struct layer *layer, const uint8_t *codes,
 static void multiply_rows(const struct encoder_kernels *kernels, const struct layer *layer,
                           enum fill fill, uint64_t *seed)
 {
-    uint8_t codes[ROWS_MAX * INPUTS];
+    uint8_t codes[ROWS_MAX * INPUTS], scratch[2 * ROWS_MAX * INPUTS];
     struct encoder_row rows[ROWS_MAX];
+    const struct encoder_activations activations = {codes, rows, scratch};
     float out[ROWS_MAX * COLUMNS + 1];
     for (size_t rows_count = 1; rows_count <= ROWS_MAX; rows_count++) {
         for (size_t i = 0; i < rows_count * INPUTS; i++)
@@ -120,7 +121,7 @@ static void multiply_rows(const struct encoder_kernels *kernels, const struct la
         for (size_t r = 0; r < rows_count; r++)
             rows[r] = (struct encoder_row){.low = draw_normal(seed), .step = 0.02f};
         out[rows_count * COLUMNS] = 123.0f; /* nothing is written behind the last row */
-        kernels->multiply(&layer->panels, codes, rows, rows_count, out);
+        kernels->multiply(&layer->panels, &activations, rows_count, out);
         assert_true(out[rows_count * COLUMNS] == 123.0f);
         for (size_t r = 0; r < rows_count; r++)
             for (size_t c = 0; c < COLUMNS; c++)
@@ -163,7 +164,8 @@ static void codes_are_the_nearest_and_the_same_in_every_set(void **state)
     for (size_t s = 0; s < sets_count; s++) {
         uint8_t codes[ROWS_MAX * WIDTH];
         struct encoder_row steps[ROWS_MAX];
-        sets[s]->quantise(rows, ROWS_MAX, WIDTH, codes, steps);
+        struct encoder_activations activations = {codes, steps, NULL};
+        sets[s]->quantise(rows, ROWS_MAX, WIDTH, &activations);
         assert_true(steps[0].low == -3.25f);
         for (size_t i = 0; i < ROWS_MAX * WIDTH; i++) {
             const struct encoder_row *step = &steps[i / WIDTH];
@@ -172,7 +174,8 @@ static void codes_are_the_nearest_and_the_same_in_every_set(void **state)
         }
         uint8_t expected_codes[ROWS_MAX * WIDTH];
         struct encoder_row expected_steps[ROWS_MAX];
-        plain->quantise(rows, ROWS_MAX, WIDTH, expected_codes, expected_steps);
+        activations = (struct encoder_activations){expected_codes, expected_steps, NULL};
+        plain->quantise(rows, ROWS_MAX, WIDTH, &activations);
         assert_memory_equal(codes, expected_codes, sizeof(codes));
         assert_memory_equal(steps, expected_steps, sizeof(steps));
     }
