@@ -49,7 +49,8 @@ struct call {
     grpc_byte_buffer *message;         /* the request; its bytes are borrowed until then         */
     grpc_byte_buffer *reply;
     struct queue *queue; /* constant                                               */
-    struct arena *arena; /* taken on arrival, given back with the slot             */
+    struct arena *arena; /* taken on arrival; given back when a message answers the
+                            call, else with the slot                               */
     const struct method *method;
     void *work; /* what the method needs between its steps; in the arena  */
     struct pool_job job;

@@ -188,6 +188,18 @@ struct arena *queue_arrived(struct queue *queue, enum slot_kind kind, bool wants
     return arena != NULL || !wants_arena ? arena : new_arena();
 }
 
+void queue_put_arena(struct queue *queue, struct arena *arena)
+{
+    arena_reset(arena);
+    lock_acquire(&queue->lock);
+    if (queue->arenas_count < QUEUE_ARENAS_IDLE) {
+        queue->arenas[queue->arenas_count++] = arena;
+        arena = NULL;
+    }
+    lock_release(&queue->lock);
+    arena_destroy(&arena);
+}
+
 /* ---- The way back ---- */
 
 void queue_put_away(struct queue *queue, struct call *call)
@@ -246,23 +258,17 @@ static void count_back(struct queue *queue) REQUIRES(queue->lock)
 
 void queue_done(struct queue *queue, struct call *call)
 {
-    struct arena *arena = call->arena;
+    if (call->arena != NULL)
+        queue_put_arena(queue, call->arena);
     call->arena = NULL;
-    if (arena != NULL)
-        arena_reset(arena);
     clean(call);
     enum slot_kind kind = SLOT_GENERIC;
     lock_acquire(&queue->lock);
     push(queue, call);
-    if (arena != NULL && queue->arenas_count < QUEUE_ARENAS_IDLE) {
-        queue->arenas[queue->arenas_count++] = arena;
-        arena = NULL;
-    }
     struct call *spare = pop_for_debt(queue, &kind);
     if (spare == NULL)
         count_back(queue);
     lock_release(&queue->lock);
-    arena_destroy(&arena);
     if (spare != NULL) {
         post(queue, spare, kind);
         lock_acquire(&queue->lock);

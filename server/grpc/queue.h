@@ -53,6 +53,8 @@ bool queue_post_all(struct queue *queue);
  */
 struct arena *queue_arrived(struct queue *queue, enum slot_kind kind, bool wants_arena);
 struct arena *queue_take_arena(struct queue *queue);
+/* Everything in it is gone; the next call gets this one. */
+void queue_put_arena(struct queue *queue, struct arena *arena);
 /* The slot came back unused, at shutdown. */
 void queue_put_away(struct queue *queue, struct call *call);
 /* The call had its last event: takes slot and arena back, pays what is owed to an acceptor. */
