@@ -5,6 +5,7 @@ loopback port, lives in a temporary folder and is ended by the test; its exit co
 sanitizer reports.
 """
 import atexit
+import itertools
 import os
 import pathlib
 import shutil
@@ -19,6 +20,7 @@ SOURCE = pathlib.Path(os.environ.get("REPRISE_SOURCE", pathlib.Path(__file__).re
 BIN = pathlib.Path(os.environ.get("REPRISE_BIN", SOURCE / "build/dev/bin"))
 FOLDER = pathlib.Path(tempfile.mkdtemp(prefix="reprise-wire-"))
 atexit.register(shutil.rmtree, FOLDER, ignore_errors=True)
+NUMBERS = itertools.count()  # a log each: what is appended to must not be an earlier server's
 
 
 def make_stubs():
@@ -54,7 +56,7 @@ class Server:
         flags = [f"--{name.replace('_', '-', 1)}={value}" for name, value in options.items()]
         environment = {name: value for name, value in os.environ.items() if not name.startswith("REPRISE_")}
         environment.setdefault("ASAN_OPTIONS", "detect_leaks=1")
-        self.log = open(FOLDER / f"server-{id(self)}.log", "a+")
+        self.log = open(FOLDER / f"server-{next(NUMBERS)}.log", "a+")
         self.process = subprocess.Popen([str(BIN / "reprise-server"), "--grpc-listen=127.0.0.1:0", *flags],
                                         stdout=subprocess.PIPE, stderr=self.log, text=True, cwd=FOLDER, env=environment)
         line = self.process.stdout.readline()
