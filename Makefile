@@ -4,7 +4,7 @@ JOBS ?= $(shell nproc)
 DATA ?=
 export CTEST_OUTPUT_ON_FAILURE := 1
 
-.PHONY: help setup demo run weights test test-all bench tidy docs clean
+.PHONY: help setup demo run weights test test-all bench bench-encoder tidy docs clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
@@ -53,6 +53,11 @@ bench: ## measure against the anchors, write bench/RESULTS.md and bench/goals.ts
 	@scripts/setup bench
 	$(call build,release)
 	@bench/run build/release
+
+bench-encoder: weights ## the encoder alone against ONNX Runtime and oneDNN (fetches them on the first run)
+	@scripts/setup bench
+	$(call build,release)
+	@bench/encoder_run.py build/release
 
 tidy: ## the rules of the house alone
 	@tests/tidy

@@ -14,8 +14,8 @@
  *
  * THREADS. Any, each with its own scratch. Nothing is allocated while it runs. INT8 shares nothing
  * that changes. FP32 takes turns at OpenBLAS: its serial flavour hands one work buffer to two
- * callers at once and then returns wrong products, about once in a thousand calls of 7 x 96 x 288
- * from four threads (0.3.21 of Debian 12). Hence the one lock of this room; the pthread flavour
+ * callers at once and then returns wrong products, in up to one of 150 calls of 7 x 96 x 288 from
+ * four threads (0.3.21 of Debian 12). Hence the one lock of this room; the pthread flavour
  * would do without it, but starts threads of its own in every process.
  *
  * NOT HERE. Taking the weights in (encoder_pack.c), the loops (encoder_kernels*), tokens
