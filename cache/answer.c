@@ -11,10 +11,12 @@
  */
 #include "cache/answer.h"
 
+#include <endian.h>
+
 #include "base/check.h"
 #include "cache/cache.h"
 
-enum { VERSION = 1, FLAG_OPAQUE = 1, HEAD_BYTES = 2, LENGTH_BYTES = 4 };
+enum { VERSION = 1, FLAG_OPAQUE = 1, HEAD_BYTES = 2, LENGTH_BYTES = sizeof(uint32_t) };
 
 struct packer {
     uint8_t *bytes;
@@ -25,8 +27,9 @@ static void pack_length(struct packer *packer, size_t length)
 {
     assert(length <= UINT32_MAX);
     assert(packer->capacity - packer->used >= LENGTH_BYTES);
-    for (int i = 0; i < LENGTH_BYTES; i++)
-        packer->bytes[packer->used++] = (uint8_t)(length >> (8 * i));
+    const uint32_t little = htole32((uint32_t)length);
+    memcpy(packer->bytes + packer->used, &little, sizeof(little));
+    packer->used += LENGTH_BYTES;
 }
 
 static void pack_text(struct packer *packer, struct text text)
@@ -91,9 +94,9 @@ enum status answer_pack(const struct answer_parts *parts, struct arena *arena,
 static struct text take_text(struct text *rest)
 {
     assert(rest->length >= LENGTH_BYTES);
-    size_t length = 0;
-    for (int i = 0; i < LENGTH_BYTES; i++)
-        length |= (size_t)(uint8_t)rest->bytes[i] << (8 * i);
+    uint32_t little;
+    memcpy(&little, rest->bytes, sizeof(little));
+    const size_t length = le32toh(little);
     assert(length <= rest->length - LENGTH_BYTES);
     const struct text text = {rest->bytes + LENGTH_BYTES, length};
     rest->bytes += LENGTH_BYTES + length;

@@ -67,6 +67,16 @@ void wire_uint(struct wire *wire, uint32_t number,
 void wire_float(struct wire *wire, uint32_t number, float value);
 void wire_text(struct wire *wire, uint32_t number, struct text text); /* string and bytes */
 void wire_message(struct wire *wire, uint32_t number, const struct wire *message);
+/*
+ * A message inside, written in place: what is written between begin and end are its fields. Its
+ * length stands before it and is not known yet; `expected` says about how long it will be, and a
+ * length that takes more or fewer bytes than that one's moves the fields at the end.
+ */
+struct wire_inner {
+    size_t begin, length_bytes;
+};
+struct wire_inner wire_begin(struct wire *wire, uint32_t number, size_t expected);
+void wire_end(struct wire *wire, struct wire_inner inner);
 /* The tag and length of a field whose payload follows. */
 void wire_open(struct wire *wire, uint32_t number, size_t length);
 void wire_raw(struct wire *wire,

@@ -4,12 +4,13 @@
  *
  * Read: a tag or a length takes at most 5 bytes, a varint 10, as protobuf-c has it; groups are
  * refused, since proto3 has none. Written: forwards, into arena memory that doubles. A message
- * inside a message is made first, in a wire of its own, and copied: writing backwards would save
- * the copy of some 200 bytes and cost the reader.
+ * inside a message is written in place (wire_begin, wire_end), or made in a wire of its own and
+ * copied (wire_message).
  */
 #include "server/codec_internal.h"
 
 #include <assert.h>
+#include <endian.h>
 #include <string.h>
 
 enum { TAG_BYTES_MAX = 5, LENGTH_BYTES_MAX = 5, VARINT_BYTES_MAX = 10, CAPACITY_MIN = 64 };
@@ -176,9 +177,9 @@ void wire_float(struct wire *wire, uint32_t number, float value)
     if (at == NULL)
         return;
     at = write_tag(at, number, WIRE_32BIT);
-    for (unsigned i = 0; i < sizeof(bits); i++)
-        *at++ = (uint8_t)(bits >> (8 * i));
-    wire->length = (size_t)(at - wire->bytes);
+    bits = htole32(bits);
+    memcpy(at, &bits, sizeof(bits));
+    wire->length = (size_t)(at - wire->bytes) + sizeof(bits);
 }
 
 void wire_open(struct wire *wire, uint32_t number, size_t length)
@@ -218,8 +219,36 @@ void wire_message(struct wire *wire, uint32_t number, const struct wire *message
     wire_raw(wire, bytes);
 }
 
+static size_t varint_bytes(uint64_t value)
+{
+    size_t bytes = 1;
+    while (value >>= 7)
+        bytes++;
+    return bytes;
+}
+
+struct wire_inner wire_begin(struct wire *wire, uint32_t number, size_t expected)
+{
+    wire_open(wire, number, expected);
+    return (struct wire_inner){.begin = wire->length, .length_bytes = varint_bytes(expected)};
+}
+
+void wire_end(struct wire *wire, struct wire_inner inner)
+{
+    if (wire->spent || reserve(wire, LENGTH_BYTES_MAX) == NULL)
+        return;
+    assert(inner.begin <= wire->length);
+    assert(inner.begin > inner.length_bytes);
+    const size_t length = wire->length - inner.begin;
+    const size_t length_bytes = varint_bytes(length);
+    uint8_t *at = wire->bytes + inner.begin - inner.length_bytes;
+    if (length_bytes != inner.length_bytes)
+        memmove(at + length_bytes, at + inner.length_bytes, length);
+    (void)write_varint(at, length);
+    wire->length += length_bytes - inner.length_bytes;
+}
+
 size_t wire_size(size_t length)
 {
-    uint8_t varint[VARINT_BYTES_MAX];
-    return 1 + (size_t)(write_varint(varint, length) - varint) + length;
+    return 1 + varint_bytes(length) + length;
 }

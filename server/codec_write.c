@@ -5,7 +5,8 @@
  * the answer's info is spliced in as it was stored, and an answer above 4 KiB stays where it is:
  * the reply's head ends with the tag and length of `content` (or `blob`), and the tail is the
  * entry's own bytes. Fields may come in any order on the wire; these two stand last for this. Hence
- * no protobuf-c here; tests read every field back with it.
+ * no protobuf-c here; tests read every field back with it. The items of a batch are written one
+ * behind the other into the one reply.
  */
 #include "server/codec_internal.h"
 
@@ -81,15 +82,14 @@ static void write_id(struct wire *wire, uint32_t number, const struct digest *id
 /* ---- The parts of a Get's reply --------------------------------------------- */
 
 /* Pairs in the encoding of cache/answer.h become messages. */
-static void write_metadata(struct wire *entry, struct text metadata)
+static void write_metadata(struct wire *wire, struct text metadata)
 {
     struct key_attribute pair;
     while (answer_next_attribute(&metadata, &pair)) {
-        struct wire attribute;
-        wire_init(&attribute, entry->arena, pair.name.length + pair.value.length + 16);
-        wire_text(&attribute, ATTRIBUTE_NAME, pair.name);
-        wire_text(&attribute, ATTRIBUTE_VALUE, pair.value);
-        wire_message(entry, ENTRY_METADATA, &attribute);
+        const struct wire_inner attribute = wire_begin(wire, ENTRY_METADATA, 0);
+        wire_text(wire, ATTRIBUTE_NAME, pair.name);
+        wire_text(wire, ATTRIBUTE_VALUE, pair.value);
+        wire_end(wire, attribute);
     }
 }
 
@@ -98,15 +98,14 @@ static void write_entry(struct wire *wire, const struct store_hit *found, struct
 {
     const int64_t created_ms = entry_created_ms(found->entry);
     const int64_t left_ms = found->expires_ms > now_ms ? found->expires_ms - now_ms : 0;
-    struct wire entry;
-    wire_init(&entry, wire->arena, 128 + metadata.length);
-    write_id(&entry, ENTRY_ENTRY_ID, entry_digest(found->entry));
-    wire_uint(&entry, ENTRY_CREATED_UNIX_MS, (uint64_t)created_ms);
-    wire_uint(&entry, ENTRY_AGE_MS, now_ms > created_ms ? (uint64_t)(now_ms - created_ms) : 0);
-    wire_uint(&entry, ENTRY_TTL_REMAINING_MS, (uint64_t)(found->expires_ms == 0 ? -1 : left_ms));
-    wire_uint(&entry, ENTRY_HIT_COUNT, found->hits_count);
-    write_metadata(&entry, metadata);
-    wire_message(wire, GET_ENTRY, &entry);
+    const struct wire_inner entry = wire_begin(wire, GET_ENTRY, 0);
+    write_id(wire, ENTRY_ENTRY_ID, entry_digest(found->entry));
+    wire_uint(wire, ENTRY_CREATED_UNIX_MS, (uint64_t)created_ms);
+    wire_uint(wire, ENTRY_AGE_MS, now_ms > created_ms ? (uint64_t)(now_ms - created_ms) : 0);
+    wire_uint(wire, ENTRY_TTL_REMAINING_MS, (uint64_t)(found->expires_ms == 0 ? -1 : left_ms));
+    wire_uint(wire, ENTRY_HIT_COUNT, found->hits_count);
+    write_metadata(wire, metadata);
+    wire_end(wire, entry);
 }
 
 static void write_guards(struct wire *wire, unsigned guards)
@@ -123,68 +122,63 @@ static void write_guards(struct wire *wire, unsigned guards)
 static void write_near_miss(struct wire *wire, const struct cache_get_reply *reply)
 {
     const float similarity = clipped(reply->near_similarity);
-    struct wire near;
-    wire_init(&near, wire->arena, 96);
-    write_id(&near, NEAR_MISS_ENTRY_ID, &reply->near_entry_id);
-    wire_float(&near, NEAR_MISS_SIMILARITY, similarity);
-    wire_float(&near, NEAR_MISS_DELTA, reply->threshold - similarity);
-    wire_message(wire, DECISION_NEAR_MISS, &near);
+    const struct wire_inner near = wire_begin(wire, DECISION_NEAR_MISS, 0);
+    write_id(wire, NEAR_MISS_ENTRY_ID, &reply->near_entry_id);
+    wire_float(wire, NEAR_MISS_SIMILARITY, similarity);
+    wire_float(wire, NEAR_MISS_DELTA, reply->threshold - similarity);
+    wire_end(wire, near);
 }
 
 static void write_decision(struct wire *wire, const struct cache_get_reply *reply)
 {
-    struct wire decision;
-    wire_init(&decision, wire->arena, 192);
-    wire_text(&decision, DECISION_TOKEN, text_of(reply->token));
+    const struct wire_inner decision = wire_begin(wire, GET_DECISION, 0);
+    wire_text(wire, DECISION_TOKEN, text_of(reply->token));
     if (reply->tier == CACHE_TIER_NONE) {
-        write_guards(&decision, reply->guards);
+        write_guards(wire, reply->guards);
         if (reply->near_miss)
-            write_near_miss(&decision, reply);
+            write_near_miss(wire, reply);
     }
-    wire_message(wire, GET_DECISION, &decision);
+    wire_end(wire, decision);
 }
 
 static void write_timing(struct wire *wire, const struct cache_timing *timing)
 {
-    struct wire parts;
-    wire_init(&parts, wire->arena, 64);
-    wire_uint(&parts, TIMING_KEY_US, timing->key_us);
-    wire_uint(&parts, TIMING_EMBED_US, timing->embed_us);
-    wire_uint(&parts, TIMING_SEARCH_US, timing->search_us);
-    wire_uint(&parts, TIMING_DECIDE_US, timing->decide_us);
-    wire_uint(&parts, TIMING_TOTAL_US, timing->total_us);
-    wire_message(wire, DEBUG_TIMING, &parts);
+    const struct wire_inner parts = wire_begin(wire, DEBUG_TIMING, 0);
+    wire_uint(wire, TIMING_KEY_US, timing->key_us);
+    wire_uint(wire, TIMING_EMBED_US, timing->embed_us);
+    wire_uint(wire, TIMING_SEARCH_US, timing->search_us);
+    wire_uint(wire, TIMING_DECIDE_US, timing->decide_us);
+    wire_uint(wire, TIMING_TOTAL_US, timing->total_us);
+    wire_end(wire, parts);
 }
 
 static void write_candidate(struct wire *wire, const struct cache_candidate *candidate)
 {
-    struct wire parts;
     struct text prompt = {NULL, 0};
     if (candidate->entry != NULL)
         prompt = entry_prompt(candidate->entry);
-    wire_init(&parts, wire->arena, 96 + prompt.length);
-    write_id(&parts, CANDIDATE_ENTRY_ID, &candidate->entry_id);
-    wire_float(&parts, CANDIDATE_SIMILARITY, clipped(candidate->similarity));
+    const struct wire_inner parts = wire_begin(wire, DEBUG_CANDIDATES, 0);
+    write_id(wire, CANDIDATE_ENTRY_ID, &candidate->entry_id);
+    wire_float(wire, CANDIDATE_SIMILARITY, clipped(candidate->similarity));
     if (candidate->guards != 0) /* the lowest bit is the first reason */
-        wire_uint(&parts, CANDIDATE_GUARD, (uint64_t)__builtin_ctz(candidate->guards) + 1);
-    wire_text(&parts, CANDIDATE_PROMPT, prompt);
-    wire_message(wire, DEBUG_CANDIDATES, &parts);
+        wire_uint(wire, CANDIDATE_GUARD, (uint64_t)__builtin_ctz(candidate->guards) + 1);
+    wire_text(wire, CANDIDATE_PROMPT, prompt);
+    wire_end(wire, parts);
 }
 
 static void write_debug(struct wire *wire, const struct cache_get_reply *reply, unsigned include)
 {
-    struct wire debug;
-    wire_init(&debug, wire->arena, 256);
+    const struct wire_inner debug = wire_begin(wire, GET_DEBUG, 0);
     if ((include & CACHE_INCLUDE_KEY) != 0)
-        write_id(&debug, DEBUG_KEY, &reply->key);
+        write_id(wire, DEBUG_KEY, &reply->key);
     if ((include & CACHE_INCLUDE_TIMING) != 0)
-        write_timing(&debug, &reply->timing);
+        write_timing(wire, &reply->timing);
     for (size_t i = 0; (include & CACHE_INCLUDE_CANDIDATES) != 0 && i < reply->candidates_count;
          i++)
-        write_candidate(&debug, &reply->candidates[i]);
+        write_candidate(wire, &reply->candidates[i]);
     if ((include & CACHE_INCLUDE_MATCHED_PROMPT) != 0 && reply->found.entry != NULL)
-        wire_text(&debug, DEBUG_MATCHED_PROMPT, entry_prompt(reply->found.entry));
-    wire_message(wire, GET_DEBUG, &debug);
+        wire_text(wire, DEBUG_MATCHED_PROMPT, entry_prompt(reply->found.entry));
+    wire_end(wire, debug);
 }
 
 /* Last of all, since its payload may be the tail. */
@@ -201,46 +195,57 @@ static void write_answer(struct wire *wire, const struct cache_answer *answer, s
     out->tail_entry = entry;
 }
 
-static enum status pack_get(const struct cache_get *get, int64_t now_ms, struct arena *arena,
-                            struct codec_reply *out)
+/* The answer of a hit; empty: a miss. */
+static struct cache_answer answer_of(const struct cache_get_reply *reply)
 {
-    const struct cache_get_reply *reply = &get->reply;
-    const bool hit = reply->tier != CACHE_TIER_NONE;
-    struct codec_reply packed = {.tail_entry = NULL};
     struct cache_answer answer = {.opaque = false};
-    if (hit) {
+    if (reply->tier != CACHE_TIER_NONE) {
         assert(reply->found.entry != NULL);
         cache_answer_read(reply->found.entry, &answer);
     }
-    const size_t inlined = answer.answer.length <= CODEC_BORROW_BYTES ? answer.answer.length : 0;
-    struct wire wire;
-    wire_init(&wire, arena, 384 + answer.info.length + answer.metadata.length + inlined);
-    wire_uint(&wire, GET_HIT, hit);
-    wire_uint(&wire, GET_TIER, reply->tier);
-    wire_uint(&wire, GET_MISS_REASON, hit ? CACHE_MISS_NONE : reply->miss_reason);
-    wire_float(&wire, GET_SIMILARITY, clipped(reply->similarity));
-    wire_float(&wire, GET_THRESHOLD, reply->threshold);
+    return answer;
+}
+
+/* Bytes that a reply with this answer takes at most, but for decision and debug, without the tail.
+ */
+static size_t reply_bytes(const struct cache_answer *answer)
+{
+    const size_t inlined = answer->answer.length <= CODEC_BORROW_BYTES ? answer->answer.length : 0;
+    return 192 + answer->info.length + answer->metadata.length + inlined;
+}
+
+/* Writes all but the tail. */
+static void write_get(struct wire *wire, const struct cache_get *get,
+                      const struct cache_answer *answer, int64_t now_ms, struct codec_reply *out)
+{
+    const struct cache_get_reply *reply = &get->reply;
+    const bool hit = reply->tier != CACHE_TIER_NONE;
+    wire_uint(wire, GET_HIT, hit);
+    wire_uint(wire, GET_TIER, reply->tier);
+    wire_uint(wire, GET_MISS_REASON, hit ? CACHE_MISS_NONE : reply->miss_reason);
+    wire_float(wire, GET_SIMILARITY, clipped(reply->similarity));
+    wire_float(wire, GET_THRESHOLD, reply->threshold);
     if (hit)
-        write_entry(&wire, &reply->found, answer.metadata, now_ms);
-    wire_text(&wire, GET_INFO, answer.info);
+        write_entry(wire, &reply->found, answer->metadata, now_ms);
+    wire_text(wire, GET_INFO, answer->info);
     if (reply->decided)
-        write_decision(&wire, reply);
+        write_decision(wire, reply);
     if (get->request->include != 0)
-        write_debug(&wire, reply, get->request->include);
+        write_debug(wire, reply, get->request->include);
     if (hit)
-        write_answer(&wire, &answer, reply->found.entry, &packed);
-    enum status status = wire_done(&wire, &packed.head);
-    if (status == STATUS_OK)
-        *out = packed;
-    return status;
+        write_answer(wire, answer, reply->found.entry, out);
 }
 
 enum status codec_write_get(const struct cache_get *get, int64_t now_ms,
                             const struct codec_limits *limits, struct arena *arena,
                             struct codec_reply *out, struct failure *failure)
 {
-    struct codec_reply packed;
-    enum status status = pack_get(get, now_ms, arena, &packed);
+    struct codec_reply packed = {.tail_entry = NULL};
+    const struct cache_answer answer = answer_of(&get->reply);
+    struct wire wire;
+    wire_init(&wire, arena, reply_bytes(&answer));
+    write_get(&wire, get, &answer, now_ms, &packed);
+    enum status status = wire_done(&wire, &packed.head);
     if (status != STATUS_OK)
         return failure_set(failure, status, "", "%s", status_text(status));
     status = codec_reply_fits(&packed, limits, failure);
@@ -251,70 +256,72 @@ enum status codec_write_get(const struct cache_get *get, int64_t now_ms,
 
 /* ---- BatchGet --------------------------------------------------------------- */
 
-/* One GetResult, before it is joined with the others: its field and what it holds. */
-struct piece {
-    uint32_t number; /* RESULT_RESPONSE or RESULT_ERROR */
-    struct text head, tail;
-};
-
-static size_t piece_bytes(const struct piece *piece)
-{
-    return wire_size(wire_size(piece->head.length + piece->tail.length));
-}
-
-static enum status pack_error(const struct failure *failure, struct arena *arena,
-                              struct piece *out_piece)
+static void write_error(struct wire *wire, const struct failure *failure)
 {
     char sentence[CODEC_SENTENCE_MAX];
     codec_sentence(failure, sentence);
-    struct wire wire;
-    wire_init(&wire, arena, 128);
-    wire_uint(&wire, ERROR_CODE, (uint64_t)status_grpc_code(failure->status));
-    wire_text(&wire, ERROR_REASON, text_of(status_name(failure->status)));
-    wire_text(&wire, ERROR_MESSAGE, text_of(sentence));
-    out_piece->number = RESULT_ERROR;
-    out_piece->tail = (struct text){NULL, 0};
-    return wire_done(&wire, &out_piece->head);
+    const struct wire_inner result = wire_begin(wire, BATCH_RESULTS, 0);
+    const struct wire_inner error = wire_begin(wire, RESULT_ERROR, 0);
+    wire_uint(wire, ERROR_CODE, (uint64_t)status_grpc_code(failure->status));
+    wire_text(wire, ERROR_REASON, text_of(status_name(failure->status)));
+    wire_text(wire, ERROR_MESSAGE, text_of(sentence));
+    wire_end(wire, error);
+    wire_end(wire, result);
 }
 
-static enum status pack_piece(const struct codec_get_result *result, int64_t now_ms,
-                              struct arena *arena, struct piece *out_piece)
+/* False, and nothing written, when the result takes more than bytes_max. A tail is looked at before
+ * it is copied. */
+static bool write_response(struct wire *wire, const struct cache_get *get, int64_t now_ms,
+                           size_t bytes_max)
 {
-    if (result->failure != NULL && result->failure->status != STATUS_OK)
-        return pack_error(result->failure, arena, out_piece);
-    assert(result->get != NULL);
-    struct codec_reply reply;
-    enum status status = pack_get(result->get, now_ms, arena, &reply);
-    if (status == STATUS_OK)
-        *out_piece =
-            (struct piece){.number = RESULT_RESPONSE, .head = reply.head, .tail = reply.tail};
-    return status;
+    const size_t start = wire->length;
+    struct codec_reply packed = {.tail_entry = NULL};
+    const struct cache_answer answer = answer_of(&get->reply);
+    const size_t expected =
+        128 + answer.info.length + answer.metadata.length + answer.answer.length;
+    const struct wire_inner result = wire_begin(wire, BATCH_RESULTS, expected);
+    const struct wire_inner response = wire_begin(wire, RESULT_RESPONSE, expected);
+    write_get(wire, get, &answer, now_ms, &packed);
+    const size_t length = wire->length - response.begin + packed.tail.length;
+    if (!wire->spent && wire_size(wire_size(length)) > bytes_max) {
+        wire->length = start;
+        return false;
+    }
+    wire_raw(wire, packed.tail);
+    wire_end(wire, response);
+    wire_end(wire, result);
+    return true;
+}
+
+/* The refusal of an item that does not fit, as it stands in the reply. */
+static enum status pack_refusal(struct arena *arena, struct text *out_bytes)
+{
+    const struct failure refusal = {.status = STATUS_REPLY_TOO_LARGE};
+    struct wire wire;
+    wire_init(&wire, arena, 128);
+    write_error(&wire, &refusal);
+    return wire_done(&wire, out_bytes);
 }
 
 /*
- * Packs each item alone and sums up what the reply will take. An item fits when it leaves room for
- * the refusal of every item after it, so that all items are answered and the reply stays within its
- * limit.
+ * An item fits when it leaves room for the refusal of every item after it, so that all items are
+ * answered and the reply stays within its limit.
  */
-static enum status pack_pieces(const struct codec_get_result *results, size_t count, int64_t now_ms,
-                               uint64_t reply_max, struct arena *arena, struct piece *out_pieces,
-                               size_t *out_bytes)
+static void write_result(struct wire *wire, const struct codec_get_result *result, int64_t now_ms,
+                         struct text refusal, size_t bytes_max)
 {
-    const struct failure refusal = {.status = STATUS_REPLY_TOO_LARGE};
-    struct piece refused;
-    enum status status = pack_error(&refusal, arena, &refused);
-    size_t bytes = 0;
-    for (size_t i = 0; status == STATUS_OK && i < count; i++) {
-        status = pack_piece(&results[i], now_ms, arena, &out_pieces[i]);
-        if (status != STATUS_OK)
-            break;
-        const size_t reserved = (count - i - 1) * piece_bytes(&refused);
-        if (bytes + piece_bytes(&out_pieces[i]) + reserved > reply_max)
-            out_pieces[i] = refused;
-        bytes += piece_bytes(&out_pieces[i]);
+    const size_t start = wire->length;
+    if (result->failure != NULL && result->failure->status != STATUS_OK) {
+        write_error(wire, result->failure);
+        if (wire->length - start <= bytes_max)
+            return;
+        wire->length = start;
+    } else {
+        assert(result->get != NULL);
+        if (write_response(wire, result->get, now_ms, bytes_max))
+            return;
     }
-    *out_bytes = bytes;
-    return status;
+    wire_raw(wire, refusal);
 }
 
 enum status codec_write_batch_get(const struct codec_get_result *results, size_t count,
@@ -322,24 +329,18 @@ enum status codec_write_batch_get(const struct codec_get_result *results, size_t
                                   const struct codec_limits *limits, struct arena *arena,
                                   struct codec_reply *out)
 {
-    enum { SERVER_US_BYTES = 6 };
+    enum { SERVER_US_BYTES = 6, RESULT_BYTES = 256 };
     assert(limits->reply_max > SERVER_US_BYTES);
-    struct piece *pieces = arena_calloc(arena, count, sizeof(*pieces));
-    if (pieces == NULL)
-        return STATUS_NO_MEMORY;
-    size_t bytes = 0;
-    enum status status = pack_pieces(results, count, now_ms, limits->reply_max - SERVER_US_BYTES,
-                                     arena, pieces, &bytes);
+    struct text refusal;
+    enum status status = pack_refusal(arena, &refusal);
     if (status != STATUS_OK)
         return status;
     struct wire wire;
-    wire_init(&wire, arena, bytes + SERVER_US_BYTES + 16);
+    wire_init(&wire, arena, count * RESULT_BYTES);
     for (size_t i = 0; i < count; i++) {
-        const size_t length = pieces[i].head.length + pieces[i].tail.length;
-        wire_open(&wire, BATCH_RESULTS, wire_size(length));
-        wire_open(&wire, pieces[i].number, length);
-        wire_raw(&wire, pieces[i].head);
-        wire_raw(&wire, pieces[i].tail);
+        const size_t taken = wire.length + (count - i - 1) * refusal.length + SERVER_US_BYTES;
+        write_result(&wire, &results[i], now_ms, refusal,
+                     limits->reply_max > taken ? limits->reply_max - taken : 0);
     }
     wire_uint(&wire, BATCH_SERVER_US, server_us);
     *out = (struct codec_reply){.tail_entry = NULL};
