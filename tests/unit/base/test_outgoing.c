@@ -225,6 +225,7 @@ static void a_large_body_is_sent_without_asking_first(void **state)
     wait_for(&world->seen);
     assert_int_equal(post->request.status, STATUS_OK);
     assert_int_equal(world->body_length_seen, length);
+    assert_null(strstr(world->head, "\r\nExpect"));
     free(bytes);
 }
 

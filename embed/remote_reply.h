@@ -1,0 +1,20 @@
+/*
+ * remote_reply.h - the vectors in a remote embedder's reply. Pure. Threads: any.
+ */
+#pragma once
+#include "embed/remote_wire.h"
+
+enum { REMOTE_DIMENSION_MAX = 4096 };
+
+/* The most bytes that an honest reply takes. dimension 0: not known yet. */
+size_t remote_reply_max(size_t count, uint32_t dimension);
+
+/*
+ * Reads the vectors of `count` texts, in the order of the texts, each brought to length 1.
+ * dimension 0: any, the same for all. *out_vectors: count x *out_dimension floats; the caller frees
+ * them. BAD_JSON: not what this shape answers, or another count. EMBEDDER_MISMATCH: another
+ * dimension; *out_dimension says which. BAD_VECTOR: all is there, but one is zero, infinite or not
+ * a number. NO_MEMORY.
+ */
+enum status remote_reply_read(enum remote_shape shape, struct text reply, size_t count,
+                              uint32_t dimension, float **out_vectors, uint32_t *out_dimension);
