@@ -8,7 +8,7 @@
 
 #include "base/options.h"
 
-enum { OPTION_PROBLEM_MAX = 256, OPTION_RANGE_MAX = 160 };
+enum { OPTION_PROBLEM_MAX = 288, OPTION_RANGE_MAX = 160 };
 
 struct option_value {
     bool flag;      /* FLAG                                  */
