@@ -72,6 +72,13 @@ static const struct flag_row encode_rows[] = {
     {"grpc-frame",   "PATH",       false, "write a Get's body as it travels, for h2load -d PATH"},
 };
 
+static const struct flag_row embed_rows[] = {
+    {"provider",     "NAME",       false, "auto (without it), lexical or local"},
+    {"embedder",     "MODEL",      false, "a model in the folder, or a path (minilm-l6)"},
+    {"folder",       "PATH",       false, "where models lie; else REPRISE_EMBED_FOLDER"},
+    {"precision",    "KIND",       false, "auto (without it), int8 or fp32"},
+};
+
 const struct verb_row verb_rows[] = {
     {"get", "QUESTION", ANY_WORDS, "ask the cache; exit 3 on a miss",
      "reprise get --model gpt-4o-mini \"How do I reset my password?\"",
@@ -99,6 +106,11 @@ const struct verb_row verb_rows[] = {
     {"encode", "QUESTION", ANY_WORDS, "print its canonical bytes, or write a call's body",
      "reprise encode --model gpt-4o-mini \"hi\" --grpc-frame get.bin",
      {IDENTITY, TABLE(encode_rows)}, verb_encode},
+    {"embed", "TEXT", 1, "the vector of a text, without a server",
+     "reprise embed \"How do I reset my password?\" -o json", {TABLE(embed_rows)}, verb_embed},
+    {"similarity", "TEXT TEXT", 2, "how near two texts are, and whether the guard lets them pass",
+     "reprise similarity \"How do I turn it on?\" \"How do I turn it off?\"",
+     {TABLE(embed_rows)}, verb_similarity},
     {"help", "[VERB]", 1, "this list, or all about one verb",
      "reprise help get", {{NULL, 0}}, verb_help},
     {"version", "", 0, "print the version",

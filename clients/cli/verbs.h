@@ -56,6 +56,8 @@ enum verb_exit verb_health(const struct cli *cli, const struct arguments *argume
 enum verb_exit verb_replay(const struct cli *cli, const struct arguments *arguments);
 enum verb_exit verb_key(const struct cli *cli, const struct arguments *arguments);
 enum verb_exit verb_encode(const struct cli *cli, const struct arguments *arguments);
+enum verb_exit verb_embed(const struct cli *cli, const struct arguments *arguments);
+enum verb_exit verb_similarity(const struct cli *cli, const struct arguments *arguments);
 enum verb_exit verb_help(const struct cli *cli, const struct arguments *arguments);
 enum verb_exit verb_version(const struct cli *cli, const struct arguments *arguments);
 
