@@ -12,6 +12,10 @@
 #include "base/check.h"
 #include "cache/parts.h"
 
+/* Percentiles are of an entry's first hit and every fourth from there: a look at the clock takes
+ * 20 ns, which is a twentieth of a hit in a batch. */
+enum { HITS_TIMED_EVERY = 4 };
+
 /* ---- outcomes and time ----------------------------------------------------------------------- */
 
 struct namespace_counters *lookup_counters(struct cache_get *get)
@@ -101,7 +105,7 @@ static bool ask_exact(struct cache *cache, struct cache_get *get, int64_t now_ms
     get->reply.tier = CACHE_TIER_EXACT;
     get->reply.similarity = 1;
     namespace_count(&lookup_counters(get)->exact_hits, 1);
-    if (cache->clock_us != NULL)
+    if (cache->clock_us != NULL && get->reply.found.hits_count % HITS_TIMED_EVERY == 1)
         histogram_add(cache->exact_us, lookup_elapsed_us(cache, get));
     lookup_settle_time(cache, get);
     return true;
