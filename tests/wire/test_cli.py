@@ -27,7 +27,7 @@ class Command(unittest.TestCase):
         cls.server.stop()
 
     def run_it(self, *arguments, code=HIT, stdin=None):
-        result = subprocess.run([str(BIN / "reprise"), *arguments], capture_output=True, text=True, timeout=120, input=stdin,
+        result = subprocess.run([str(BIN / "reprise"), "--timeout", "60s", *arguments], capture_output=True, text=True, timeout=120, input=stdin,
                                 env=environment(REPRISE_ENDPOINT=self.server.address), cwd=FOLDER)
         self.assertEqual(result.returncode, code, f"{arguments}\n{result.stdout}\n{result.stderr}")
         return result.stdout + result.stderr
