@@ -21,7 +21,7 @@
 
 /* clang-format off */
 const struct option_row service_option_rows[] = {
-    {"server.compute_threads", OPTION_UINT, "0", "0", "256", NULL, "threads",
+    {"server.compute_threads", OPTION_UINT, "0", "0", "160", NULL, "threads",
      "Threads that embed and search; 0: as many as cores minus the I/O threads, at least 1."},
     {"server.compute_queue_max", OPTION_UINT, "512", "1", "65536", NULL, "jobs",
      "Jobs that may wait for a compute thread; beyond it calls are answered OVERLOADED."},

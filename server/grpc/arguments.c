@@ -3,11 +3,20 @@
  *
  * Fixed on purpose: so_reuseport 0, else a second server on the port starts silently and takes half
  * of the connections; channelz off, since nobody reads it; the ping rules, so that a client may
- * ping every 10 s and no more often. Compression, bdp_probe and minimal_stack stay as the core has
- * them: minimal_stack saves 5 % of the instructions and drops deadline checks. Connections live as
- * long as their clients want unless an option says otherwise: age and idle time bring a filter of
- * the core into every call (3,200 instructions; an echo has 47,000), for the sake of replicas that
- * a door on loopback does not have.
+ * ping every 10 s and no more often; no compression but identity, because the core unpacks a whole
+ * message before it compares its size with server.message_max (256 KiB of gzip became 256 MiB of
+ * memory): a compressed request is UNIMPLEMENTED before it is unpacked. bdp_probe and minimal_stack
+ * stay as the core has them: minimal_stack saves 5 % of the instructions and drops deadline checks.
+ * Connections live as long as their clients want unless an option says otherwise: age and idle time
+ * bring a filter of the core into every call (3,200 instructions; an echo has 47,000), for the sake
+ * of replicas that a door on loopback does not have.
+ *
+ * What is bounded: the buffers of all connections together, by the quota (a client that announces
+ * 1 GiB and sends it holds the quota and no more; beyond it the core ends streams, and others are
+ * served: measured with seven of them); the places of calls, by server.inflight_max, read_timeout
+ * and send_timeout. What is not: one message, which the core of 1.51 compares with
+ * server.message_max only when it is whole, so one caller alone can fill the quota; and the time an
+ * upload of Get, Set or a batch takes, which the core reads before the door hears of the call.
  *
  * Owns nothing but the quota. Threads: main.
  */
@@ -55,6 +64,8 @@ const struct option_row listener_option_rows[] = {
      "One reply message; 4 MiB is what gRPC clients accept unless told otherwise."},
     {"server.read_timeout", OPTION_DURATION, "10s", "1s", "60s", NULL, "",
      "A call of Delete, Invalidate, Report, Stats or health whose message is not complete after so long is cancelled. Get, Set and the batches are let in with their whole message: an upload of theirs that stalls lasts until the caller's deadline or the end of the connection (grpc.keepalive_*, grpc.max_connection_age)."},
+    {"server.send_timeout", OPTION_DURATION, "30s", "1s", "10min", NULL, "",
+     "A call whose reply its caller has not taken after so long is cancelled."},
     {"server.drain_delay", OPTION_DURATION, "0s", "0s", "5min", NULL, "",
      "At shutdown: serving goes on for so long while health already says NOT_SERVING."},
     {"server.drain_timeout", OPTION_DURATION, "20s", "0s", "10min", NULL, "",
@@ -66,7 +77,10 @@ const struct option_row listener_option_rows[] = {
 const size_t listener_option_rows_count =
     sizeof(listener_option_rows) / sizeof(listener_option_rows[0]);
 
-enum { PING_INTERVAL_MS = 10000, PING_STRIKES = 2, QUOTA_SHARE = 4 };
+enum { PING_INTERVAL_MS = 10000, PING_STRIKES = 2 };
+
+/* Of the machine's memory, and in messages. */
+enum { QUOTA_SHARE_LEAST = 16, QUOTA_SHARE_MOST = 4, QUOTA_MESSAGES = 32 };
 
 static void add(struct arguments *arguments, const char *key, uint64_t value)
 {
@@ -95,12 +109,23 @@ static void add_age(struct arguments *arguments, const char *key, const struct o
     add(arguments, key, age_ms > 0 ? age_ms : INT_MAX);
 }
 
-/* Under memory pressure the core drops new connections; calls go on. */
-static void add_quota(struct arguments *arguments)
+/* Room for QUOTA_MESSAGES of the largest at a time, more on a large machine, and on a small one not
+ * more than a quarter. */
+static uint64_t quota_bytes(const struct options *options)
+{
+    uint64_t memory = machine_memory_bytes();
+    uint64_t bytes = options_uint(options, "server.message_max") * QUOTA_MESSAGES;
+    if (bytes < memory / QUOTA_SHARE_LEAST)
+        bytes = memory / QUOTA_SHARE_LEAST;
+    return bytes < memory / QUOTA_SHARE_MOST ? bytes : memory / QUOTA_SHARE_MOST;
+}
+
+/* Under memory pressure the core drops new connections, then ends streams. */
+static void add_quota(struct arguments *arguments, const struct options *options)
 {
     assert(arguments->count < ARGUMENTS_MAX);
     arguments->quota = grpc_resource_quota_create("reprise");
-    grpc_resource_quota_resize(arguments->quota, machine_memory_bytes() / QUOTA_SHARE);
+    grpc_resource_quota_resize(arguments->quota, quota_bytes(options));
     static char key[] = GRPC_ARG_RESOURCE_QUOTA;
     grpc_arg *row = &arguments->rows[arguments->count++];
     row->type = GRPC_ARG_POINTER;
@@ -129,7 +154,8 @@ void arguments_init(struct arguments *arguments, const struct options *options)
                  "grpc.handshake_timeout");
     add(arguments, GRPC_ARG_ALLOW_REUSEPORT, 0);
     add(arguments, GRPC_ARG_ENABLE_CHANNELZ, 0);
-    add_quota(arguments);
+    add(arguments, GRPC_COMPRESSION_CHANNEL_ENABLED_ALGORITHMS_BITSET, 1u << GRPC_COMPRESS_NONE);
+    add_quota(arguments, options);
 }
 
 void arguments_deinit(struct arguments *arguments)

@@ -130,6 +130,17 @@ enum status call_message(struct call *call, struct text *out_message)
     return STATUS_OK;
 }
 
+enum status call_short_message(struct call *call, struct text *out_message, struct failure *failure)
+{
+    size_t length = call_message_length(call);
+    if (length <= CALL_SHORT_BYTES)
+        return call_message(call, out_message);
+    grpc_byte_buffer_destroy(call->message);
+    call->message = NULL;
+    return failure_set(failure, STATUS_LIMIT_EXCEEDED, "", "%zu bytes; at most %d are read", length,
+                       CALL_SHORT_BYTES);
+}
+
 static void expect_closing(struct call *call)
 {
     if (call->closing_expected)
@@ -300,6 +311,7 @@ static void handle(struct call *call, enum call_event event, bool success)
             call->method->closed(call);
         break;
     case CALL_WRITTEN:
+        queue_sending_end(call->queue, call);
         grpc_byte_buffer_destroy(call->reply);
         call->reply = NULL;
         call->method->written(call, success);

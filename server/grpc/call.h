@@ -54,8 +54,8 @@ struct call {
     const struct method *method;
     void *work; /* what the method needs between its steps; in the arena  */
     struct pool_job job;
-    struct call *next, *previous; /* of the free list, or of the queue's list of readers    */
-    int64_t read_since_ms;        /* set by the first tick that sees the call reading       */
+    struct call *next, *previous; /* of the free list, or of the queue's readers or senders */
+    int64_t waits_since_ms;       /* set by the first tick that sees it in one of the two   */
     uint64_t arrived_us;
     atomic_uint events_pending; /* the slot is reused when this falls to zero             */
     int cancelled;              /* written by the core, meaningful after CALL_CLOSED      */
@@ -64,6 +64,7 @@ struct call {
     bool headers_sent;
     bool inside;  /* counted as in flight                                   */
     bool stream;  /* counted as a stream                                    */
+    bool sending; /* in the queue's list of senders; guarded by its lock    */
     uint8_t kind; /* enum slot_kind of the acceptor it was posted to        */
 };
 /* Every posted slot is one, and every call in flight. */
@@ -91,6 +92,12 @@ void call_handle_event(struct call_tag *tag, bool success);
  * STATUS_NO_MEMORY. */
 enum status call_message(struct call *call, struct text *out_message);
 size_t call_message_length(const struct call *call);
+/* The same for methods whose honest messages are short, CALL_SHORT_BYTES at most: a longer one is
+ * let go at once and is STATUS_LIMIT_EXCEEDED, so that nothing of it is kept while its caller does
+ * not read. */
+enum { CALL_SHORT_BYTES = 4096 };
+enum status call_short_message(struct call *call, struct text *out_message,
+                               struct failure *failure);
 
 /* Waits for the stream's next message; false: streams are ending, the call is still the caller's.
  */

@@ -29,6 +29,7 @@ enum door_counter {
     DOOR_DROPPED_CANCELLED,
     DOOR_DROPPED_DEADLINE,
     DOOR_READ_TIMEOUTS,
+    DOOR_SEND_TIMEOUTS,
     DOOR_REFUSED_DRAINING,
     DOOR_COUNTERS
 };
@@ -51,7 +52,7 @@ struct door {
     grpc_server *server;
     void *registered[SLOT_KINDS]; /* the core's handles; NULL for SLOT_GENERIC */
     uint32_t inflight_max;
-    int64_t read_timeout_ms;
+    int64_t read_timeout_ms, send_timeout_ms;
     bool degrade;    /* a full compute queue makes a Get a miss, not an error */
     bool reflection; /* whether its methods exist */
 

@@ -126,7 +126,7 @@ static enum status read_service(struct call *call, struct health *health, enum s
                                 struct failure *failure)
 {
     struct text message, name;
-    enum status status = call_message(call, &message);
+    enum status status = call_short_message(call, &message, failure);
     if (status == STATUS_OK) {
         status = codec_read_health(message, call_door(call)->limits, call->arena, &name, failure);
     }

@@ -61,6 +61,7 @@ static void read_options(struct door *door, const struct options *options)
 {
     door->inflight_max = (uint32_t)options_uint(options, "server.inflight_max");
     door->read_timeout_ms = (int64_t)(options_us(options, "server.read_timeout") / 1000);
+    door->send_timeout_ms = (int64_t)(options_us(options, "server.send_timeout") / 1000);
     door->degrade = strcmp(options_text(options, "server.overload"), "degrade") == 0;
     door->reflection = options_flag(options, "grpc.reflection");
 }
@@ -288,6 +289,14 @@ static uint32_t calls_out(struct listener *listener)
     return count;
 }
 
+static uint32_t slots_away(struct listener *listener)
+{
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < listener->queues_count; i++)
+        count += queue_slots_away(listener->queues[i]);
+    return count;
+}
+
 /* Serving goes on; health has said that it will not for long. */
 static void wait_for_delay(struct listener *listener, int64_t delay_ms)
 {
@@ -344,7 +353,7 @@ static bool wait_for_calls(struct listener *listener, int64_t timeout_ms)
          waited_ms += WAIT_STEP_MS) {
         if (wait_ms(listener, WAIT_STEP_MS))
             return true;
-        idle_ms = calls_out(listener) == 0 ? idle_ms + WAIT_STEP_MS : 0;
+        idle_ms = slots_away(listener) == 0 ? idle_ms + WAIT_STEP_MS : 0;
         if (atomic_load(&listener->hurry))
             return false;
     }
@@ -372,7 +381,7 @@ static void shut_server_down(struct listener *listener, int64_t timeout_ms)
         grpc_server_cancel_all_calls(server);
         wait_for_end(listener);
     }
-    while (calls_out(listener) > 0) /* the last events of the last calls are still in the queues */
+    while (slots_away(listener) > 0) /* who arrives or ends may still ask something of the server */
         (void)wait_ms(listener, 1);
     grpc_server_destroy(server);
     listener->door.server = NULL;
@@ -422,10 +431,10 @@ static void log_counts(const struct listener *listener)
     log_write(LOG_INFO, "grpc", "counted",
               "calls=%" PRIu64 " shed_inflight=%" PRIu64 " shed_queue=%" PRIu64
               " shed_streams=%" PRIu64 " dropped_cancelled=%" PRIu64 " dropped_deadline=%" PRIu64
-              " read_timeouts=%" PRIu64 " refused_draining=%" PRIu64,
+              " read_timeouts=%" PRIu64 " send_timeouts=%" PRIu64 " refused_draining=%" PRIu64,
               stats.calls, stats.shed_inflight, stats.shed_queue, stats.shed_streams,
               stats.dropped_cancelled, stats.dropped_deadline, stats.read_timeouts,
-              stats.refused_draining);
+              stats.send_timeouts, stats.refused_draining);
 }
 
 void listener_drain(struct listener *listener, int64_t delay_ms, int64_t timeout_ms)
@@ -455,6 +464,7 @@ void listener_stats(const struct listener *listener, struct listener_stats *out_
         .dropped_cancelled = counters_read(door->counters, DOOR_DROPPED_CANCELLED),
         .dropped_deadline = counters_read(door->counters, DOOR_DROPPED_DEADLINE),
         .read_timeouts = counters_read(door->counters, DOOR_READ_TIMEOUTS),
+        .send_timeouts = counters_read(door->counters, DOOR_SEND_TIMEOUTS),
         .refused_draining = counters_read(door->counters, DOOR_REFUSED_DRAINING),
     };
 }

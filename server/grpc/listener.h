@@ -42,7 +42,8 @@ int listener_port(const struct listener *listener);
 /* Starts the I/O threads and lets calls in; health says SERVING from here on. */
 enum status listener_start(struct listener *listener, struct failure *failure);
 
-/* Every 100 ms, with the monotonic clock: cancels calls whose message is not complete in time. */
+/* Every 100 ms, with the monotonic clock: cancels calls whose message is not complete in time,
+ * and those whose reply is not taken in time. */
 void listener_tick(struct listener *listener, int64_t now_ms);
 
 /*
@@ -69,5 +70,6 @@ struct listener_stats {
     uint64_t dropped_deadline;  /* the deadline had passed before its turn              */
     uint64_t refused_draining;  /* told to go elsewhere while the door closed          */
     uint64_t read_timeouts;     /* cancelled: no complete message in server.read_timeout */
+    uint64_t send_timeouts;     /* cancelled: reply not taken in server.send_timeout */
 };
 void listener_stats(const struct listener *listener, struct listener_stats *out_stats);

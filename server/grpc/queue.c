@@ -6,7 +6,14 @@
  * slot may be made any more the acceptor is owed one, and the next call that ends pays. An arena is
  * taken on arrival, not with the slot: what is posted is `struct call` alone.
  *
- * THREADS. The two I/O threads of the queue take and give; the keeper cancels slow readers; main
+ * Every slot is in one of three places: the free list, `calls_posted`, `calls_out`. It goes from
+ * one to the next under one lock, so that the drain never sees a moment in which it is nowhere: a
+ * slot whose arrival has not been handled yet still posts its replacement to the server.
+ *
+ * A call is in one list at most, through next and previous: idle, reading or sending. In `sending`
+ * its `rpc` stays valid while the lock is held, because queue_done takes it out under the lock.
+ *
+ * THREADS. The two I/O threads of the queue take and give; the keeper cancels slow callers; main
  * creates, drains and destroys. Owns slots, arenas and the completion queue.
  */
 #include "server/grpc/queue.h"
@@ -73,7 +80,9 @@ UNSHARED void queue_destroy(struct queue **queue)
         return;
     *queue = NULL;
     assert(doomed->calls_out == 0);
+    assert(doomed->calls_posted == 0);
     assert(doomed->reading == NULL);
+    assert(doomed->sending == NULL);
     grpc_completion_queue_destroy(doomed->events);
     free_slabs(doomed->slabs);
     for (uint32_t i = 0; i < doomed->arenas_count; i++)
@@ -121,6 +130,20 @@ static void push(struct queue *queue, struct call *call) REQUIRES(queue->lock)
     queue->idle = call;
 }
 
+/* For an acceptor: counted as posted from here on. */
+static struct call *pop_to_post(struct queue *queue) REQUIRES(queue->lock)
+{
+    struct call *call = pop(queue);
+    queue->calls_posted += call != NULL;
+    return call;
+}
+
+static void count_unposted(struct queue *queue) REQUIRES(queue->lock)
+{
+    assert(queue->calls_posted > 0);
+    queue->calls_posted--;
+}
+
 static void post(struct queue *queue, struct call *call, enum slot_kind kind)
 {
     struct door *door = queue->door;
@@ -143,7 +166,7 @@ bool queue_post_all(struct queue *queue)
     for (enum slot_kind kind = 0; kind < SLOT_KINDS; kind++) {
         for (uint32_t i = 0; i < queue_posted[kind]; i++) {
             lock_acquire(&queue->lock);
-            struct call *call = pop(queue);
+            struct call *call = pop_to_post(queue);
             lock_release(&queue->lock);
             if (call == NULL)
                 return false;
@@ -177,9 +200,10 @@ struct arena *queue_take_arena(struct queue *queue)
 struct arena *queue_arrived(struct queue *queue, enum slot_kind kind, bool wants_arena)
 {
     lock_acquire(&queue->lock);
+    count_unposted(queue);
     queue->calls_out++;
     struct arena *arena = wants_arena ? pop_arena(queue) : NULL;
-    struct call *spare = pop(queue);
+    struct call *spare = pop_to_post(queue);
     if (spare == NULL)
         queue->owed[kind]++;
     lock_release(&queue->lock);
@@ -188,16 +212,91 @@ struct arena *queue_arrived(struct queue *queue, enum slot_kind kind, bool wants
     return arena != NULL || !wants_arena ? arena : new_arena();
 }
 
+/* What is NULL or has been kept needs no destroying. */
+static struct arena *push_arena(struct queue *queue, struct arena *arena) REQUIRES(queue->lock)
+{
+    if (arena == NULL || queue->arenas_count == QUEUE_ARENAS_IDLE)
+        return arena;
+    queue->arenas[queue->arenas_count++] = arena;
+    return NULL;
+}
+
 void queue_put_arena(struct queue *queue, struct arena *arena)
 {
     arena_reset(arena);
     lock_acquire(&queue->lock);
-    if (queue->arenas_count < QUEUE_ARENAS_IDLE) {
-        queue->arenas[queue->arenas_count++] = arena;
-        arena = NULL;
-    }
+    arena = push_arena(queue, arena);
     lock_release(&queue->lock);
     arena_destroy(&arena);
+}
+
+/* ---- The lists of calls that wait for their caller ---- */
+
+static void link_call(struct call **list, struct call *call)
+{
+    call->waits_since_ms = 0;
+    call->previous = NULL;
+    call->next = *list;
+    if (call->next != NULL)
+        call->next->previous = call;
+    *list = call;
+}
+
+static void unlink_call(struct call **list, struct call *call)
+{
+    if (call->previous != NULL) {
+        call->previous->next = call->next;
+    } else {
+        assert(*list == call);
+        *list = call->next;
+    }
+    if (call->next != NULL)
+        call->next->previous = call->previous;
+    call->next = call->previous = NULL;
+}
+
+bool queue_reading_begin(struct queue *queue, struct call *call)
+{
+    lock_acquire(&queue->lock);
+    bool ending = call->stream && atomic_load(&queue->door->stage) == DOOR_ENDING;
+    if (!ending)
+        link_call(&queue->reading, call);
+    lock_release(&queue->lock);
+    return !ending;
+}
+
+void queue_reading_end(struct queue *queue, struct call *call)
+{
+    lock_acquire(&queue->lock);
+    unlink_call(&queue->reading, call);
+    lock_release(&queue->lock);
+}
+
+void queue_sending_begin(struct queue *queue, struct call *call, struct arena *arena)
+{
+    if (arena != NULL)
+        arena_reset(arena);
+    lock_acquire(&queue->lock);
+    assert(!call->sending);
+    call->sending = true;
+    link_call(&queue->sending, call);
+    arena = push_arena(queue, arena);
+    lock_release(&queue->lock);
+    arena_destroy(&arena);
+}
+
+static void end_sending(struct queue *queue, struct call *call) REQUIRES(queue->lock)
+{
+    assert(call->sending);
+    call->sending = false;
+    unlink_call(&queue->sending, call);
+}
+
+void queue_sending_end(struct queue *queue, struct call *call)
+{
+    lock_acquire(&queue->lock);
+    end_sending(queue, call);
+    lock_release(&queue->lock);
 }
 
 /* ---- The way back ---- */
@@ -205,15 +304,15 @@ void queue_put_arena(struct queue *queue, struct arena *arena)
 void queue_put_away(struct queue *queue, struct call *call)
 {
     lock_acquire(&queue->lock);
+    count_unposted(queue);
     push(queue, call);
     lock_release(&queue->lock);
 }
 
-/* Leaves the slot as call_init made it, but for what the core may reuse. */
+/* Leaves the slot as call_init made it, but for what the core may reuse and for its rpc, which the
+ * keeper may be about to cancel. */
 static void clean(struct call *call)
 {
-    grpc_call_unref(call->rpc);
-    call->rpc = NULL;
     if (call->message != NULL)
         grpc_byte_buffer_destroy(call->message);
     if (call->reply != NULL)
@@ -231,7 +330,6 @@ static void clean(struct call *call)
         door_leave_stream(door);
     call->method = NULL;
     call->work = NULL;
-    call->read_since_ms = 0;
     call->cancelled = 0;
     atomic_store(&call->closed, false);
     call->closing_expected = call->headers_sent = call->inside = call->stream = false;
@@ -244,7 +342,7 @@ static struct call *pop_for_debt(struct queue *queue, enum slot_kind *out_kind)
         if (queue->owed[kind] > 0) {
             queue->owed[kind]--;
             *out_kind = kind;
-            return pop(queue);
+            return pop_to_post(queue);
         }
     }
     return NULL;
@@ -264,17 +362,29 @@ void queue_done(struct queue *queue, struct call *call)
     clean(call);
     enum slot_kind kind = SLOT_GENERIC;
     lock_acquire(&queue->lock);
+    grpc_call *rpc = call->rpc;
+    end_sending(queue, call);
+    call->rpc = NULL;
     push(queue, call);
     struct call *spare = pop_for_debt(queue, &kind);
     if (spare == NULL)
         count_back(queue);
     lock_release(&queue->lock);
+    grpc_call_unref(rpc);
     if (spare != NULL) {
         post(queue, spare, kind);
         lock_acquire(&queue->lock);
         count_back(queue); /* last: whoever sees 0 may take the server away */
         lock_release(&queue->lock);
     }
+}
+
+uint32_t queue_slots_away(struct queue *queue)
+{
+    lock_acquire(&queue->lock);
+    uint32_t away = queue->calls_posted + queue->calls_out;
+    lock_release(&queue->lock);
+    return away;
 }
 
 uint32_t queue_calls_out(struct queue *queue)
@@ -285,38 +395,7 @@ uint32_t queue_calls_out(struct queue *queue)
     return calls_out;
 }
 
-/* ---- Readers ---- */
-
-bool queue_reading_begin(struct queue *queue, struct call *call)
-{
-    lock_acquire(&queue->lock);
-    bool ending = call->stream && atomic_load(&queue->door->stage) == DOOR_ENDING;
-    if (!ending) {
-        call->read_since_ms = 0;
-        call->previous = NULL;
-        call->next = queue->reading;
-        if (call->next != NULL)
-            call->next->previous = call;
-        queue->reading = call;
-    }
-    lock_release(&queue->lock);
-    return !ending;
-}
-
-void queue_reading_end(struct queue *queue, struct call *call)
-{
-    lock_acquire(&queue->lock);
-    if (call->previous != NULL) {
-        call->previous->next = call->next;
-    } else {
-        assert(queue->reading == call);
-        queue->reading = call->next;
-    }
-    if (call->next != NULL)
-        call->next->previous = call->previous;
-    call->next = call->previous = NULL;
-    lock_release(&queue->lock);
-}
+/* ---- Slow callers ---- */
 
 struct overdue {
     grpc_call *rpcs[CANCELLED_AT_ONCE]; /* a reference of ours each */
@@ -337,26 +416,49 @@ static void cancel(const struct overdue *overdue, grpc_status_code code, const c
     }
 }
 
-void queue_cancel_slow(struct queue *queue, int64_t now_ms)
+/* A stream's reading is no fault: only its sending is timed. */
+static void find_overdue(struct call *list, bool streams_too, int64_t now_ms, int64_t timeout_ms,
+                         struct overdue *overdue)
 {
-    struct overdue overdue = {.count = 0};
-    int64_t timeout_ms = queue->door->read_timeout_ms;
-    lock_acquire(&queue->lock);
-    for (struct call *call = queue->reading; call != NULL && overdue.count < CANCELLED_AT_ONCE;
+    for (struct call *call = list; call != NULL && overdue->count < CANCELLED_AT_ONCE;
          call = call->next) {
-        if (call->stream)
+        if (call->stream && !streams_too)
             continue;
-        if (call->read_since_ms == 0)
-            call->read_since_ms = now_ms;
-        else if (now_ms - call->read_since_ms >= timeout_ms) {
-            call->read_since_ms = now_ms; /* cancelled; not twice a tick later */
-            add_overdue(&overdue, call);
+        if (call->waits_since_ms == 0)
+            call->waits_since_ms = now_ms;
+        else if (now_ms - call->waits_since_ms >= timeout_ms) {
+            call->waits_since_ms = now_ms; /* cancelled; not twice a tick later */
+            add_overdue(overdue, call);
         }
     }
+}
+
+static void cancel_slow_readers(struct queue *queue, int64_t now_ms)
+{
+    struct overdue overdue = {.count = 0};
+    lock_acquire(&queue->lock);
+    find_overdue(queue->reading, false, now_ms, queue->door->read_timeout_ms, &overdue);
     lock_release(&queue->lock);
     counters_add(queue->door->counters, DOOR_READ_TIMEOUTS, overdue.count);
     cancel(&overdue, GRPC_STATUS_DEADLINE_EXCEEDED,
            "the message was not complete within server.read_timeout");
+}
+
+static void cancel_slow_takers(struct queue *queue, int64_t now_ms)
+{
+    struct overdue overdue = {.count = 0};
+    lock_acquire(&queue->lock);
+    find_overdue(queue->sending, true, now_ms, queue->door->send_timeout_ms, &overdue);
+    lock_release(&queue->lock);
+    counters_add(queue->door->counters, DOOR_SEND_TIMEOUTS, overdue.count);
+    cancel(&overdue, GRPC_STATUS_DEADLINE_EXCEEDED,
+           "the reply was not taken within server.send_timeout");
+}
+
+void queue_cancel_slow(struct queue *queue, int64_t now_ms)
+{
+    cancel_slow_readers(queue, now_ms);
+    cancel_slow_takers(queue, now_ms);
 }
 
 void queue_cancel_streams(struct queue *queue)
@@ -367,8 +469,8 @@ void queue_cancel_streams(struct queue *queue)
         lock_acquire(&queue->lock);
         for (struct call *call = queue->reading; call != NULL && overdue.count < CANCELLED_AT_ONCE;
              call = call->next) {
-            if (call->stream && call->read_since_ms == 0) {
-                call->read_since_ms = 1; /* seen: the next round begins behind it */
+            if (call->stream && call->waits_since_ms == 0) {
+                call->waits_since_ms = 1; /* seen: the next round begins behind it */
                 add_overdue(&overdue, call);
             }
         }

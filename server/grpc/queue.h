@@ -30,8 +30,10 @@ struct queue {
     struct call *idle GUARDED;
     uint32_t calls_count GUARDED;      /* slots that exist                                  */
     uint32_t calls_out GUARDED;        /* between arrival and last event                    */
+    uint32_t calls_posted GUARDED;     /* at an acceptor, or on their way back from it      */
     uint32_t owed[SLOT_KINDS] GUARDED; /* acceptors that want a slot as soon as there is one */
     struct call *reading GUARDED;      /* generic calls whose message is not complete       */
+    struct call *sending GUARDED;      /* answered, or a stream's message has not yet left  */
     uint32_t arenas_count GUARDED;
     struct arena *arenas[QUEUE_ARENAS_IDLE] GUARDED;
 };
@@ -60,13 +62,20 @@ void queue_put_away(struct queue *queue, struct call *call);
 /* The call had its last event: takes slot and arena back, pays what is owed to an acceptor. */
 void queue_done(struct queue *queue, struct call *call);
 uint32_t queue_calls_out(struct queue *queue);
+/* Slots that are anywhere but in the free list: at 0, after the server's shutdown, nobody will ask
+ * anything of the server any more. An arrival that nobody has looked at yet counts. */
+uint32_t queue_slots_away(struct queue *queue);
 
 /* Between a call's reading and its message it stands in a list. False: the door is ending and it is
  * a stream. */
 bool queue_reading_begin(struct queue *queue, struct call *call);
 void queue_reading_end(struct queue *queue, struct call *call);
-/* Cancels readers that have taken too long; streams may take as long as they want between messages.
- */
+/* From the start of a batch that sends until the call's last event, or until a stream's message has
+ * left. `arena`, if not NULL, is given back on the way: one lock for both. */
+void queue_sending_begin(struct queue *queue, struct call *call, struct arena *arena);
+void queue_sending_end(struct queue *queue, struct call *call);
+/* Cancels callers that have sent or taken their message too slowly; streams may take as long as
+ * they want between messages. */
 void queue_cancel_slow(struct queue *queue, int64_t now_ms);
 /* Cancels the streams that wait for a message. The door's stage is DOOR_ENDING. */
 void queue_cancel_streams(struct queue *queue);

@@ -59,7 +59,7 @@ static enum status answer(struct call *call, struct codec_reply *out_reply, stru
     struct text message;
     struct codec_reflection question;
     struct answer found = {.error = STATUS_OK};
-    enum status status = call_message(call, &message);
+    enum status status = call_short_message(call, &message, failure);
     if (status == STATUS_OK) {
         status = codec_read_reflection(message, call_door(call)->limits, call->arena, &question,
                                        failure);

@@ -108,7 +108,7 @@ static void add_closing(struct call *call, grpc_op *ops, size_t *count)
 }
 
 /* Every call gets exactly one; its event has been expected since the call arrived. */
-static void close_call(struct call *call, struct ending *ending)
+static void start_closing(struct call *call, struct ending *ending)
 {
     grpc_op ops[4];
     memset(ops, 0, sizeof(ops));
@@ -127,25 +127,25 @@ static void close_call(struct call *call, struct ending *ending)
     call_start(call, ops, count, CALL_SENT);
 }
 
+static void close_call(struct call *call, struct ending *ending)
+{
+    queue_sending_begin(call->queue, call, NULL);
+    start_closing(call, ending);
+}
+
 /*
  * Nothing of a call that is answered with a message lies in its arena any more. Given back now and
  * not with the last event, which comes behind the events of all calls in flight, the arena is still
  * in the processor's caches when the next call takes it: a third of the time of a batch.
  */
-static void give_arena_back(struct call *call)
-{
-    struct arena *arena = call->arena;
-    call->arena = NULL;
-    call->work = NULL;
-    if (arena != NULL)
-        queue_put_arena(call->queue, arena);
-}
-
 void reply_send(struct call *call)
 {
     assert(call->reply != NULL);
-    give_arena_back(call);
-    close_call(call, &(struct ending){.code = GRPC_STATUS_OK});
+    struct arena *arena = call->arena;
+    call->arena = NULL;
+    call->work = NULL;
+    queue_sending_begin(call->queue, call, arena);
+    start_closing(call, &(struct ending){.code = GRPC_STATUS_OK});
 }
 
 void reply_message(struct call *call, const struct codec_reply *reply)
@@ -174,6 +174,7 @@ void reply_write(struct call *call, struct text bytes)
     add_headers(call, ops, &count);
     add_message(call, ops, &count);
     call_expect(call);
+    queue_sending_begin(call->queue, call, NULL);
     call_start(call, ops, count, CALL_WRITTEN);
 }
 
