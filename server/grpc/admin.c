@@ -66,8 +66,5 @@ static void stats_on_compute(struct pool_job *job)
 
 void handle_stats(struct call *call)
 {
-    if (call_hand_off(call, stats_on_compute) == STATUS_OK)
-        return;
-    counters_add(call_door(call)->counters, DOOR_SHED_QUEUE, 1);
-    reply_overloaded(call);
+    call_hand_off_or_refuse(call, stats_on_compute);
 }

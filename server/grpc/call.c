@@ -179,6 +179,14 @@ enum status call_hand_off(struct call *call, void (*run)(struct pool_job *job))
     return pool_submit(call_door(call)->pool, &call->job);
 }
 
+void call_hand_off_or_refuse(struct call *call, void (*run)(struct pool_job *job))
+{
+    if (call_hand_off(call, run) == STATUS_OK)
+        return;
+    counters_add(call_door(call)->counters, DOOR_SHED_QUEUE, 1);
+    reply_overloaded(call);
+}
+
 struct call *call_of_job(struct pool_job *job)
 {
     struct call *call = (struct call *)(void *)((char *)job - offsetof(struct call, job));

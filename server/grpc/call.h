@@ -108,6 +108,9 @@ void call_forget_message(struct call *call);
 /* `run` goes on with the call on a compute thread. STATUS_OVERLOADED: the call is still the
  * caller's. */
 enum status call_hand_off(struct call *call, void (*run)(struct pool_job *job));
+/* The same for methods that do nothing on an I/O thread: where the queue is full, the call is
+ * counted as shed and answered OVERLOADED. Ends the caller's ownership either way. */
+void call_hand_off_or_refuse(struct call *call, void (*run)(struct pool_job *job));
 struct call *call_of_job(struct pool_job *job);
 
 /* Asked before each step on a compute thread. */
