@@ -71,7 +71,7 @@ const struct option_row listener_option_rows[] = {
     {"server.drain_timeout", OPTION_DURATION, "20s", "0s", "10min", NULL, "",
      "At shutdown: calls in flight may take so long to finish, then they are cancelled."},
     {"server.overload", OPTION_CHOICE, "degrade", NULL, NULL, "degrade|refuse", "",
-     "A Get that finds the compute queue full becomes a miss with reason OVERLOADED (degrade) or an error (refuse)."},
+     "A Get that finds the compute queue full becomes a miss with reason OVERLOADED (degrade) or an error (refuse). One over 32 KiB is an error always, since unpacking it is work for compute too."},
 };
 /* clang-format on */
 const size_t listener_option_rows_count =

@@ -208,9 +208,10 @@ static void answer_gets_without_compute(struct call *call)
 
 void handle_batch_get(struct call *call)
 {
-    if (call_message_length(call) > HANDLER_INLINE_BYTES &&
-        call_hand_off(call, all_gets_on_compute) == STATUS_OK)
+    if (call_message_length(call) > HANDLER_INLINE_BYTES) {
+        call_hand_off_or_refuse(call, all_gets_on_compute);
         return;
+    }
     if (!begin_gets(call))
         return;
     struct batch_get *batch = call->work;
@@ -289,8 +290,5 @@ static void sets_on_compute(struct pool_job *job)
 
 void handle_batch_set(struct call *call)
 {
-    if (call_hand_off(call, sets_on_compute) == STATUS_OK)
-        return;
-    counters_add(call_door(call)->counters, DOOR_SHED_QUEUE, 1);
-    reply_overloaded(call);
+    call_hand_off_or_refuse(call, sets_on_compute);
 }

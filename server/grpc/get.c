@@ -116,9 +116,10 @@ static void all_on_compute(struct pool_job *job)
 
 void handle_get(struct call *call)
 {
-    if (call_message_length(call) > HANDLER_INLINE_BYTES &&
-        call_hand_off(call, all_on_compute) == STATUS_OK)
+    if (call_message_length(call) > HANDLER_INLINE_BYTES) {
+        call_hand_off_or_refuse(call, all_on_compute);
         return;
+    }
     enum cache_step step;
     if (!begin_or_refuse(call, &step))
         return;

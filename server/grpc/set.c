@@ -1,20 +1,12 @@
 /*
  * set.c - Set, Delete, Invalidate. Set embeds and Invalidate walks the table: both are unpacked and
- * done on compute. Owns nothing. Threads: I/O, then compute.
+ * done on compute, and so is a Delete that is long. Owns nothing. Threads: I/O, then compute.
  */
 #include "base/clock.h"
 #include "cache/cache.h"
 #include "server/codec.h"
 #include "server/grpc/handlers.h"
 #include "server/grpc/reply.h"
-
-static void hand_off(struct call *call, void (*run)(struct pool_job *job))
-{
-    if (call_hand_off(call, run) == STATUS_OK)
-        return;
-    counters_add(call_door(call)->counters, DOOR_SHED_QUEUE, 1);
-    reply_overloaded(call);
-}
 
 static enum status set(struct call *call, struct codec_reply *out_reply, struct failure *failure)
 {
@@ -48,7 +40,7 @@ static void set_on_compute(struct pool_job *job)
 
 void handle_set(struct call *call)
 {
-    hand_off(call, set_on_compute);
+    call_hand_off_or_refuse(call, set_on_compute);
 }
 
 static enum status invalidate(struct call *call, struct codec_reply *out_reply,
@@ -84,7 +76,7 @@ static void invalidate_on_compute(struct pool_job *job)
 
 void handle_invalidate(struct call *call)
 {
-    hand_off(call, invalidate_on_compute);
+    call_hand_off_or_refuse(call, invalidate_on_compute);
 }
 
 static enum status delete_entries(struct call *call, struct codec_reply *out_reply,
@@ -104,10 +96,28 @@ static enum status delete_entries(struct call *call, struct codec_reply *out_rep
     return status == STATUS_OK ? codec_write_delete(deleted, call->arena, out_reply) : status;
 }
 
-void handle_delete(struct call *call)
+static void delete_now(struct call *call)
 {
     struct codec_reply reply;
     struct failure failure = {.status = STATUS_OK};
     enum status status = delete_entries(call, &reply, &failure);
     reply_outcome(call, status, &reply, &failure);
+}
+
+static void delete_on_compute(struct pool_job *job)
+{
+    struct call *call = call_of_job(job);
+    enum call_fate fate = call_fate(call);
+    if (fate == CALL_WANTED)
+        delete_now(call);
+    else
+        call_drop(call, fate);
+}
+
+void handle_delete(struct call *call)
+{
+    if (call_message_length(call) > HANDLER_INLINE_BYTES)
+        call_hand_off_or_refuse(call, delete_on_compute);
+    else
+        delete_now(call);
 }

@@ -167,6 +167,15 @@ class Overload(unittest.TestCase):
         self.assert_pushed_back(lambda: server.admin.Stats(admin_pb2.StatsRequest(), timeout=30))
         self.end(server, futures, shed=3)
 
+    def test_long_requests_are_refused_and_not_unpacked_here(self):
+        server, futures = self.overloaded()
+        long = identity("q" * 40_000)
+        self.assert_pushed_back(lambda: server.cache.Get(C.GetRequest(identity=long), timeout=30))
+        self.assert_pushed_back(lambda: server.cache.BatchGet(C.BatchGetRequest(items=[C.GetRequest(identity=long)]), timeout=30))
+        self.assert_pushed_back(lambda: server.cache.Delete(C.DeleteRequest(identity=long), timeout=30))
+        self.assertEqual(server.cache.Delete(C.DeleteRequest(identity=identity("stored")), timeout=30).deleted, 1)
+        self.end(server, futures, shed=3)
+
 
 class Held:
     """A call that has been opened and whose message is sent when told to."""
