@@ -144,13 +144,28 @@ static enum status create_trust(struct cache *cache, const struct cache_setup *s
     return status;
 }
 
-static enum status create_parts(struct cache *cache, const struct cache_setup *setup)
+static enum status create_embedder(struct cache *cache, const struct cache_setup *setup,
+                                   struct failure *failure)
+{
+    struct embedder_setup embedder_setup = {
+        .options = setup->options,
+        .pool = setup->pool,
+        .clock_us = setup->pool != NULL ? setup->clock_us : NULL,
+    };
+    const struct digest key = derive_key(setup, "embedder");
+    memcpy(&embedder_setup.seed, key.bytes, sizeof(embedder_setup.seed));
+    cache->embeds_later = setup->pool != NULL;
+    return embedder_open(&embedder_setup, &cache->embedder, failure);
+}
+
+static enum status create_parts(struct cache *cache, const struct cache_setup *setup,
+                                struct failure *failure)
 {
     const struct options *options = setup->options;
     const struct digest names_key = derive_key(setup, "namespaces");
     enum status status = epochs_create(&cache->epochs);
     if (status == STATUS_OK)
-        status = embedder_create(options_text(options, "embed.provider"), &cache->embedder);
+        status = create_embedder(cache, setup, failure);
     if (status == STATUS_OK)
         status = directory_create(cache->epochs, option_or(options, "index.memory", 0),
                                   &cache->directory);
@@ -176,6 +191,7 @@ enum status cache_create(const struct cache_setup *setup, struct cache **out_cac
     assert(setup->options != NULL);
     assert(setup->version != NULL);
     assert(out_cache != NULL);
+    assert(setup->pool == NULL || setup->clock_us != NULL);
     struct cache *cache = calloc(1, sizeof(*cache));
     if (cache == NULL)
         return failure_set(failure, STATUS_NO_MEMORY, "", "no memory for the cache");
@@ -189,10 +205,11 @@ enum status cache_create(const struct cache_setup *setup, struct cache **out_cac
                              "longer than cache.ttl_max");
     if (status != STATUS_OK)
         goto destroy_cache;
-    status = create_parts(cache, setup);
+    status = create_parts(cache, setup, failure);
     if (status != STATUS_OK) {
-        (void)failure_set(failure, status, "", "the parts of the cache cannot be made: %s",
-                          status_text(status));
+        if (failure != NULL && failure->status == STATUS_OK)
+            (void)failure_set(failure, status, "", "the parts of the cache cannot be made: %s",
+                              status_text(status));
         goto destroy_cache;
     }
     *out_cache = cache;
@@ -263,6 +280,24 @@ bool cache_space(const struct cache *cache, struct text embedder, const float *v
         return false;
     *out_space = *embedder_space(cache->embedder);
     return true;
+}
+
+bool cache_is_overloaded(enum status embedded)
+{
+    return embedded == STATUS_OVERLOADED || embedded == STATUS_DEADLINE;
+}
+
+void cache_embed(struct cache *cache, struct text query, float *unit, struct embed_job *job)
+{
+    assert(cache->embeds_later);
+    assert(job->done != NULL);
+    if (unit == NULL) {
+        job->done(job, STATUS_NO_MEMORY);
+        return;
+    }
+    job->text = query;
+    job->out_unit = unit;
+    embedder_submit(cache->embedder, job);
 }
 
 enum status cache_check_vector(const struct cache *cache, const float *vector, uint32_t dimension,

@@ -3,9 +3,9 @@
  * It knows nothing of gRPC or protobuf. Time comes in; nothing here waits for a disk, a network or
  * another process.
  *
- * THREADS. Registered threads only (io, compute, keeper, tests). `cache_get_begin`, `cache_delete`
- * and `cache_stats` are short enough for an I/O thread; whatever embeds, searches or walks the
- * table belongs on compute.
+ * THREADS. Registered threads only (io, compute, keeper, tests). `cache_get_begin`,
+ * `cache_get_embed`, `cache_delete` and `cache_stats` are short enough for an I/O thread; whatever
+ * embeds, searches or walks the table belongs on compute.
  */
 #pragma once
 #include <stdbool.h>
@@ -15,10 +15,13 @@
 #include "base/status.h"
 #include "base/text.h"
 #include "cache/key.h"
+#include "embed/job.h"
+#include "embed/space.h"
 #include "storage/store.h"
 #include "trust/token.h"
 
 struct cache;
+struct pool;
 
 /* numbers as in proto */
 enum cache_tier { CACHE_TIER_NONE, CACHE_TIER_EXACT, CACHE_TIER_SEMANTIC };
@@ -33,8 +36,10 @@ enum cache_miss {
     CACHE_MISS_NOT_FOUND = 9,
     CACHE_MISS_NOT_ELIGIBLE = 10,
     CACHE_MISS_DISABLED = 11,
+    CACHE_MISS_EMBEDDER_DOWN = 15,
     CACHE_MISS_OVERLOADED = 17,
-    CACHE_MISS_COUNT = 18,
+    CACHE_MISS_TEXT_TOO_LONG = 20,
+    CACHE_MISS_COUNT = 21,
 };
 
 /* numbers as in proto enum SetSkip */
@@ -67,9 +72,11 @@ struct cache_setup {
     const char *version;        /* outlives the cache                                         */
     uint64_t (*clock_us)(void); /* monotonic: ends the steps of a Get; NULL: only what comes in
                                    by arguments is known, and no tier has percentiles         */
+    struct pool *pool;          /* the embedder's compute threads, with a clock; NULL: texts are
+                                   embedded by the thread that asks                           */
 };
 
-/* On failure `failure` says which option or part it was. */
+/* On failure `failure` says which option or part it was. The pool may be gone before the cache. */
 enum status cache_create(const struct cache_setup *setup, struct cache **out_cache,
                          struct failure *failure);
 void cache_destroy(struct cache **cache);
@@ -108,6 +115,7 @@ struct cache_get_reply {
     bool near_miss;
     struct digest near_entry_id;
     float near_similarity;
+    const char *degraded;               /* "embedder_down"; NULL: nothing            */
     struct digest key;                  /* the exact key of this request             */
     struct cache_candidate *candidates; /* only if included; in the arena    */
     size_t candidates_count;
@@ -121,18 +129,20 @@ struct cache_get {
     struct key key;
     struct arena *arena;
     struct namespace_ *namespace_; /* whose counters count */
+    float *unit;                   /* the embedder writes it; NULL: it was not asked */
     bool exact_expired;
     uint64_t started_us, now_us; /* only for timing      */
     struct cache_get_reply reply;
 };
 
-enum cache_step { CACHE_DONE, CACHE_NEEDS_COMPUTE };
+/* What is left of a Get or a Set. NEEDS_VECTOR only of a cache with a pool. */
+enum cache_step { CACHE_DONE, CACHE_NEEDS_COMPUTE, CACHE_NEEDS_VECTOR };
 
 /*
  * Key and exact tier. CACHE_DONE: `get->reply` is complete. CACHE_NEEDS_COMPUTE: call
- * cache_get_finish, or cache_get_overloaded if there is no room. `now_us`: the monotonic clock, for
- * timing and percentiles. On failure nothing is held. Request and arena must live until
- * cache_get_release.
+ * cache_get_finish. CACHE_NEEDS_VECTOR: cache_get_embed, then cache_get_finish_embedded. Either:
+ * cache_get_overloaded if there is no room. `now_us`: the monotonic clock, for timing and
+ * percentiles. On failure nothing is held. Request and arena must live until cache_get_release.
  */
 enum status cache_get_begin(struct cache *cache, const struct cache_get_request *request,
                             struct arena *arena, int64_t now_ms, uint64_t now_us,
@@ -141,6 +151,20 @@ enum status cache_get_begin(struct cache *cache, const struct cache_get_request 
 /* Embeds, searches, decides. STATUS_BAD_VECTOR, DIM_MISMATCH, NO_MEMORY. */
 enum status cache_get_finish(struct cache *cache, struct cache_get *get, int64_t now_ms,
                              uint64_t now_us, struct failure *failure);
+/*
+ * Hands the text in; never waits. The caller sets done, deadline_us and bulk of the job, which
+ * belongs to the embedder until done is called: on a compute thread, or, with any status but OK,
+ * perhaps on this one before cache_get_embed returns, or on another that asked the embedder for
+ * something. So neither get nor arena are touched by the caller any more.
+ */
+void cache_get_embed(struct cache *cache, struct cache_get *get, struct embed_job *job);
+/* As cache_get_finish, with what `done` said. `done_us`: when it did. Without a vector it only
+ * says why, and any thread may call it. */
+enum status cache_get_finish_embedded(struct cache *cache, struct cache_get *get,
+                                      enum status embedded, int64_t now_ms, uint64_t done_us,
+                                      struct failure *failure);
+/* The embedder, by this status of `done`, had no room or no time. */
+bool cache_is_overloaded(enum status embedded);
 void cache_get_overloaded(struct cache *cache, struct cache_get *get);
 /* Drops the references of the reply. */
 void cache_get_release(struct cache_get *get);
@@ -180,9 +204,41 @@ struct cache_set_reply {
     enum cache_skip skip;
     int64_t expires_ms;
     uint64_t sequence;
+    const char *degraded; /* why there is no vector although there should be: "embedder_down",
+                             "overloaded", "text_too_long"; NULL: nothing */
 };
 
-/* Embeds: compute threads. Atomic: either stored, or the key keeps what it had. */
+/* A Set between its steps; the caller's memory, nothing in it is the caller's to read but `step`
+ * and `reply`. */
+struct cache_set {
+    const struct cache_set_request *request;
+    struct arena *arena;
+    struct key key;
+    struct namespace_ *namespace_;
+    struct embed_space space; /* id 0: no row */
+    float *unit;
+    struct entry *entry;
+    int64_t now_ms, expires_ms;
+    enum cache_step step;
+    struct cache_set_reply reply;
+};
+
+/*
+ * What may be stored, and whether it needs a vector. `out_set->step` CACHE_DONE: it is not kept,
+ * `reply` is complete. CACHE_NEEDS_COMPUTE: cache_set_finish with STATUS_OK. CACHE_NEEDS_VECTOR:
+ * cache_set_embed (as cache_get_embed), then cache_set_finish with what done said. Nothing is held
+ * between; who gives up just does. Request and arena live until the end.
+ */
+enum status cache_set_begin(struct cache *cache, const struct cache_set_request *request,
+                            struct arena *arena, int64_t now_ms, struct cache_set *out_set,
+                            struct failure *failure);
+void cache_set_embed(struct cache *cache, struct cache_set *set, struct embed_job *job);
+/* Stores. Atomic: either stored, or the key keeps what it had. Without a vector it is stored for
+ * the exact tier. */
+enum status cache_set_finish(struct cache *cache, struct cache_set *set, enum status embedded,
+                             int64_t now_ms, struct failure *failure);
+
+/* All of it at once; embeds on this thread, which is a compute thread. */
 enum status cache_set(struct cache *cache, const struct cache_set_request *request,
                       struct arena *arena, int64_t now_ms, struct cache_set_reply *out_reply,
                       struct failure *failure);
@@ -262,6 +318,7 @@ struct cache_stats {
     struct cache_scope_stats *scopes;
     size_t scopes_count;
     const struct embed_space *embedder; /* NULL: none */
+    const char *embedder_degraded;      /* "no_weights", "embedder_down"; NULL: as it should be */
 };
 /* namespace empty: all. */
 enum status cache_stats(struct cache *cache, struct text tenant, struct text namespace_,

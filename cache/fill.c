@@ -145,62 +145,69 @@ static enum cache_skip why_not_kept(const struct cache_set_request *request, con
 
 /* ---- one Set --------------------------------------------------------------------------------- */
 
-struct filling { /* a Set between its steps */
-    const struct cache_set_request *request;
-    struct arena *arena;
-    int64_t now_ms;
-    struct key key;
-    struct namespace_ *namespace_;
-    struct embed_space space; /* id 0: no row */
-    float *unit;
-    struct entry *entry;
-    int64_t expires_ms;
-};
-
 /* The vector, if there is to be a row: space.id stays 0 otherwise. A vector that a client brought
- * must fit; one that we cannot make is no reason to refuse the answer. */
-static enum status make_vector(struct cache *cache, struct filling *filling,
-                               struct failure *failure)
+ * must fit. */
+static enum status take_vector(struct cache *cache, struct cache_set *set, struct failure *failure)
 {
-    assert(filling->space.id == 0);
-    assert(filling->unit == NULL);
-    const struct cache_set_request *request = filling->request;
+    const struct cache_set_request *request = set->request;
+    if (!vector_normalise(request->vector, request->dimension, set->unit))
+        return failure_set(failure, STATUS_BAD_VECTOR, "vector", "%s",
+                           status_text(STATUS_BAD_VECTOR));
+    const struct partition_key key = cache_partition_key(set->key.scope.bytes, set->space.id);
+    const uint32_t rows_dimension = directory_dimension(cache->directory, &key);
+    if (rows_dimension != 0 && rows_dimension != set->space.dimension)
+        return failure_set(failure, STATUS_DIM_MISMATCH, "vector",
+                           "%u numbers, and the scope's rows have %u", set->space.dimension,
+                           rows_dimension);
+    return STATUS_OK;
+}
+
+static enum status prepare_vector(struct cache *cache, struct cache_set *set,
+                                  struct failure *failure)
+{
+    assert(set->space.id == 0);
+    assert(set->unit == NULL);
+    const struct cache_set_request *request = set->request;
     struct embed_space space;
-    if (!filling->key.semantic || cache->policy.mode == POLICY_OFF)
+    if (!set->key.semantic || cache->policy.mode == POLICY_OFF)
         return STATUS_OK;
     if (!cache_space(cache, request->identity.embedder, request->vector, request->dimension,
                      &space))
         return STATUS_OK;
-    float *unit = arena_calloc(filling->arena, space.dimension, sizeof(float));
-    if (unit == NULL)
+    set->unit = arena_calloc(set->arena, space.dimension, sizeof(float));
+    if (set->unit == NULL)
         return STATUS_OK;
-    if (request->vector == NULL) {
-        if (embedder_embed(cache->embedder, filling->key.query, filling->arena, unit) != STATUS_OK)
-            return STATUS_OK;
-    } else if (!vector_normalise(request->vector, request->dimension, unit)) {
-        return failure_set(failure, STATUS_BAD_VECTOR, "vector", "%s",
-                           status_text(STATUS_BAD_VECTOR));
-    }
-    const struct partition_key key = cache_partition_key(filling->key.scope.bytes, space.id);
-    const uint32_t rows_dimension = directory_dimension(cache->directory, &key);
-    if (rows_dimension != 0 && rows_dimension != space.dimension)
-        return failure_set(failure, STATUS_DIM_MISMATCH, "vector",
-                           "%u numbers, and the scope's rows have %u", space.dimension,
-                           rows_dimension);
-    filling->unit = unit;
-    filling->space = space;
+    set->space = space;
+    if (request->vector != NULL)
+        return take_vector(cache, set, failure);
+    set->step = CACHE_NEEDS_VECTOR;
     return STATUS_OK;
 }
 
-static enum status make_entry(const struct cache *cache, struct filling *filling)
+/* One that we cannot make is no reason to refuse the answer; why, the reply says. A text without a
+ * word is for the exact tier, as are those that were never meant to have a row. */
+static void note_vector(struct cache_set *set, enum status embedded)
 {
-    const struct cache_set_request *request = filling->request;
+    if (embedded == STATUS_OK)
+        return;
+    set->space = (struct embed_space){.id = 0};
+    if (embedded == STATUS_TEXT_TOO_LONG)
+        set->reply.degraded = "text_too_long";
+    else if (cache_is_overloaded(embedded) || embedded == STATUS_NO_MEMORY)
+        set->reply.degraded = "overloaded";
+    else if (embedded != STATUS_NOT_FOUND)
+        set->reply.degraded = "embedder_down";
+}
+
+static enum status make_entry(const struct cache *cache, struct cache_set *set)
+{
+    const struct cache_set_request *request = set->request;
     const struct identity *identity = &request->identity;
     const bool opaque = request->blob.length > 0;
     const struct text tenant = cache_name_or_default(identity->tenant);
     struct answer_parts parts = {
         .tenant = tenant,
-        .namespace_ = filling->key.namespace_,
+        .namespace_ = set->key.namespace_,
         .tags = request->tags,
         .tags_count = request->tags_count,
         .metadata = request->metadata,
@@ -211,25 +218,25 @@ static enum status make_entry(const struct cache *cache, struct filling *filling
     const uint64_t ttl_ms = request->ttl_given ? request->ttl_ms : cache->limits.ttl_default_ms;
     assert(ttl_ms > 0); /* 0 was skipped */
     assert(ttl_ms <= cache->limits.ttl_max_ms);
-    assert(filling->key.canonical);
-    filling->expires_ms = filling->now_ms + (int64_t)ttl_ms;
+    assert(set->key.canonical);
+    set->expires_ms = set->now_ms + (int64_t)ttl_ms;
     struct entry_source source = {
-        .digest = filling->key.exact,
-        .space = filling->space.id,
-        .created_ms = filling->now_ms,
-        .expires_ms = filling->expires_ms,
-        .prompt = filling->key.query,
+        .digest = set->key.exact,
+        .space = set->space.id,
+        .created_ms = set->now_ms,
+        .expires_ms = set->expires_ms,
+        .prompt = set->key.query,
         .answer = opaque ? request->blob : request->content,
     };
     const struct digest owner = digest_sha256(tenant.bytes, tenant.length);
-    memcpy(source.scope, filling->key.scope.bytes, ENTRY_ID_BYTES);
-    memcpy(source.compatibility, filling->key.compatibility.bytes, ENTRY_ID_BYTES);
+    memcpy(source.scope, set->key.scope.bytes, ENTRY_ID_BYTES);
+    memcpy(source.compatibility, set->key.compatibility.bytes, ENTRY_ID_BYTES);
     memcpy(source.tenant, owner.bytes, ENTRY_ID_BYTES);
-    enum status status = text_canonical(identity->model, filling->arena, &parts.model);
+    enum status status = text_canonical(identity->model, set->arena, &parts.model);
     if (status == STATUS_OK)
-        status = answer_pack(&parts, filling->arena, &source.metadata);
+        status = answer_pack(&parts, set->arena, &source.metadata);
     if (status == STATUS_OK)
-        status = entry_create(&source, &filling->entry);
+        status = entry_create(&source, &set->entry);
     return status;
 }
 
@@ -247,23 +254,23 @@ static void uncount_entry(struct namespace_ *namespace_, const struct entry *ent
 }
 
 /* Counted before it is stored: it may die on another thread before store_set has returned here. */
-static enum status store_entry(struct cache *cache, struct filling *filling,
+static enum status store_entry(struct cache *cache, struct cache_set *set,
                                struct store_set_result *out_result)
 {
-    assert(entry_sequence(filling->entry) == 0);
-    count_entry(filling->namespace_, filling->entry);
-    enum status status = store_set(cache->store, filling->entry, filling->now_ms, out_result);
+    assert(entry_sequence(set->entry) == 0);
+    count_entry(set->namespace_, set->entry);
+    enum status status = store_set(cache->store, set->entry, set->now_ms, out_result);
     if (status != STATUS_OK)
-        uncount_entry(filling->namespace_, filling->entry);
+        uncount_entry(set->namespace_, set->entry);
     return status;
 }
 
 /* Past its expiry it still stands in the table, and its death is still to be reported. */
-static bool still_stands(struct cache *cache, const struct filling *filling, uint64_t sequence)
+static bool still_stands(struct cache *cache, const struct cache_set *set, uint64_t sequence)
 {
     struct store_hit found;
     const enum store_found state =
-        store_find(cache->store, &filling->key.exact, filling->now_ms, STORE_PEEK, &found);
+        store_find(cache->store, &set->key.exact, set->now_ms, STORE_PEEK, &found);
     if (state != STORE_FOUND)
         return state == STORE_PAST_EXPIRY;
     const bool same = entry_sequence(found.entry) == sequence;
@@ -271,83 +278,85 @@ static bool still_stands(struct cache *cache, const struct filling *filling, uin
     return same;
 }
 
-static enum status insert_row(struct cache *cache, const struct filling *filling, uint64_t sequence)
+static enum status insert_row(struct cache *cache, const struct cache_set *set, uint64_t sequence)
 {
     assert(sequence != 0);
-    assert(filling->unit != NULL);
-    assert(filling->key.query.length > 0);
+    assert(set->unit != NULL);
+    assert(set->key.query.length > 0);
     struct guard_signature signature;
-    enum status status = guard_sign(filling->key.query, filling->arena, &signature);
+    enum status status = guard_sign(set->key.query, set->arena, &signature);
     if (status != STATUS_OK)
         return status;
-    struct index_row row = {.id = filling->key.exact,
+    struct index_row row = {.id = set->key.exact,
                             .sequence = sequence,
-                            .expires_ms = filling->expires_ms,
-                            .unit = filling->unit};
-    memcpy(&row.tag, filling->key.compatibility.bytes, sizeof(row.tag));
+                            .expires_ms = set->expires_ms,
+                            .unit = set->unit};
+    memcpy(&row.tag, set->key.compatibility.bytes, sizeof(row.tag));
     memcpy(row.side, &signature, sizeof(signature));
-    const struct partition_key key =
-        cache_partition_key(filling->key.scope.bytes, filling->space.id);
-    namespace_count(&filling->namespace_->counters.rows, 1);
-    status = directory_insert(cache->directory, &key, filling->space.dimension, &row);
+    const struct partition_key key = cache_partition_key(set->key.scope.bytes, set->space.id);
+    namespace_count(&set->namespace_->counters.rows, 1);
+    status = directory_insert(cache->directory, &key, set->space.dimension, &row);
     if (status != STATUS_OK)
-        namespace_uncount(&filling->namespace_->counters.rows, 1);
+        namespace_uncount(&set->namespace_->counters.rows, 1);
     atomic_store_explicit(&cache->index_memory_spent, status == STATUS_NO_MEMORY,
                           memory_order_relaxed);
     return status;
 }
 
-static bool index_entry(struct cache *cache, const struct filling *filling, uint64_t sequence)
+static bool index_entry(struct cache *cache, const struct cache_set *set, uint64_t sequence)
 {
-    if (filling->space.id == 0)
+    if (set->space.id == 0)
         return false;
-    if (insert_row(cache, filling, sequence) != STATUS_OK)
+    if (insert_row(cache, set, sequence) != STATUS_OK)
         return false;
-    (void)scopes_obtain(cache->scopes, &filling->request->identity, &filling->key, &filling->space);
-    if (still_stands(cache, filling, sequence))
+    (void)scopes_obtain(cache->scopes, &set->request->identity, &set->key, &set->space);
+    if (still_stands(cache, set, sequence))
         return true;
-    cache_remove_row(cache, filling->entry);
+    cache_remove_row(cache, set->entry);
     return false;
 }
 
-static enum status fill(struct cache *cache, struct filling *filling, struct cache_set_reply *reply,
-                        struct failure *failure)
+enum status cache_set_finish(struct cache *cache, struct cache_set *set, enum status embedded,
+                             int64_t now_ms, struct failure *failure)
 {
-    assert(filling->namespace_ != NULL);
-    assert(filling->entry == NULL);
-    enum status status = make_vector(cache, filling, failure);
-    if (status != STATUS_OK)
-        return status;
+    assert(set->step != CACHE_DONE);
+    assert(set->step == CACHE_NEEDS_VECTOR || embedded == STATUS_OK);
+    assert(set->namespace_ != NULL);
+    assert(set->entry == NULL);
+    set->now_ms = now_ms;
+    note_vector(set, embedded);
     struct store_set_result result = {0};
-    status = make_entry(cache, filling);
+    enum status status = make_entry(cache, set);
     if (status == STATUS_OK)
-        status = store_entry(cache, filling, &result);
+        status = store_entry(cache, set, &result);
     if (status != STATUS_OK) {
-        (void)failure_set(failure, status, filling->request->blob.length > 0 ? "blob" : "content",
-                          "%s", status_text(status));
-        entry_release(filling->entry);
-        return status;
+        entry_release(set->entry);
+        return failure_set(failure, status, set->request->blob.length > 0 ? "blob" : "content",
+                           "%s", status_text(status));
     }
     assert(result.sequence != 0);
-    assert(entry_sequence(filling->entry) == result.sequence);
-    namespace_count(&filling->namespace_->counters.sets, 1);
-    reply->stored = true;
-    reply->sequence = result.sequence;
-    reply->expires_ms = filling->expires_ms;
-    reply->indexed = index_entry(cache, filling, result.sequence);
-    entry_release(filling->entry);
+    assert(entry_sequence(set->entry) == result.sequence);
+    namespace_count(&set->namespace_->counters.sets, 1);
+    set->reply.stored = true;
+    set->reply.sequence = result.sequence;
+    set->reply.expires_ms = set->expires_ms;
+    set->reply.indexed = index_entry(cache, set, result.sequence);
+    entry_release(set->entry);
+    set->step = CACHE_DONE;
     return STATUS_OK;
 }
 
-enum status cache_set(struct cache *cache, const struct cache_set_request *request,
-                      struct arena *arena, int64_t now_ms, struct cache_set_reply *out_reply,
-                      struct failure *failure)
+enum status cache_set_begin(struct cache *cache, const struct cache_set_request *request,
+                            struct arena *arena, int64_t now_ms, struct cache_set *out_set,
+                            struct failure *failure)
 {
     assert(arena != NULL);
     assert(now_ms >= 0);
-    struct filling filling = {.request = request, .arena = arena, .now_ms = now_ms};
+    assert(out_set != NULL);
+    struct cache_set *set = out_set;
+    *set = (struct cache_set){.request = request, .arena = arena, .now_ms = now_ms};
     enum status status =
-        key_make(&request->identity, &cache->key_limits, arena, &filling.key, failure);
+        key_make(&request->identity, &cache->key_limits, arena, &set->key, failure);
     if (status != STATUS_OK) {
         failure_prefix(failure, "identity");
         return status;
@@ -355,19 +364,41 @@ enum status cache_set(struct cache *cache, const struct cache_set_request *reque
     status = check_request(cache, request, failure);
     if (status != STATUS_OK)
         return status;
-    struct cache_set_reply reply = {.entry_id = filling.key.exact};
-    reply.skip = why_not_kept(request, &filling.key);
-    if (reply.skip == CACHE_SKIP_NONE) {
-        status =
-            cache_namespace(cache, &request->identity, &filling.key, &filling.namespace_, failure);
-        if (status == STATUS_OK)
-            status = fill(cache, &filling, &reply, failure);
-    }
-    assert(!reply.stored || reply.skip == CACHE_SKIP_NONE);
-    assert(!reply.indexed || reply.stored);
+    set->reply = (struct cache_set_reply){.entry_id = set->key.exact,
+                                          .skip = why_not_kept(request, &set->key)};
+    if (set->reply.skip != CACHE_SKIP_NONE)
+        return STATUS_OK;
+    set->step = CACHE_NEEDS_COMPUTE;
+    status = cache_namespace(cache, &request->identity, &set->key, &set->namespace_, failure);
     if (status == STATUS_OK)
-        *out_reply = reply;
+        status = prepare_vector(cache, set, failure);
     return status;
+}
+
+void cache_set_embed(struct cache *cache, struct cache_set *set, struct embed_job *job)
+{
+    assert(set->step == CACHE_NEEDS_VECTOR);
+    assert(set->unit != NULL);
+    cache_embed(cache, set->key.query, set->unit, job);
+}
+
+enum status cache_set(struct cache *cache, const struct cache_set_request *request,
+                      struct arena *arena, int64_t now_ms, struct cache_set_reply *out_reply,
+                      struct failure *failure)
+{
+    struct cache_set set;
+    enum status embedded = STATUS_OK;
+    enum status status = cache_set_begin(cache, request, arena, now_ms, &set, failure);
+    if (status == STATUS_OK && set.step == CACHE_NEEDS_VECTOR)
+        embedded = embedder_embed(cache->embedder, set.key.query, arena, set.unit);
+    if (status == STATUS_OK && set.step != CACHE_DONE)
+        status = cache_set_finish(cache, &set, embedded, now_ms, failure);
+    if (status != STATUS_OK)
+        return status;
+    assert(!set.reply.stored || set.reply.skip == CACHE_SKIP_NONE);
+    assert(!set.reply.indexed || set.reply.stored);
+    *out_reply = set.reply;
+    return STATUS_OK;
 }
 
 /* ---- deaths ---------------------------------------------------------------------------------- */

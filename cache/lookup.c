@@ -3,7 +3,7 @@
  * is to be asked at all. Short enough for an I/O thread.
  *
  * WHY A MISS. A near candidate that was refused says more than an expired exact entry, and that
- * says more than "no candidate", "not eligible" or "disabled".
+ * says more than "no candidate", "not eligible", "too long" or "disabled".
  *
  * Owns nothing beyond the reference of a reply. Threads: see cache.h.
  */
@@ -54,7 +54,8 @@ void lookup_settle_time(const struct cache *cache, struct cache_get *get)
 static bool yields_to_expired(enum cache_miss reason)
 {
     return reason == CACHE_MISS_NO_CANDIDATE || reason == CACHE_MISS_NOT_FOUND ||
-           reason == CACHE_MISS_NOT_ELIGIBLE || reason == CACHE_MISS_DISABLED;
+           reason == CACHE_MISS_NOT_ELIGIBLE || reason == CACHE_MISS_DISABLED ||
+           reason == CACHE_MISS_TEXT_TOO_LONG;
 }
 
 void lookup_settle_miss(const struct cache *cache, struct cache_get *get, enum cache_miss reason)
@@ -163,7 +164,8 @@ static enum cache_step ask_tiers(struct cache *cache, struct cache_get *get, int
         lookup_settle_semantic_miss(cache, get, CACHE_MISS_NO_CANDIDATE);
         return CACHE_DONE;
     }
-    return CACHE_NEEDS_COMPUTE;
+    return get->request->vector == NULL && cache->embeds_later ? CACHE_NEEDS_VECTOR
+                                                               : CACHE_NEEDS_COMPUTE;
 }
 
 enum status cache_get_begin(struct cache *cache, const struct cache_get_request *request,

@@ -33,6 +33,7 @@ struct cache {
     struct store *store;
     struct directory *directory;
     struct embedder *embedder; /* NULL: only clients bring vectors */
+    bool embeds_later;         /* by embedder_submit: there is a pool */
     struct namespaces *namespaces;
     struct scopes *scopes;
     struct token_desk *tokens;
@@ -59,6 +60,9 @@ bool cache_space(const struct cache *cache, struct text embedder, const float *v
 /* LIMIT_EXCEEDED, BAD_VECTOR; NULL is fine. */
 enum status cache_check_vector(const struct cache *cache, const float *vector, uint32_t dimension,
                                struct failure *failure);
+
+/* Hands the text in to the embedder; if there is no room for the vector, done says NO_MEMORY. */
+void cache_embed(struct cache *cache, struct text query, float *unit, struct embed_job *job);
 
 /* LIMIT_EXCEEDED names identity.namespace. */
 enum status cache_namespace(struct cache *cache, const struct identity *identity,

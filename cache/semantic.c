@@ -1,5 +1,6 @@
 /*
- * semantic.c - Get, second half: vector, search, decision; on a compute thread.
+ * semantic.c - Get, second half: vector, search, decision; on a compute thread. The vector is made
+ * here, or by the embedder while no thread waits for it.
  *
  * THE STEPS. The scope's partition is searched inside an epoch; what it finds are digests. Each is
  * fetched from the store with a reference and must be alive, not newer than its row, and equal in
@@ -32,7 +33,6 @@ struct near {            /* a row whose entry has been fetched */
 
 struct walk { /* one semantic lookup */
     struct embed_space space;
-    float *unit;
     struct guard_signature query;
     uint32_t dimension; /* of the rows; 0: there are none */
     struct search search;
@@ -40,37 +40,37 @@ struct walk { /* one semantic lookup */
     size_t nears_count;
 };
 
-/* STATUS_NOT_FOUND: no word to compare. */
-static enum status make_vector(struct cache *cache, struct cache_get *get, struct walk *walk,
+static void find_space(const struct cache *cache, const struct cache_get *get,
+                       struct embed_space *out_space)
+{
+    const bool some = lookup_space(cache, get, out_space);
+    assert(some); /* begin has found rows */
+    assert(out_space->id != 0);
+    assert(out_space->dimension > 0);
+}
+
+/* Of a vector that the client has brought: BAD_VECTOR is the client's. Else as embedder_embed. */
+static enum status make_vector(struct cache *cache, struct cache_get *get, uint32_t dimension,
                                struct failure *failure)
 {
     const struct cache_get_request *request = get->request;
-    const bool some = lookup_space(cache, get, &walk->space);
-    assert(some); /* begin has found rows */
-    assert(walk->space.id != 0);
-    assert(walk->space.dimension > 0);
-    walk->unit = arena_calloc(get->arena, walk->space.dimension, sizeof(float));
-    if (walk->unit == NULL)
-        return failure_set(failure, STATUS_NO_MEMORY, "", "%s", status_text(STATUS_NO_MEMORY));
-    if (request->vector != NULL) {
-        if (vector_normalise(request->vector, request->dimension, walk->unit))
-            return STATUS_OK;
-        return failure_set(failure, STATUS_BAD_VECTOR, "vector", "%s",
-                           status_text(STATUS_BAD_VECTOR));
-    }
-    enum status status = embedder_embed(cache->embedder, get->key.query, get->arena, walk->unit);
-    if (status != STATUS_OK && status != STATUS_NOT_FOUND)
-        return failure_set(failure, status, "", "%s", status_text(status));
-    return status;
+    get->unit = arena_calloc(get->arena, dimension, sizeof(float));
+    if (get->unit == NULL)
+        return STATUS_NO_MEMORY;
+    if (request->vector == NULL)
+        return embedder_embed(cache->embedder, get->key.query, get->arena, get->unit);
+    if (vector_normalise(request->vector, request->dimension, get->unit))
+        return STATUS_OK;
+    return failure_set(failure, STATUS_BAD_VECTOR, "vector", "%s", status_text(STATUS_BAD_VECTOR));
 }
 
 static void search_rows(struct cache *cache, const struct cache_get *get, struct walk *walk,
                         int64_t now_ms, uint32_t hits_max)
 {
-    assert(walk->unit != NULL);
+    assert(get->unit != NULL);
     assert(hits_max <= SEARCH_HITS_MAX);
     struct search *search = &walk->search;
-    search->unit = walk->unit;
+    search->unit = get->unit;
     search->dimension = walk->space.dimension;
     memcpy(&search->tag, get->key.compatibility.bytes, sizeof(search->tag));
     search->now_ms = now_ms;
@@ -316,25 +316,14 @@ static void answer_from(struct cache *cache, struct cache_get *get, struct walk 
     settle_decision(cache, get, decision.verdict, scope);
 }
 
-enum status cache_get_finish(struct cache *cache, struct cache_get *get, int64_t now_ms,
-                             uint64_t now_us, struct failure *failure)
+static enum status search_and_decide(struct cache *cache, struct cache_get *get,
+                                     const struct embed_space *space, int64_t now_ms,
+                                     struct failure *failure)
 {
-    assert(get->key.semantic);
-    assert(get->reply.found.entry == NULL);
-    assert(get->reply.miss_reason == CACHE_MISS_NONE);
-    assert(cache->policy.mode != POLICY_OFF);
     struct walk walk;
+    walk.space = *space;
     walk.nears_count = 0;
-    get->now_us = now_us;
-    enum status status = make_vector(cache, get, &walk, failure);
-    if (status == STATUS_NOT_FOUND) {
-        lookup_settle_miss(cache, get, CACHE_MISS_NOT_ELIGIBLE);
-        return STATUS_OK;
-    }
-    if (status != STATUS_OK)
-        return status;
-    get->reply.timing.embed_us = lookup_lap(cache, get);
-    status = find_nears(cache, get, &walk, now_ms, failure);
+    enum status status = find_nears(cache, get, &walk, now_ms, failure);
     if (status != STATUS_OK)
         return status;
     if (guard_sign(get->key.query, get->arena, &walk.query) != STATUS_OK || !make_room(get)) {
@@ -345,4 +334,78 @@ enum status cache_get_finish(struct cache *cache, struct cache_get *get, int64_t
     answer_from(cache, get, &walk, now_ms);
     drop_nears(&walk);
     return STATUS_OK;
+}
+
+/* ---- with or without a vector ---------------------------------------------------------------- */
+
+/* Our own embedder's failures are no caller's: the exact tier has answered, the other one says why
+ * it cannot. */
+static enum status settle_without_vector(struct cache *cache, struct cache_get *get,
+                                         enum status embedded, struct failure *failure)
+{
+    assert(embedded != STATUS_OK);
+    if (embedded == STATUS_NO_MEMORY)
+        return failure_set(failure, embedded, "", "%s", status_text(embedded));
+    enum cache_miss reason = CACHE_MISS_EMBEDDER_DOWN;
+    if (embedded == STATUS_NOT_FOUND)
+        reason = CACHE_MISS_NOT_ELIGIBLE; /* no word to compare */
+    else if (embedded == STATUS_TEXT_TOO_LONG)
+        reason = CACHE_MISS_TEXT_TOO_LONG;
+    else if (cache_is_overloaded(embedded))
+        reason = CACHE_MISS_OVERLOADED;
+    else
+        get->reply.degraded = "embedder_down";
+    lookup_settle_miss(cache, get, reason);
+    return STATUS_OK;
+}
+
+static void assert_open(const struct cache *cache, const struct cache_get *get)
+{
+    assert(get->key.semantic);
+    assert(get->reply.found.entry == NULL);
+    assert(get->reply.miss_reason == CACHE_MISS_NONE);
+    assert(cache->policy.mode != POLICY_OFF);
+}
+
+enum status cache_get_finish(struct cache *cache, struct cache_get *get, int64_t now_ms,
+                             uint64_t now_us, struct failure *failure)
+{
+    assert_open(cache, get);
+    struct embed_space space;
+    find_space(cache, get, &space);
+    get->now_us = now_us;
+    enum status status = make_vector(cache, get, space.dimension, failure);
+    get->reply.timing.embed_us = lookup_lap(cache, get);
+    if (status == STATUS_OK)
+        return search_and_decide(cache, get, &space, now_ms, failure);
+    if (get->request->vector != NULL && status == STATUS_BAD_VECTOR)
+        return status;
+    return settle_without_vector(cache, get, status, failure);
+}
+
+void cache_get_embed(struct cache *cache, struct cache_get *get, struct embed_job *job)
+{
+    assert_open(cache, get);
+    assert(get->request->vector == NULL);
+    assert(get->unit == NULL);
+    struct embed_space space;
+    find_space(cache, get, &space);
+    get->unit = arena_calloc(get->arena, space.dimension, sizeof(float));
+    (void)lookup_lap(cache, get); /* here the vector's time begins */
+    cache_embed(cache, get->key.query, get->unit, job);
+}
+
+enum status cache_get_finish_embedded(struct cache *cache, struct cache_get *get,
+                                      enum status embedded, int64_t now_ms, uint64_t done_us,
+                                      struct failure *failure)
+{
+    assert_open(cache, get);
+    if (done_us > get->now_us)
+        get->reply.timing.embed_us = (uint32_t)(done_us - get->now_us);
+    (void)lookup_lap(cache, get); /* what waited for others is nobody's work */
+    if (embedded != STATUS_OK)
+        return settle_without_vector(cache, get, embedded, failure);
+    struct embed_space space;
+    find_space(cache, get, &space);
+    return search_and_decide(cache, get, &space, now_ms, failure);
 }

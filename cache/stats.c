@@ -74,7 +74,12 @@ static void fill_server(const struct cache *cache, bool whole, int64_t now_ms,
     stats->uptime_s =
         now_ms > cache->started_ms ? (uint64_t)(now_ms - cache->started_ms) / 1000 : 0;
     stats->version = cache->version;
-    stats->embedder = cache->embedder != NULL ? embedder_space(cache->embedder) : NULL;
+    if (cache->embedder != NULL) {
+        struct embedder_state state;
+        embedder_state(cache->embedder, &state);
+        stats->embedder = embedder_space(cache->embedder);
+        stats->embedder_degraded = state.degraded;
+    }
     if (!whole)
         return;
     struct directory_stats rows;

@@ -141,6 +141,24 @@ static enum status fill_embedder(const struct embed_space *space, struct arena *
     return message->name != NULL && message->version != NULL ? STATUS_OK : STATUS_NO_MEMORY;
 }
 
+enum { DEGRADED_MAX = 2 };
+
+static enum status fill_degraded(const struct cache_stats *stats, struct arena *arena,
+                                 char *list[DEGRADED_MAX], Reprise__V1__StatsResponse *message)
+{
+    size_t count = 0;
+    if (stats->index_memory_spent)
+        list[count++] = codec_string(TEXT("index_memory"), arena);
+    if (stats->embedder_degraded != NULL)
+        list[count++] = codec_string(text_of(stats->embedder_degraded), arena);
+    message->n_degraded = count;
+    message->degraded = list;
+    for (size_t i = 0; i < count; i++)
+        if (list[i] == NULL)
+            return STATUS_NO_MEMORY;
+    return STATUS_OK;
+}
+
 static void fill_totals(const struct cache_stats *stats, Reprise__V1__StatsResponse *message)
 {
     message->total_requests = stats->total_requests;
@@ -170,10 +188,9 @@ enum status codec_write_stats(const struct cache_stats *stats, const struct code
     message.n_misses = fill_misses(stats, counts, misses);
     message.misses = misses;
     fill_totals(stats, &message);
-    char index_memory[] = "index_memory";
-    char *degraded[] = {index_memory};
-    message.n_degraded = stats->index_memory_spent ? 1 : 0;
-    message.degraded = degraded;
+    char *degraded[DEGRADED_MAX];
+    if (fill_degraded(stats, arena, degraded, &message) != STATUS_OK)
+        return codec_spent(failure);
     message.version = codec_string(text_of(stats->version), arena);
     Reprise__V1__EmbedderInfo embedder, *embedders[] = {&embedder};
     if (stats->embedder != NULL && fill_embedder(stats->embedder, arena, &embedder) != STATUS_OK)

@@ -18,6 +18,18 @@ static char *hex_string(const struct digest *digest, struct arena *arena)
     return hex;
 }
 
+static enum status fill_degraded(const char *word, struct arena *arena,
+                                 Reprise__V1__SetResponse *message)
+{
+    char **list = arena_calloc(arena, 1, sizeof(*list));
+    if (list == NULL)
+        return STATUS_NO_MEMORY;
+    list[0] = codec_string(text_of(word), arena);
+    message->n_degraded = 1;
+    message->degraded = list;
+    return list[0] != NULL ? STATUS_OK : STATUS_NO_MEMORY;
+}
+
 static enum status fill_set(const struct cache_set_reply *reply, struct arena *arena,
                             Reprise__V1__SetResponse *message)
 {
@@ -28,7 +40,9 @@ static enum status fill_set(const struct cache_set_reply *reply, struct arena *a
     message->indexed = reply->indexed;
     message->expires_unix_ms = reply->expires_ms;
     message->sequence = reply->sequence;
-    return message->entry_id != NULL ? STATUS_OK : STATUS_NO_MEMORY;
+    if (message->entry_id == NULL)
+        return STATUS_NO_MEMORY;
+    return reply->degraded != NULL ? fill_degraded(reply->degraded, arena, message) : STATUS_OK;
 }
 
 enum status codec_write_set(const struct cache_set_reply *reply, struct arena *arena,

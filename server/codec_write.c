@@ -24,6 +24,7 @@ enum {
     GET_ENTRY = 7,
     GET_INFO = 8,
     GET_DECISION = 9,
+    GET_DEGRADED = 13,
     GET_DEBUG = 14,
     GET_CONTENT = 100,
     GET_BLOB = 101,
@@ -230,6 +231,8 @@ static void write_get(struct wire *wire, const struct cache_get *get,
     wire_text(wire, GET_INFO, answer->info);
     if (reply->decided)
         write_decision(wire, reply);
+    if (reply->degraded != NULL)
+        wire_text(wire, GET_DEGRADED, text_of(reply->degraded));
     if (get->request->include != 0)
         write_debug(wire, reply, get->request->include);
     if (hit)

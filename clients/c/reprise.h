@@ -64,7 +64,9 @@ enum reprise_miss_reason {
     REPRISE_MISS_NOT_FOUND = 9,
     REPRISE_MISS_NOT_ELIGIBLE = 10,
     REPRISE_MISS_DISABLED = 11,
+    REPRISE_MISS_EMBEDDER_DOWN = 15,
     REPRISE_MISS_OVERLOADED = 17,
+    REPRISE_MISS_TEXT_TOO_LONG = 20,
 };
 
 enum reprise_guard {
