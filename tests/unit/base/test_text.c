@@ -7,6 +7,7 @@
  */
 #include "tests/support/unit.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/text.h"
@@ -275,6 +276,36 @@ static void classes_follow_the_general_category(void **state)
     }
 }
 
+/* Marks in the wrong order, as many as a prompt may hold. Ordering by swapping neighbours would
+ * take the square of their number: minutes, and this test would not come to its end. */
+static void a_long_run_of_marks_is_ordered(void **state)
+{
+    (void)state;
+    enum { PAIRS = 64 * 1024 };
+    char *typed = calloc(PAIRS * 4 + 1, 1), *expected = calloc(PAIRS * 4 + 2, 1);
+    assert_non_null(typed);
+    assert_non_null(expected);
+    typed[0] = 'a';
+    memcpy(expected, "\xc3\xa1", 2); /* the first acute is not blocked and composes */
+    for (size_t i = 0; i < PAIRS; i++) {
+        memcpy(typed + 1 + i * 4, "\xcc\x81\xcc\x96", 4); /* U+0301 (230), U+0316 (220) */
+        memcpy(expected + 2 + i * 2, "\xcc\x96", 2);
+        if (i + 1 < PAIRS)
+            memcpy(expected + 2 + PAIRS * 2 + i * 2, "\xcc\x81", 2);
+    }
+    struct arena *arena = NULL;
+    assert_int_equal(arena_create(&arena), STATUS_OK);
+    struct text out;
+    assert_int_equal(text_canonical((struct text){typed, PAIRS * 4 + 1}, arena, &out), STATUS_OK);
+    assert_int_equal(out.length, PAIRS * 4);
+    assert_memory_equal(out.bytes, expected, out.length);
+    assert_int_equal(text_fold((struct text){typed, PAIRS * 4 + 1}, arena, &out), STATUS_OK);
+    assert_memory_equal(out.bytes, expected, out.length);
+    arena_destroy(&arena);
+    free(typed);
+    free(expected);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -294,6 +325,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(broken_text_is_refused_not_guessed, create, destroy),
         cmocka_unit_test_setup_teardown(folding_gives_what_python_gives, create, destroy),
         cmocka_unit_test_setup_teardown(a_folded_text_is_never_borrowed, create, destroy),
+        cmocka_unit_test(a_long_run_of_marks_is_ordered),
         cmocka_unit_test(classes_follow_the_general_category),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
