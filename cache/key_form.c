@@ -16,6 +16,7 @@ enum {
     NAMESPACE_BYTES_MAX = 64,
     MODEL_BYTES_MAX = 256,
     EMBEDDER_BYTES_MAX = 64,
+    ITEM_BYTES_MAX = 1024, /* one stop word or context id */
     ATTRIBUTE_NAME_MAX = 64,
     ATTRIBUTE_VALUE_MAX = 1024,
     OVERHEAD_BYTES = 512, /* the mark and the heads of all fields that occur once */
@@ -55,9 +56,20 @@ static enum status no_memory(struct maker *maker, const char *field)
                        status_text(STATUS_NO_MEMORY));
 }
 
+static enum status check_size(struct maker *maker, size_t size_bytes, const char *field)
+{
+    if (size_bytes <= maker->limits->prompt_bytes)
+        return STATUS_OK;
+    return failure_set(maker->failure, STATUS_LIMIT_EXCEEDED, field,
+                       "at most limits.prompt = %u bytes", maker->limits->prompt_bytes);
+}
+
 static enum status take_text(struct maker *maker, struct text text, const char *field,
                              struct text *out_text)
 {
+    enum status status = check_size(maker, text.length, field);
+    if (status != STATUS_OK)
+        return status;
     if (text_canonical(text, maker->arena, out_text) != STATUS_OK)
         return no_memory(maker, field);
     maker->form->bytes_max += KEY_FIELD_HEAD + out_text->length;
@@ -73,7 +85,12 @@ static enum status take_texts(struct maker *maker, const struct text *texts, siz
     if (made == NULL)
         return no_memory(maker, list);
     for (size_t i = 0; i < count; i++) {
-        enum status status = take_text(maker, texts[i], list, &made[i]);
+        char field[FAILURE_FIELD_MAX];
+        field_name(field, list, (long)i, "");
+        if (texts[i].length > ITEM_BYTES_MAX)
+            return failure_set(maker->failure, STATUS_LIMIT_EXCEEDED, field, "at most %d bytes",
+                               ITEM_BYTES_MAX);
+        enum status status = take_text(maker, texts[i], field, &made[i]);
         if (status != STATUS_OK)
             return status;
     }
@@ -87,7 +104,10 @@ static enum status take_json(struct maker *maker, struct text json, const char *
     if (json.length == 0)
         return STATUS_OK;
     bool has_form = false;
-    enum status status = json_canonical(json, maker->arena, out_json, &has_form);
+    enum status status = check_size(maker, json.length, field);
+    if (status != STATUS_OK)
+        return status;
+    status = json_canonical(json, maker->arena, out_json, &has_form);
     if (status == STATUS_NO_MEMORY)
         return no_memory(maker, field);
     if (status != STATUS_OK)
@@ -229,14 +249,6 @@ static bool is_query(const struct key_message *message)
 {
     return text_equal(message->role, TEXT("user")) && message->tool_call_id.length == 0 &&
            message->tool_calls_json.length == 0;
-}
-
-static enum status check_size(struct maker *maker, size_t size_bytes, const char *field)
-{
-    if (size_bytes <= maker->limits->prompt_bytes)
-        return STATUS_OK;
-    return failure_set(maker->failure, STATUS_LIMIT_EXCEEDED, field,
-                       "at most limits.prompt = %u bytes", maker->limits->prompt_bytes);
 }
 
 static enum status check_message(struct maker *maker, const struct key_message *message, long i)

@@ -85,6 +85,21 @@ class Errors(WireTest):
         self.refused(lambda: self.get(messages=messages), INVALID, "LIMIT_EXCEEDED", "identity.messages")
         self.refused(lambda: self.get("x", context_ids=["d"] * 65), INVALID, "LIMIT_EXCEEDED", "identity.context_ids")
 
+    def test_every_text_of_an_identity_has_a_limit(self):
+        long, item = "x" * (256 * 1024 + 1), "x" * 1025
+        json = '["' + long + '"]'
+        cases = {"identity.context_ids[1]": {"context_ids": ["d", item]}, "identity.params.stop[0]": {"params": M.Params(stop=[item])},
+                 "identity.tools_json": {"tools_json": json}, "identity.system_prompt": {"system_prompt": long},
+                 "identity.response_format_json": {"response_format_json": json}, "identity.tool_choice_json": {"tool_choice_json": json},
+                 "identity.params.other_json": {"params": M.Params(other_json=json)}}
+        for field, fields in cases.items():
+            self.refused(lambda: self.get("x", **fields), INVALID, "LIMIT_EXCEEDED", field)
+
+    def test_marks_in_the_wrong_order_are_only_a_long_text(self):
+        """Ordered by swapping neighbours they kept a thread busy for seconds."""
+        for n in range(20):
+            self.get("a" + "\u0301\u0316" * 60_000 + str(n), timeout=30)
+
     def test_a_scope_over_four_kibibytes(self):
         attributes = [M.Attribute(name=f"a{n}", value="v" * 1000) for n in range(5)]
         self.refused(lambda: self.get("x", attributes=attributes), INVALID, "SCOPE_TOO_LONG")
