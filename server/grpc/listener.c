@@ -14,6 +14,7 @@
 
 #include <grpc/grpc.h>
 #include <grpc/grpc_security.h>
+#include <grpc/support/log.h>
 #include <inttypes.h>
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -115,6 +116,14 @@ static enum status create_queues(struct listener *listener)
     return STATUS_OK;
 }
 
+/* What the core has to say goes into our log, where equal lines collapse: callers can provoke it.
+ */
+static void log_of_core(gpr_log_func_args *args)
+{
+    if (args->severity == GPR_LOG_SEVERITY_ERROR)
+        log_write(LOG_WARNING, "grpc", "core", "message=%s", args->message);
+}
+
 static void create_drain_queue(struct listener *listener)
 {
     const grpc_completion_queue_attributes attributes = {
@@ -177,6 +186,7 @@ enum status listener_create(const struct listener_setup *setup, struct listener 
     if (listener == NULL)
         return failure_set(failure, STATUS_NO_MEMORY, "", "no memory for the gRPC door");
     listener->threads_count = setup->io_threads;
+    gpr_set_log_function(log_of_core);
     grpc_init();
     status = create_door(&listener->door, setup);
     if (status != STATUS_OK) {
