@@ -21,6 +21,7 @@ enum { NUMBERS_PER_WORD = 64, NUMBER_WORDS = THREAD_REGISTERED_MAX / NUMBERS_PER
 
 struct thread {
     pthread_t handle;
+    enum thread_role role;
     int number; /* -1: not registered */
     char name[THREAD_NAME_MAX];
     void (*run)(void *argument);
@@ -29,6 +30,7 @@ struct thread {
 
 static _Atomic(uint64_t) numbers_taken[NUMBER_WORDS];
 static _Thread_local int own_number = -1;
+static _Thread_local enum thread_role own_role = THREAD_OTHER;
 
 /* The lowest free number, or -1. Acquire: what the former holder did with its slots has happened
  * before. */
@@ -61,6 +63,7 @@ static void *thread_main(void *argument)
 {
     struct thread *thread = argument;
     own_number = thread->number;
+    own_role = thread->role;
     (void)pthread_setname_np(pthread_self(), thread->name); /* a name is for people only */
     thread->run(thread->argument);
     assert(own_number == thread->number);
@@ -94,6 +97,7 @@ enum status thread_create(enum thread_role role, const char *name, void (*run)(v
     memcpy(thread->name, name, strlen(name));
     thread->run = run;
     thread->argument = argument;
+    thread->role = role;
     thread->number = role != THREAD_OTHER ? number_take() : -1;
     if (role != THREAD_OTHER && thread->number < 0)
         goto free_thread;
@@ -127,7 +131,10 @@ enum status thread_register(enum thread_role role)
     assert(role != THREAD_OTHER); /* that role has no number to take */
     assert(own_number < 0);
     own_number = number_take();
-    return own_number >= 0 ? STATUS_OK : STATUS_LIMIT_EXCEEDED;
+    if (own_number < 0)
+        return STATUS_LIMIT_EXCEEDED;
+    own_role = role;
+    return STATUS_OK;
 }
 
 void thread_unregister(void)
@@ -135,9 +142,15 @@ void thread_unregister(void)
     assert(own_number >= 0);
     number_give_back(own_number);
     own_number = -1;
+    own_role = THREAD_OTHER;
 }
 
 int thread_number(void)
 {
     return own_number;
+}
+
+bool thread_is(enum thread_role role)
+{
+    return own_role == role;
 }

@@ -33,3 +33,5 @@ void thread_unregister(void);
 
 /* This thread's number, or -1 if it is not registered. */
 int thread_number(void);
+/* False of a thread that neither we started nor it has registered itself. */
+bool thread_is(enum thread_role role);

@@ -91,7 +91,8 @@ static enum status create_cache(struct service *service, const char *version,
     struct cache_setup setup = {.options = service->options,
                                 .started_ms = clock_wall_ms(),
                                 .version = version,
-                                .clock_us = clock_monotonic_us};
+                                .clock_us = clock_monotonic_us,
+                                .pool = service->pool};
     clock_chance(setup.chance_seed, sizeof(setup.chance_seed));
     enum status status = cache_create(&setup, &service->cache, failure);
     if (status == STATUS_OK)
@@ -102,7 +103,10 @@ static enum status create_cache(struct service *service, const char *version,
 enum status service_check(const struct options *options, FILE *warnings, struct failure *failure)
 {
     struct service service = {.options = options};
-    enum status status = create_cache(&service, "", failure);
+    enum status status = pool_create(1, 1, &service.pool);
+    if (status != STATUS_OK)
+        return failure_set(failure, status, "", "no thread to check with");
+    status = create_cache(&service, "", failure);
     if (status == STATUS_OK)
         status = listener_check(options, failure);
     if (options_uint(options, "limits.answer") >= options_uint(options, "server.reply_max"))
@@ -113,6 +117,7 @@ enum status service_check(const struct options *options, FILE *warnings, struct 
         (void)fprintf(warnings,
                       "warning: limits.answer is not below server.message_max: such an answer "
                       "could never arrive\n");
+    pool_destroy(&service.pool);
     cache_destroy(&service.cache);
     return status;
 }

@@ -15,8 +15,8 @@ struct service;
 extern const struct option_row service_option_rows[];
 extern const size_t service_option_rows_count;
 
-/* What service_create would refuse, without a port or a thread; what is only unwise is a line on
- * `warnings`. */
+/* What service_create would refuse, without a port: weights are read, and a remote embedder is
+ * asked once; what is only unwise is a line on `warnings`. */
 enum status service_check(const struct options *options, FILE *warnings, struct failure *failure);
 
 /* Builds every part and begins to serve. `failure` says which part could not be made. The options

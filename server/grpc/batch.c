@@ -1,8 +1,9 @@
 /*
  * batch.c - BatchGet and BatchSet: up to limits.batch items in one message, each with its own
- * outcome. BatchGet looks all its items up in the exact tier at once; what missed goes to compute
- * as one job, and one reply leaves when all are there. Owns nothing: everything lies in the call's
- * arena. Threads: I/O, then compute.
+ * outcome. BatchGet looks all its items up in the exact tier at once; what missed goes to the
+ * embedder together, or to compute as one job where vectors are there already, and one reply leaves
+ * when all are there. Owns nothing: everything lies in the call's arena. Threads: I/O, then
+ * compute.
  */
 #include "base/check.h"
 #include "base/clock.h"
@@ -10,19 +11,21 @@
 #include "server/codec.h"
 #include "server/grpc/handlers.h"
 #include "server/grpc/reply.h"
+#include "server/grpc/vectors.h"
 
 /* So long before the deadline the items that are still open become misses, so that the others
  * arrive in time. */
 enum { BATCH_MARGIN_MS = 5 };
 
-enum item_state { ITEM_FAILED, ITEM_DONE, ITEM_OPEN };
+enum item_state { ITEM_FAILED, ITEM_DONE, ITEM_OPEN, ITEM_EMBEDDED };
 
 struct batch_get {
     struct codec_get_item *items;
     struct cache_get *gets;
     struct codec_get_result *results;
-    uint8_t *states; /* enum item_state */
-    size_t count, open_count;
+    uint8_t *states;         /* enum item_state                       */
+    struct vectors *vectors; /* one an item; only those of EMBEDDED are used */
+    size_t count, open_count, embedded_count;
 };
 
 static uint32_t server_us(const struct call *call)
@@ -92,6 +95,9 @@ static void begin_item(struct call *call, struct batch_get *batch, size_t i, int
         item_failed(batch, i, status);
     } else if (step == CACHE_DONE) {
         item_done(batch, i);
+    } else if (step == CACHE_NEEDS_VECTOR) {
+        batch->states[i] = ITEM_EMBEDDED;
+        batch->embedded_count++;
     } else {
         batch->states[i] = ITEM_OPEN;
         batch->open_count++;
@@ -135,11 +141,21 @@ static void answer_gets(struct call *call)
     reply_outcome(call, status, &reply, &failure);
 }
 
+static enum status finish_get(struct call *call, struct batch_get *batch, size_t i)
+{
+    struct cache *cache = call_door(call)->cache;
+    struct failure *failure = &batch->items[i].failure;
+    if (batch->states[i] == ITEM_OPEN)
+        return cache_get_finish(cache, &batch->gets[i], clock_wall_ms(), clock_monotonic_us(),
+                                failure);
+    const struct vector_wait *wait = &batch->vectors->waits[i];
+    return cache_get_finish_embedded(cache, &batch->gets[i], wait->status, clock_wall_ms(),
+                                     wait->done_us, failure);
+}
+
 static void finish_item(struct call *call, struct batch_get *batch, size_t i)
 {
-    struct failure *failure = &batch->items[i].failure;
-    enum status status = cache_get_finish(call_door(call)->cache, &batch->gets[i], clock_wall_ms(),
-                                          clock_monotonic_us(), failure);
+    enum status status = finish_get(call, batch, i);
     if (status == STATUS_OK) {
         item_done(batch, i);
         return;
@@ -148,7 +164,7 @@ static void finish_item(struct call *call, struct batch_get *batch, size_t i)
     item_failed(batch, i, status);
 }
 
-/* What no compute thread will look at. */
+/* What is not searched for. */
 static void give_up_item(struct call *call, struct batch_get *batch, size_t i, bool as_miss)
 {
     if (as_miss) {
@@ -160,18 +176,52 @@ static void give_up_item(struct call *call, struct batch_get *batch, size_t i, b
     }
 }
 
+/* How the embedder ended with an item; OK: it has a vector, or was not there. */
+static enum status embedded_status(const struct batch_get *batch, size_t i)
+{
+    return batch->states[i] == ITEM_EMBEDDED ? batch->vectors->waits[i].status : STATUS_OK;
+}
+
+/* An item without a vector is not searched for, so that it costs no time and needs no thread. */
+static void finish_without_vector(struct call *call, struct batch_get *batch, size_t i)
+{
+    if (cache_is_overloaded(embedded_status(batch, i)))
+        give_up_item(call, batch, i, call_door(call)->degrade);
+    else
+        finish_item(call, batch, i);
+}
+
+static void count_shed(struct call *call)
+{
+    const struct batch_get *batch = call->work;
+    for (size_t i = 0; i < batch->count; i++) {
+        if (embedded_status(batch, i) == STATUS_OVERLOADED) {
+            counters_add(call_door(call)->counters, DOOR_SHED_QUEUE, 1);
+            return;
+        }
+    }
+}
+
+static bool is_unfinished(const struct batch_get *batch, size_t i)
+{
+    return batch->states[i] == ITEM_OPEN || batch->states[i] == ITEM_EMBEDDED;
+}
+
 static void finish_gets(struct call *call)
 {
     struct batch_get *batch = call->work;
+    count_shed(call);
     for (size_t i = 0; i < batch->count; i++) {
-        if (batch->states[i] != ITEM_OPEN)
+        if (!is_unfinished(batch, i))
             continue;
         if (atomic_load(&call->closed)) {
             release_gets(batch);
             call_drop(call, call_remaining_ms(call) == 0 ? CALL_TOO_LATE : CALL_GONE);
             return;
         }
-        if (call_remaining_ms(call) <= BATCH_MARGIN_MS)
+        if (embedded_status(batch, i) != STATUS_OK)
+            finish_without_vector(call, batch, i);
+        else if (call_remaining_ms(call) <= BATCH_MARGIN_MS)
             give_up_item(call, batch, i, true);
         else
             finish_item(call, batch, i);
@@ -184,15 +234,7 @@ static void finish_gets_on_compute(struct pool_job *job)
     finish_gets(call_of_job(job));
 }
 
-static void all_gets_on_compute(struct pool_job *job)
-{
-    struct call *call = call_of_job(job);
-    enum call_fate fate = call_fate(call);
-    if (fate != CALL_WANTED)
-        call_drop(call, fate);
-    else if (begin_gets(call))
-        finish_gets(call);
-}
+/* ---- BatchGet, where it cannot or need not go to compute ---- */
 
 static void answer_gets_without_compute(struct call *call)
 {
@@ -200,10 +242,49 @@ static void answer_gets_without_compute(struct call *call)
     struct door *door = call_door(call);
     counters_add(door->counters, DOOR_SHED_QUEUE, 1);
     for (size_t i = 0; i < batch->count; i++) {
-        if (batch->states[i] == ITEM_OPEN)
+        if (embedded_status(batch, i) != STATUS_OK)
+            finish_without_vector(call, batch, i);
+        else if (is_unfinished(batch, i))
             give_up_item(call, batch, i, door->degrade);
     }
     answer_gets(call);
+}
+
+/* The last thing that is done here, but for what the embedder has refused by then. */
+static void embed_gets(struct call *call)
+{
+    struct batch_get *batch = call->work;
+    batch->vectors = vectors_create(call, batch->count, false, finish_gets_on_compute,
+                                    answer_gets_without_compute);
+    if (batch->vectors == NULL) {
+        release_gets(batch);
+        reply_status(call, STATUS_NO_MEMORY);
+        return;
+    }
+    vectors_begin(batch->vectors);
+    for (size_t i = 0; i < batch->count; i++) {
+        if (batch->states[i] == ITEM_EMBEDDED)
+            cache_get_embed(call_door(call)->cache, &batch->gets[i],
+                            vectors_next(batch->vectors, i));
+    }
+    vectors_end(batch->vectors);
+}
+
+static void all_gets_on_compute(struct pool_job *job)
+{
+    struct call *call = call_of_job(job);
+    enum call_fate fate = call_fate(call);
+    if (fate != CALL_WANTED) {
+        call_drop(call, fate);
+        return;
+    }
+    if (!begin_gets(call))
+        return;
+    const struct batch_get *batch = call->work;
+    if (batch->embedded_count > 0)
+        embed_gets(call);
+    else
+        finish_gets(call);
 }
 
 void handle_batch_get(struct call *call)
@@ -214,8 +295,10 @@ void handle_batch_get(struct call *call)
     }
     if (!begin_gets(call))
         return;
-    struct batch_get *batch = call->work;
-    if (batch->open_count == 0)
+    const struct batch_get *batch = call->work;
+    if (batch->embedded_count > 0)
+        embed_gets(call);
+    else if (batch->open_count == 0)
         answer_gets(call);
     else if (call_hand_off(call, finish_gets_on_compute) != STATUS_OK)
         answer_gets_without_compute(call);
@@ -225,67 +308,147 @@ void handle_batch_get(struct call *call)
 
 struct batch_set {
     struct codec_set_item *items;
-    struct cache_set_reply *replies;
+    struct cache_set *sets; /* begun where the item's failure is OK */
     struct codec_set_result *results;
-    size_t count;
+    struct vectors *vectors; /* one an item; NULL: nobody needs one */
+    size_t count, embedded_count;
 };
 
-static enum status read_sets(struct call *call, struct batch_set *out_batch,
+static enum status read_sets(struct call *call, struct batch_set **out_batch,
                              struct failure *failure)
 {
     struct text message;
-    enum status status = call_message(call, &message);
+    struct batch_set *batch = arena_calloc(call->arena, 1, sizeof(*batch));
+    enum status status = batch != NULL ? call_message(call, &message) : STATUS_NO_MEMORY;
     if (status == STATUS_OK) {
-        status = codec_read_batch_set(message, call_door(call)->limits, call->arena,
-                                      &out_batch->items, &out_batch->count, failure);
+        status = codec_read_batch_set(message, call_door(call)->limits, call->arena, &batch->items,
+                                      &batch->count, failure);
     }
     if (status != STATUS_OK)
         return status;
-    size_t count = out_batch->count;
-    out_batch->replies = arena_calloc(call->arena, count, sizeof(*out_batch->replies));
-    out_batch->results = arena_calloc(call->arena, count, sizeof(*out_batch->results));
-    return out_batch->replies != NULL && out_batch->results != NULL ? STATUS_OK : STATUS_NO_MEMORY;
+    batch->sets = arena_calloc(call->arena, batch->count, sizeof(*batch->sets));
+    batch->results = arena_calloc(call->arena, batch->count, sizeof(*batch->results));
+    if (batch->sets == NULL || batch->results == NULL)
+        return STATUS_NO_MEMORY;
+    *out_batch = batch;
+    return STATUS_OK;
 }
 
-static void set_item(struct call *call, struct batch_set *batch, size_t i)
+static void end_set(struct batch_set *batch, size_t i, enum status status)
+{
+    struct failure *failure = &batch->items[i].failure;
+    if (status == STATUS_OK) {
+        batch->results[i].reply = &batch->sets[i].reply;
+        return;
+    }
+    if (failure->status == STATUS_OK)
+        (void)failure_set(failure, status, "", "%s", status_text(status));
+    batch->results[i].failure = failure;
+}
+
+static void begin_set(struct call *call, struct batch_set *batch, size_t i, int64_t now_ms)
 {
     struct codec_set_item *item = &batch->items[i];
     item->request.identity.tenant = door_tenant;
     enum status status = item->failure.status;
     if (status == STATUS_OK) {
-        status = cache_set(call_door(call)->cache, &item->request, call->arena, clock_wall_ms(),
-                           &batch->replies[i], &item->failure);
+        status = cache_set_begin(call_door(call)->cache, &item->request, call->arena, now_ms,
+                                 &batch->sets[i], &item->failure);
     }
-    if (status == STATUS_OK) {
-        batch->results[i].reply = &batch->replies[i];
+    if (status != STATUS_OK)
+        end_set(batch, i, status);
+    else if (batch->sets[i].step == CACHE_NEEDS_VECTOR)
+        batch->embedded_count++;
+}
+
+static void finish_set(struct call *call, struct batch_set *batch, size_t i)
+{
+    struct cache_set *set = &batch->sets[i];
+    if (batch->results[i].failure != NULL)
         return;
+    enum status status = STATUS_OK;
+    if (set->step != CACHE_DONE) {
+        const bool embedded = set->step == CACHE_NEEDS_VECTOR;
+        status = cache_set_finish(call_door(call)->cache, set,
+                                  embedded ? batch->vectors->waits[i].status : STATUS_OK,
+                                  clock_wall_ms(), &batch->items[i].failure);
     }
-    if (item->failure.status == STATUS_OK)
-        (void)failure_set(&item->failure, status, "", "%s", status_text(status));
-    batch->results[i].failure = &item->failure;
+    end_set(batch, i, status);
+}
+
+/* In the order of the items: of two with one key the later stays. */
+static void finish_sets_on_compute(struct pool_job *job)
+{
+    struct call *call = call_of_job(job);
+    struct batch_set *batch = call->work;
+    for (size_t i = 0; i < batch->count; i++) {
+        /* what is stored stays; the rest of a caller who left is dropped */
+        enum call_fate fate = call_fate(call);
+        if (fate != CALL_WANTED) {
+            call_drop(call, fate);
+            return;
+        }
+        finish_set(call, batch, i);
+    }
+    struct codec_reply reply;
+    struct failure failure = {.status = STATUS_OK};
+    enum status status =
+        codec_write_batch_set(batch->results, batch->count, server_us(call), call->arena, &reply);
+    reply_outcome(call, status, &reply, &failure);
+}
+
+static void refuse_sets(struct call *call)
+{
+    counters_add(call_door(call)->counters, DOOR_SHED_QUEUE, 1);
+    reply_overloaded(call);
+}
+
+static enum status begin_sets(struct call *call, struct failure *failure)
+{
+    struct batch_set *batch = NULL;
+    enum status status = read_sets(call, &batch, failure);
+    if (status != STATUS_OK)
+        return status;
+    call->work = batch;
+    int64_t now_ms = clock_wall_ms();
+    for (size_t i = 0; i < batch->count; i++)
+        begin_set(call, batch, i, now_ms);
+    if (batch->embedded_count == 0)
+        return STATUS_OK;
+    batch->vectors = vectors_create(call, batch->count, true, finish_sets_on_compute, refuse_sets);
+    return batch->vectors != NULL ? STATUS_OK : STATUS_NO_MEMORY;
+}
+
+/* Nobody waits for one of them in particular: others' texts go first. */
+static void embed_sets(struct call *call)
+{
+    struct batch_set *batch = call->work;
+    vectors_begin(batch->vectors);
+    for (size_t i = 0; i < batch->count; i++) {
+        if (batch->results[i].failure == NULL && batch->sets[i].step == CACHE_NEEDS_VECTOR)
+            cache_set_embed(call_door(call)->cache, &batch->sets[i],
+                            vectors_next(batch->vectors, i));
+    }
+    vectors_end(batch->vectors);
 }
 
 static void sets_on_compute(struct pool_job *job)
 {
     struct call *call = call_of_job(job);
-    struct batch_set batch = {.count = 0};
-    struct codec_reply reply;
-    struct failure failure = {.status = STATUS_OK};
     enum call_fate fate = call_fate(call);
-    enum status status = fate == CALL_WANTED ? read_sets(call, &batch, &failure) : STATUS_CANCELLED;
-    for (size_t i = 0; i < batch.count && status == STATUS_OK && fate == CALL_WANTED; i++) {
-        set_item(call, &batch, i);
-        fate = call_fate(call); /* what is stored stays; the rest of a caller who left is dropped */
-    }
     if (fate != CALL_WANTED) {
         call_drop(call, fate);
         return;
     }
-    if (status == STATUS_OK) {
-        status =
-            codec_write_batch_set(batch.results, batch.count, server_us(call), call->arena, &reply);
-    }
-    reply_outcome(call, status, &reply, &failure);
+    struct failure failure = {.status = STATUS_OK};
+    enum status status = begin_sets(call, &failure);
+    const struct batch_set *batch = call->work;
+    if (status != STATUS_OK)
+        reply_outcome(call, status, NULL, &failure);
+    else if (batch->embedded_count > 0)
+        embed_sets(call);
+    else
+        finish_sets_on_compute(job);
 }
 
 void handle_batch_set(struct call *call)

@@ -204,6 +204,22 @@ int64_t call_remaining_ms(const struct call *call)
     return left_ms > 0 ? left_ms : 0;
 }
 
+void call_lend(struct call *call)
+{
+    expect_closing(call);
+}
+
+uint64_t call_due_us(const struct call *call)
+{
+    const int64_t left_ms = call_remaining_ms(call);
+    if (left_ms > INT32_MAX) /* 24 days, or none */
+        return 0;
+    const int64_t left_us = left_ms * 1000;
+    const int64_t margin_us =
+        left_us / 4 < CALL_MARGIN_MS * 1000 ? left_us / 4 : CALL_MARGIN_MS * 1000;
+    return clock_monotonic_us() + (uint64_t)(left_us - margin_us);
+}
+
 /* The deadline is asked first: when it passes, the core cancels the call as well, and closed says
  * nothing of why. */
 enum call_fate call_fate(const struct call *call)

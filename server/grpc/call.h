@@ -3,11 +3,13 @@
  *
  *   POSTED --arrived--> OWNED --reply---------------------> SENDING --sent--> slot back
  *                         |--call_hand_off--> COMPUTE --reply--^
+ *                         |--call_lend--> EMBEDDER --done------^
  *
- * One owner at a time: the I/O thread that got the event, then the compute thread that got the job.
- * The owner ends its ownership by exactly one of: a reply (reply.h), call_hand_off, call_read,
- * reply_write. Afterwards it does not touch the call: with two threads on a queue somebody else may
- * already have it.
+ * One owner at a time: the I/O thread that got the event, then the compute thread that got the job,
+ * or the thread on which the embedder says that a text is done. The owner ends its ownership by
+ * exactly one of: a reply (reply.h), call_hand_off, call_lend and what it lends the call to,
+ * call_read, reply_write. Afterwards it does not touch the call: with two threads on a queue
+ * somebody else may already have it.
  */
 #pragma once
 #include <grpc/grpc.h>
@@ -112,6 +114,14 @@ enum status call_hand_off(struct call *call, void (*run)(struct pool_job *job));
  * counted as shed and answered OVERLOADED. Ends the caller's ownership either way. */
 void call_hand_off_or_refuse(struct call *call, void (*run)(struct pool_job *job));
 struct call *call_of_job(struct pool_job *job);
+
+/* Comes before the call is given to anybody but the pool: somebody will go on with it later, and
+ * its caller may leave meanwhile. */
+void call_lend(struct call *call);
+/* The moment (monotonic) by which what the call waits for must be there for the reply to arrive in
+ * time: CALL_MARGIN_MS before the deadline, or a quarter of what is left. 0: no deadline. */
+enum { CALL_MARGIN_MS = 10 };
+uint64_t call_due_us(const struct call *call);
 
 /* Asked before each step on a compute thread. */
 enum call_fate { CALL_WANTED, CALL_GONE, CALL_TOO_LATE };

@@ -1,9 +1,13 @@
 /*
  * get.c - Get. An exact hit is answered by the I/O thread that received the question; only its miss
- * travels to compute. Owns nothing. Threads: I/O, then compute.
+ * travels: to compute, or to the embedder, which says on a compute thread that the vector is there.
+ * Owns nothing. Threads: I/O, then compute; what the embedder refuses may end on any.
  */
+#include <stddef.h>
+
 #include "base/check.h"
 #include "base/clock.h"
+#include "base/thread.h"
 #include "cache/cache.h"
 #include "server/codec.h"
 #include "server/grpc/handlers.h"
@@ -12,6 +16,8 @@
 struct get_work { /* in the call's arena */
     struct cache_get_request request;
     struct cache_get get;
+    struct call *call;
+    struct embed_job job;
 };
 
 static void answer(struct call *call, struct cache_get *get)
@@ -29,17 +35,23 @@ static void answer(struct call *call, struct cache_get *get)
         reply_outcome(call, status, NULL, &failure);
 }
 
-static void finish(struct call *call, struct cache_get *get)
+static void conclude(struct call *call, struct cache_get *get, enum status status,
+                     struct failure *failure)
 {
-    struct failure failure = {.status = STATUS_OK};
-    enum status status = cache_get_finish(call_door(call)->cache, get, clock_wall_ms(),
-                                          clock_monotonic_us(), &failure);
     if (status == STATUS_OK) {
         answer(call, get);
         return;
     }
     cache_get_release(get);
-    reply_outcome(call, status, NULL, &failure);
+    reply_outcome(call, status, NULL, failure);
+}
+
+static void finish(struct call *call, struct cache_get *get)
+{
+    struct failure failure = {.status = STATUS_OK};
+    enum status status = cache_get_finish(call_door(call)->cache, get, clock_wall_ms(),
+                                          clock_monotonic_us(), &failure);
+    conclude(call, get, status, &failure);
 }
 
 static void finish_on_compute(struct pool_job *job)
@@ -55,11 +67,10 @@ static void finish_on_compute(struct pool_job *job)
     call_drop(call, fate);
 }
 
-/* A full compute queue: the cache fails open, unless the operator wants the error. */
-static void answer_without_compute(struct call *call, struct cache_get *get)
+/* The cache fails open, unless the operator wants the error. */
+static void answer_overloaded(struct call *call, struct cache_get *get)
 {
     struct door *door = call_door(call);
-    counters_add(door->counters, DOOR_SHED_QUEUE, 1);
     if (door->degrade) {
         cache_get_overloaded(door->cache, get);
         answer(call, get);
@@ -67,6 +78,47 @@ static void answer_without_compute(struct call *call, struct cache_get *get)
         cache_get_release(get);
         reply_overloaded(call);
     }
+}
+
+static void answer_without_room(struct call *call, struct cache_get *get)
+{
+    counters_add(call_door(call)->counters, DOOR_SHED_QUEUE, 1);
+    answer_overloaded(call, get);
+}
+
+static void finish_embedded(struct embed_job *job, enum status embedded)
+{
+    const uint64_t done_us = clock_monotonic_us();
+    struct get_work *work =
+        (struct get_work *)(void *)((char *)job - offsetof(struct get_work, job));
+    struct call *call = work->call;
+    assert(embedded != STATUS_OK || thread_is(THREAD_COMPUTE)); /* it searches */
+    enum call_fate fate = call_fate(call);
+    if (fate != CALL_WANTED) {
+        cache_get_release(&work->get);
+        call_drop(call, fate);
+        return;
+    }
+    if (cache_is_overloaded(embedded)) {
+        if (embedded == STATUS_OVERLOADED)
+            answer_without_room(call, &work->get);
+        else
+            answer_overloaded(call, &work->get);
+        return;
+    }
+    struct failure failure = {.status = STATUS_OK};
+    enum status status = cache_get_finish_embedded(call_door(call)->cache, &work->get, embedded,
+                                                   clock_wall_ms(), done_us, &failure);
+    conclude(call, &work->get, status, &failure);
+}
+
+/* The embedder is the call's carrier, and the last thing that is done here. */
+static void embed(struct call *call, struct get_work *work)
+{
+    work->call = call;
+    work->job = (struct embed_job){.done = finish_embedded, .deadline_us = call_due_us(call)};
+    call_lend(call);
+    cache_get_embed(call_door(call)->cache, &work->get, &work->job);
 }
 
 static enum status begin(struct call *call, struct get_work *work, enum cache_step *out_step,
@@ -110,6 +162,8 @@ static void all_on_compute(struct pool_job *job)
     struct get_work *work = call->work;
     if (step == CACHE_DONE)
         answer(call, &work->get);
+    else if (step == CACHE_NEEDS_VECTOR)
+        embed(call, work);
     else
         finish(call, &work->get);
 }
@@ -126,6 +180,8 @@ void handle_get(struct call *call)
     struct get_work *work = call->work;
     if (step == CACHE_DONE)
         answer(call, &work->get);
+    else if (step == CACHE_NEEDS_VECTOR)
+        embed(call, work);
     else if (call_hand_off(call, finish_on_compute) != STATUS_OK)
-        answer_without_compute(call, &work->get);
+        answer_without_room(call, &work->get);
 }

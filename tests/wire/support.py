@@ -50,9 +50,11 @@ from rpc import error_details_pb2, status_pb2  # noqa: E402
 
 
 class Server:
-    """reprise-server on a free port, with the given options as flags: Server(semantic_policy="off")."""
+    """reprise-server on a free port, with the given options as flags: Server(semantic_policy="off"). Vectors are lexical unless a test says
+    otherwise, so that similarities are the same whether or not this machine has weights."""
 
     def __init__(self, **options):
+        options.setdefault("embed_provider", "lexical")
         flags = [f"--{name.replace('_', '-', 1)}={value}" for name, value in options.items()]
         environment = {name: value for name, value in os.environ.items() if not name.startswith("REPRISE_")}
         environment.setdefault("ASAN_OPTIONS", "detect_leaks=1")

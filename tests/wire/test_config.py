@@ -54,7 +54,7 @@ class Configuration(unittest.TestCase):
         result = run("--check-config", REPRISE_SERVICE_HOST="10.0.0.1")
         self.assertEqual(result.returncode, 0)
         self.assertIn("REPRISE_SERVICE_HOST", result.stderr)
-        self.assertEqual(run("--check-config", REPRISE_ENDPOINT="127.0.0.1:1").stderr, "", "the command's own variable is known")
+        self.assertEqual(run("--check-config", "--embed-provider=lexical", REPRISE_ENDPOINT="127.0.0.1:1").stderr, "", "the command's own variable is known")
 
     def test_adaptive_limits_must_make_sense(self):
         result = run("--grpc-listen=127.0.0.1:0", "--adaptive-min=0.9", "--adaptive-max=0.8")

@@ -1,7 +1,7 @@
 """What the door counts and how it closes: calls dropped, shed, timed out and refused, seen by their callers and in the server's last lines.
 
-The compute pool has one thread here, and a batch of long prompts keeps it busy for as long as a test needs; the size is measured first, so that slow
-machines take no longer. A call is held inside the door by not sending its message.
+The compute pool has one thread here, and a batch of long prompts keeps it busy for as long as a test needs: they bring vectors, so that it is one job
+that nothing interrupts. The size is measured first, so that slow machines take no longer. A call is held inside the door by not sending its message.
 """
 import re
 import signal
@@ -57,7 +57,8 @@ class Busy:
 
     def __init__(self, test, **options):
         self.server = start(test, server_compute_threads=1, server_message_max="64MiB", limits_batch=1024, **options)
-        self.texts = 0
+        self.texts = 1  # one with a vector of the server's, so that a Get needs one too
+        self.server.cache.Set(C.SetRequest(identity=identity("one that is short"), content="x"), timeout=30)
         self.sample()
         started = time.monotonic()
         self.sample()
@@ -66,7 +67,8 @@ class Busy:
     def batch(self, count):
         self.texts += count
         words = "a question that is long " * (TEXT_BYTES // 24)
-        return C.BatchSetRequest(items=[C.SetRequest(identity=identity(f"busy {self.texts - n} {words}"), content="x") for n in range(count)])
+        return C.BatchSetRequest(items=[C.SetRequest(identity=identity(f"busy {self.texts - n} {words}"), vector=M.Vector(f32=[1, 0]), content="x")
+                                        for n in range(count)])
 
     def sample(self):
         self.server.cache.BatchSet(self.batch(4), timeout=60)

@@ -378,7 +378,8 @@ class Overload(unittest.TestCase):
         try:
             identity = lambda prompt: M.Identity(model="m", prompt=prompt)
             server.cache.Set(C.SetRequest(identity=identity("a first question"), content="x"))
-            batch = C.BatchSetRequest(items=[C.SetRequest(identity=identity(f"{n} " + "word " * 8000), content="x") for n in range(60)])
+            batch = C.BatchSetRequest(items=[C.SetRequest(identity=identity(f"{n} " + "word " * 8000), content="x", vector=M.Vector(f32=[1, 0]))
+                                             for n in range(60)])  # with vectors it is one job, which nothing interrupts
             reasons = set()
             for _ in range(20):
                 busy = [server.cache.BatchSet.future(batch) for _ in range(6)]
