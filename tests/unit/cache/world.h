@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/pool.h"
 #include "base/thread.h"
 #include "cache/cache.h"
 #include "embed/embedder.h"
@@ -20,6 +21,7 @@ enum { DIMENSION = 4 };
 
 struct world {
     struct options *options;
+    struct pool *pool; /* NULL: texts are embedded by who asks */
     struct cache *cache;
     struct arena *arena;
     struct failure failure;
@@ -50,8 +52,9 @@ static inline enum status make_options(int count, const char *const *flags, stru
     return options_read_flags(*out, 5 + count, arguments, stderr);
 }
 
-/* Extra flags, as on the command line. */
-static inline struct world *world_create(int count, const char *const *flags)
+/* Extra flags, as on the command line. A pool becomes the world's, and wants a clock. */
+static inline struct world *world_create_with(int count, const char *const *flags,
+                                              struct pool *pool, uint64_t (*clock_us)(void))
 {
     struct world *world = calloc(1, sizeof(*world));
     assert_non_null(world);
@@ -59,12 +62,20 @@ static inline struct world *world_create(int count, const char *const *flags)
     struct cache_setup setup = {.options = world->options,
                                 .chance_seed = {1, 2, 3, 4, 5, 6, 7, 8},
                                 .started_ms = 1000000,
-                                .version = "test"};
+                                .version = "test",
+                                .clock_us = clock_us,
+                                .pool = pool};
+    world->pool = pool;
     if (cache_create(&setup, &world->cache, &world->failure) != STATUS_OK)
         fail_msg("%s: %s", world->failure.field, world->failure.message);
     assert_int_equal(arena_create(&world->arena), STATUS_OK);
     world->now_ms = 1000000;
     return world;
+}
+
+static inline struct world *world_create(int count, const char *const *flags)
+{
+    return world_create_with(count, flags, NULL, NULL);
 }
 
 static inline void world_forget(struct world *world)
@@ -80,6 +91,7 @@ static inline int world_destroy(void **state)
 {
     struct world *world = *state;
     world_forget(world);
+    pool_destroy(&world->pool);
     cache_destroy(&world->cache);
     cache_destroy(&world->cache); /* NULL by now */
     arena_destroy(&world->arena);

@@ -311,8 +311,9 @@ static struct cache_stats busy_stats(void)
 
 static void stats_are_told_in_full(void **state)
 {
-    const struct cache_stats stats = busy_stats();
+    struct cache_stats stats = busy_stats();
     struct codec_reply reply;
+    stats.embedder_degraded = "no_weights";
     assert_int_equal(codec_write_stats(&stats, &small_limits, *state, &reply, NULL), STATUS_OK);
     const Reprise__V1__StatsResponse *message = (Reprise__V1__StatsResponse *)unpacked(
         &reprise__v1__stats_response__descriptor, reply.head, *state);
@@ -331,8 +332,9 @@ static void stats_are_told_in_full(void **state)
     assert_int_equal(message->expirations, 2);
     assert_int_equal(message->sets, 7);
     assert_int_equal(message->uptime_s, 3600);
-    assert_int_equal(message->n_degraded, 1);
+    assert_int_equal(message->n_degraded, 2);
     assert_string_equal(message->degraded[0], "index_memory");
+    assert_string_equal(message->degraded[1], "no_weights");
     assert_string_equal(message->embedders[0]->name, "lexical");
     assert_int_equal(message->embedders[0]->dimension, 512);
     assert_int_equal(message->n_policies, 2);

@@ -1,0 +1,384 @@
+"""Texts into vectors behind Get, Set and their batches: a model inside the server, an embedding service that answers, fails, is slow or goes away.
+
+The service is scripted: a small HTTP server in this process whose vectors depend on the first two words of a text alone, so that a test knows which
+texts are near. The model's tests are skipped, and say so, where there are no weights ($REPRISE_MODELS, else build/models; make weights).
+"""
+import hashlib
+import http.server
+import json
+import os
+import pathlib
+import tempfile
+import threading
+import time
+import unittest
+
+import grpc
+
+from support import SOURCE, Server, WireTest, admin_pb2, cache_pb2, common_pb2, error_details, in_threads
+
+C, M = cache_pb2, common_pb2
+MODELS = pathlib.Path(os.environ.get("REPRISE_MODELS", SOURCE / "build/models"))
+DIMENSION = 32
+RESET, RESET_AGAIN = "How do I reset my password?", "What is the way to reset my password?"
+
+
+def stats(server):
+    return server.admin.Stats(admin_pb2.StatsRequest(), timeout=30)
+
+
+def start(test, **options):
+    """A server that does not outlive a test that fails."""
+    server = Server(**options)
+    test.addCleanup(lambda: server.process.poll() is None and server.process.kill())
+    return server
+
+
+def identity(prompt, **fields):
+    return M.Identity(model="m", prompt=prompt, **fields)
+
+
+def get(server, prompt, timeout=30, **fields):
+    return server.cache.Get(C.GetRequest(identity=identity(prompt), **fields), timeout=timeout)
+
+
+def put(server, prompt, timeout=30, **fields):
+    return server.cache.Set(C.SetRequest(identity=identity(prompt), content=f"about {prompt[:40]}", **fields), timeout=timeout)
+
+
+def word(number):
+    """One for each number, and no number to the guard."""
+    return "x" * number + "y"
+
+
+def outcome(reply):
+    """What two replies to one question must agree on."""
+    return (reply.hit, reply.tier, reply.miss_reason, round(reply.similarity, 5), reply.content, list(reply.decision.guards), list(reply.degraded))
+
+
+@unittest.skipUnless((MODELS / "minilm-l6/manifest.json").exists(), f"no minilm-l6 in {MODELS}: set REPRISE_MODELS or run make weights")
+class Local(WireTest):
+    options = {"embed_provider": "local", "embed_folder": str(MODELS)}
+
+    def test_other_words_hit_that_lexical_misses(self):
+        self.assertTrue(self.set(RESET, "like this").indexed)
+        hit = self.get(RESET_AGAIN, include=[C.INCLUDE_TIMING])
+        self.assertEqual((hit.tier, hit.content, list(hit.degraded)), (M.TIER_SEMANTIC, "like this", []), hit)
+        self.assertGreater(hit.similarity, 0.9)
+        self.assertGreater(hit.debug.timing.embed_us, 0)
+        self.assertGreaterEqual(hit.debug.timing.total_us, hit.debug.timing.embed_us)
+        lexical = start(self)
+        put(lexical, RESET)
+        self.assertEqual(get(lexical, RESET_AGAIN).miss_reason, M.MISS_REASON_BELOW_CUT)
+        lexical.stop()
+
+    def test_an_opposite_is_near_and_blocked(self):
+        self.set("How do I turn on dark mode?", "on")
+        reply = self.get("How do I turn off dark mode?")
+        self.assertEqual((reply.hit, reply.miss_reason, list(reply.decision.guards)), (False, M.MISS_REASON_GUARD_BLOCKED, [M.GUARD_ANTONYM]))
+        self.assertGreater(reply.similarity, 0.9)
+
+    def test_a_text_that_is_too_long_is_for_the_exact_tier(self):
+        self.set("a short one")
+        long = "word " * 300
+        stored = self.set(long, "long")
+        self.assertEqual((stored.stored, stored.indexed, list(stored.degraded)), (True, False, ["text_too_long"]))
+        self.assertEqual(self.get(long).content, "long")
+        reply = self.get(long + "more")
+        self.assertEqual((reply.hit, reply.miss_reason, list(reply.degraded)), (False, M.MISS_REASON_TEXT_TOO_LONG, []))
+        counted = {count.reason: count.count for count in self.admin.Stats(admin_pb2.StatsRequest(namespace=self.namespace), timeout=30).misses}
+        self.assertEqual(counted, {M.MISS_REASON_TEXT_TOO_LONG: 1})
+
+    def test_a_text_without_a_word_is_not_eligible(self):
+        self.set("a question")
+        self.assertEqual(self.get("\U0001F600 \U0001F680").miss_reason, M.MISS_REASON_NOT_ELIGIBLE)
+        stored = self.set("\U0001F680")
+        self.assertEqual((stored.stored, stored.indexed, list(stored.degraded)), (True, False, []))
+
+    def test_a_batch_answers_as_the_same_gets_one_by_one(self):
+        vector = M.Vector(f32=[3, 4])
+        for prompt in (RESET, "How do I turn on dark mode?", "What is the capital of France?"):
+            self.set(prompt)
+        self.set("by a vector", vector=vector)
+        prompts = [RESET, RESET_AGAIN, "How do I turn off dark mode?", "Who won?", "word " * 300, "\U0001F600", "Which city is the capital of France?"] * 4
+        requests = [C.GetRequest(identity=self.identity(prompt)) for prompt in prompts]
+        requests += [C.GetRequest(identity=self.identity("another"), vector=vector), C.GetRequest(identity=self.identity(""))]
+        results = self.cache.BatchGet(C.BatchGetRequest(items=requests), timeout=60).results
+        for request, result in zip(requests[:-1], results):
+            self.assertEqual(outcome(result.response), outcome(self.cache.Get(request, timeout=30)))
+        self.assertEqual(results[-1].error.reason, "EMPTY_PROMPT")
+        self.assertEqual([result.response.tier for result in results[:2]], [M.TIER_EXACT, M.TIER_SEMANTIC])
+
+    def test_a_batch_stores_as_the_same_sets_one_by_one(self):
+        prompts = [RESET, "word " * 300, "\U0001F600", RESET, ""]
+        items = [C.SetRequest(identity=self.identity(prompt), content=str(n)) for n, prompt in enumerate(prompts)]
+        results = self.cache.BatchSet(C.BatchSetRequest(items=items), timeout=60).results
+        self.assertEqual([(result.response.stored, result.response.indexed, list(result.response.degraded)) for result in results],
+                         [(True, True, []), (True, False, ["text_too_long"]), (True, False, []), (True, True, []), (False, False, [])])
+        self.assertEqual(results[-1].error.reason, "EMPTY_PROMPT")
+        self.assertGreater(results[3].response.sequence, results[0].response.sequence)
+        self.assertEqual(self.get(RESET).content, "3", "of two with one key the later stays")
+        self.assertEqual(self.get(RESET_AGAIN).content, "3")
+
+    def test_sixteen_callers_of_every_kind(self):
+        self.set(RESET, "like this")
+
+        def work(number):
+            for turn in range(12):
+                name = f"question {number} of turn {turn} about topic {number * turn}"
+                if turn % 3 == 0:
+                    self.assertTrue(self.set(name, name).indexed)
+                    self.assertEqual(self.get(name).content, name)
+                elif turn % 3 == 1:
+                    self.assertEqual(self.get(RESET_AGAIN).content, "like this")
+                else:
+                    items = [C.GetRequest(identity=self.identity(prompt)) for prompt in (RESET, RESET_AGAIN, name)]
+                    replies = [result.response for result in self.cache.BatchGet(C.BatchGetRequest(items=items), timeout=60).results]
+                    self.assertEqual([reply.content for reply in replies[:2]], ["like this", "like this"])
+                    sets = [C.SetRequest(identity=self.identity(f"{name} {n}"), content="x") for n in range(5)]
+                    stored = self.cache.BatchSet(C.BatchSetRequest(items=sets), timeout=60).results
+                    self.assertTrue(all(result.response.indexed for result in stored))
+
+        in_threads(16, work)
+
+    def test_stats_name_the_model(self):
+        reply = stats(self.server)
+        self.assertTrue(reply.embedders[0].name.startswith("minilm-l6"), reply.embedders)
+        self.assertEqual((reply.embedders[0].dimension, list(reply.degraded)), (384, []))
+
+
+class WithoutWeights(unittest.TestCase):
+    def test_auto_says_so_and_works(self):
+        with tempfile.TemporaryDirectory() as folder:
+            server = start(self, embed_provider="auto", embed_folder=folder)
+            self.assertTrue(put(server, RESET).indexed)
+            self.assertEqual(get(server, "How can I reset my password?").tier, M.TIER_SEMANTIC)
+            reply = stats(server)
+            self.assertEqual((list(reply.degraded), reply.embedders[0].name), (["no_weights"], "lexical"))
+            server.stop()
+            self.assertIn("run make weights", server.final_log)
+
+
+class Service:
+    """An embedding service of all three shapes. `code` is what it answers, after `delay` seconds."""
+
+    def __init__(self, test):
+        self.code, self.delay, self.texts, self.requests = 200, 0, [], 0
+        service = self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_POST(self):
+                service.answer(self)
+
+            def log_message(self, *_):
+                pass
+
+        self.http = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.http.daemon_threads = True
+        self.url = f"http://127.0.0.1:{self.http.server_port}"
+        threading.Thread(target=self.http.serve_forever, daemon=True).start()
+        test.addCleanup(self.http.server_close)
+        test.addCleanup(self.http.shutdown)
+
+    @staticmethod
+    def vector(text):
+        digest = hashlib.sha256(" ".join(text.split()[:2]).encode()).digest()
+        return [byte - 127.5 for byte in digest]
+
+    def answer(self, handler):
+        asked = json.loads(handler.rfile.read(int(handler.headers["Content-Length"])))
+        texts = asked.get("input") or asked.get("inputs")
+        texts = [texts] if isinstance(texts, str) else texts
+        self.requests += 1
+        self.texts += texts
+        time.sleep(self.delay)
+        vectors = [self.vector(text) for text in texts]
+        shapes = {"/v1/embeddings": {"data": [{"index": n, "embedding": vector} for n, vector in enumerate(vectors)]},
+                  "/embed": vectors, "/api/embed": {"embeddings": vectors}}
+        body = json.dumps(shapes[handler.path] if self.code == 200 else {"error": "scripted"}).encode()
+        try:
+            handler.send_response(self.code)
+            handler.send_header("Content-Type", "application/json")
+            handler.send_header("Content-Length", str(len(body)))
+            handler.end_headers()
+            handler.wfile.write(body)
+        except OSError:
+            pass  # the server has given up on us, or has stopped
+
+
+class Remote(unittest.TestCase):
+    def start(self, provider="tei", **options):
+        self.service = Service(self)
+        return start(self, embed_provider=provider, embed_model="known", embed_url=self.service.url, embed_dimensions=DIMENSION, **options)
+
+    def test_every_shape(self):
+        for provider in ("openai", "tei", "ollama"):
+            with self.subTest(provider):
+                server = self.start(provider)
+                self.assertTrue(put(server, "green apples are good").indexed)
+                hit = get(server, "green apples taste well", include=[C.INCLUDE_TIMING])
+                self.assertEqual((hit.tier, hit.content, list(hit.degraded)), (M.TIER_SEMANTIC, "about green apples are good", []))
+                self.assertGreater(hit.debug.timing.embed_us, 0)
+                self.assertEqual(get(server, "blue pears taste well").tier, M.TIER_UNSPECIFIED)
+                self.assertEqual((stats(server).embedders[0].dimension, list(stats(server).degraded)), (DIMENSION, []))
+                server.stop()
+
+    def test_a_batch_goes_out_together(self):
+        server = self.start()
+        sets = [C.SetRequest(identity=identity(f"topic{n} word stored"), content=str(n)) for n in range(64)]
+        stored = server.cache.BatchSet(C.BatchSetRequest(items=sets), timeout=30).results
+        self.assertTrue(all(result.response.indexed for result in stored))
+        before = self.service.requests
+        gets = [C.GetRequest(identity=identity(f"topic{n} word asked")) for n in range(64)]
+        replies = [result.response for result in server.cache.BatchGet(C.BatchGetRequest(items=gets), timeout=30).results]
+        self.assertEqual([(reply.tier, reply.content) for reply in replies], [(M.TIER_SEMANTIC, str(n)) for n in range(64)])
+        self.assertLess(self.service.requests - before, 32)
+        server.stop()
+
+    def test_the_exact_tier_goes_on_while_it_is_down_and_it_comes_back_by_itself(self):
+        server = self.start(embed_timeout="500ms")
+        put(server, "green apples are good")
+        self.service.code = 500
+        stored = put(server, "blue pears are good")
+        self.assertEqual((stored.stored, stored.indexed, list(stored.degraded)), (True, False, ["embedder_down"]))
+        reply = get(server, "green apples taste well")
+        self.assertEqual((reply.hit, reply.miss_reason, list(reply.degraded)), (False, M.MISS_REASON_EMBEDDER_DOWN, ["embedder_down"]))
+        hit = get(server, "blue pears are good")
+        self.assertEqual((hit.tier, list(hit.degraded)), (M.TIER_EXACT, []))
+        for n in range(4):  # until the circuit opens
+            get(server, f"green apples for {word(n)}")
+        self.assertEqual(list(stats(server).degraded), ["embedder_down"])
+        asked = self.service.requests
+        started = time.monotonic()
+        batch = [C.GetRequest(identity=identity(text)) for text in ("blue pears are good", "green apples again", "red plums again")]
+        replies = [result.response for result in server.cache.BatchGet(C.BatchGetRequest(items=batch), timeout=30).results]
+        self.assertEqual([(reply.tier, reply.miss_reason) for reply in replies], [(M.TIER_EXACT, 0)] + [(0, M.MISS_REASON_EMBEDDER_DOWN)] * 2)
+        sets = [C.SetRequest(identity=identity(f"red plums {n}"), content="x") for n in range(3)]
+        stored = [result.response for result in server.cache.BatchSet(C.BatchSetRequest(items=sets), timeout=30).results]
+        self.assertEqual([(reply.stored, reply.indexed, list(reply.degraded)) for reply in stored], [(True, False, ["embedder_down"])] * 3)
+        self.assertLess(time.monotonic() - started, 5, "a dead embedder costs its callers nothing")
+        self.assertLess(self.service.requests - asked, 8, "but for the probes")
+        self.service.code = 200
+        until = time.monotonic() + 20
+        while get(server, "green apples taste well").tier != M.TIER_SEMANTIC:
+            self.assertLess(time.monotonic(), until)
+            time.sleep(0.1)
+        self.assertEqual(list(stats(server).degraded), [])
+        self.assertTrue(put(server, "blue pears are good").indexed)
+        server.stop()
+
+    def test_no_thread_waits_for_a_slow_one(self):
+        """One compute thread and two for the network: exact hits and vectors of the clients' are answered while 40 calls wait."""
+        server = self.start(server_compute_threads=1, server_io_threads=2, embed_timeout="10s")
+        put(server, "green apples are good")
+        put(server, "by a vector", vector=M.Vector(f32=[1, 2]))
+        self.service.delay = 3
+        waiting = [server.cache.Get.future(C.GetRequest(identity=identity(f"green apples {word(n)}")), timeout=60) for n in range(20)]
+        waiting += [server.cache.Set.future(C.SetRequest(identity=identity(f"blue pears {word(n)}"), content="x"), timeout=60) for n in range(20)]
+        time.sleep(0.2)
+        started = time.monotonic()
+        for _ in range(20):
+            self.assertEqual(get(server, "green apples are good").tier, M.TIER_EXACT)
+            self.assertEqual(get(server, "near it", vector=M.Vector(f32=[1, 2])).tier, M.TIER_SEMANTIC)
+        self.assertLess(time.monotonic() - started, 2)
+        self.assertFalse(any(future.done() for future in waiting))
+        self.service.delay = 0
+        self.assertTrue(all(future.result(60).tier == M.TIER_SEMANTIC for future in waiting[:20]))
+        self.assertTrue(all(future.result(60).indexed for future in waiting[20:]))
+        server.stop()
+
+    def test_who_has_no_time_for_it_does_without(self):
+        server = self.start(embed_timeout="10s")
+        put(server, "green apples are good")
+        self.service.delay = 2
+        reply = get(server, "green apples taste well", timeout=0.5)
+        self.assertEqual((reply.hit, reply.miss_reason), (False, M.MISS_REASON_OVERLOADED))
+        stored = put(server, "blue pears are good", timeout=0.5)
+        self.assertEqual((stored.stored, stored.indexed, list(stored.degraded)), (True, False, ["overloaded"]))
+        items = [C.GetRequest(identity=identity(text)) for text in ("green apples are good", "green apples in a batch")]
+        replies = [result.response for result in server.cache.BatchGet(C.BatchGetRequest(items=items), timeout=0.5).results]
+        self.assertEqual([(reply.tier, reply.miss_reason) for reply in replies], [(M.TIER_EXACT, 0), (0, M.MISS_REASON_OVERLOADED)])
+        self.assertEqual(get(server, "green apples have time").tier, M.TIER_SEMANTIC)
+        server.stop()
+
+    def test_who_has_no_time_is_refused_if_the_operator_wants_it_so(self):
+        server = self.start(embed_timeout="10s", server_overload="refuse")
+        put(server, "green apples are good")
+        self.service.delay = 2
+        with self.assertRaises(grpc.RpcError) as caught:
+            get(server, "green apples taste well", timeout=0.5)
+        self.assertEqual(error_details(caught.exception)["reason"], "OVERLOADED")
+        item = server.cache.BatchGet(C.BatchGetRequest(items=[C.GetRequest(identity=identity("green apples too"))]), timeout=0.5).results[0]
+        self.assertEqual(item.error.reason, "OVERLOADED")
+        server.stop()
+
+    def test_a_full_queue_of_the_embedder_degrades(self):
+        server = self.start(embed_queue_max=1, embed_batch_max=1, embed_timeout="10s")
+        put(server, "green apples are good")
+        self.service.delay = 1
+        waiting = [server.cache.Get.future(C.GetRequest(identity=identity(f"green apples {word(n)}")), timeout=60) for n in range(40)]
+        reasons = {(future.result(60).tier, future.result(60).miss_reason) for future in waiting}
+        self.assertEqual(reasons, {(M.TIER_SEMANTIC, 0), (0, M.MISS_REASON_OVERLOADED)})
+        server.stop()
+
+    def in_flight(self, server, count=10):
+        """Every kind of call, each waiting for the service."""
+        def items(kind, word, n, **fields):
+            return [kind(identity=identity(f"green apples {word} {n} {i}"), **fields) for i in range(4)]
+        futures = []
+        for n in range(count):
+            futures += [server.cache.Get.future(C.GetRequest(identity=identity(f"green apples get {n}")), timeout=60),
+                        server.cache.Set.future(C.SetRequest(identity=identity(f"green apples set {n}"), content="x"), timeout=60),
+                        server.cache.BatchGet.future(C.BatchGetRequest(items=items(C.GetRequest, "gets", n)), timeout=60),
+                        server.cache.BatchSet.future(C.BatchSetRequest(items=items(C.SetRequest, "sets", n, content="x")), timeout=60)]
+        time.sleep(0.5)
+        self.assertFalse(any(future.done() for future in futures))
+        return futures
+
+    def test_callers_who_leave_are_dropped_when_the_vector_comes(self):
+        server = self.start()
+        put(server, "green apples are good")
+        self.service.delay = 1.5
+        futures = self.in_flight(server)
+        for future in futures:
+            future.cancel()
+        self.service.delay = 0
+        time.sleep(2)
+        self.assertEqual(stats(server).sets, 1, "a dropped Set has stored")
+        server.stop()
+        self.assertIn(f"dropped_cancelled={len(futures)}", server.final_log)
+
+    def test_a_drain_answers_what_is_with_the_embedder(self):
+        server = self.start()
+        put(server, "green apples are good")
+        self.service.delay = 1.5
+        futures = self.in_flight(server)
+        server.signal()
+        for future in futures:
+            future.result(60)
+        server.stop()
+        self.assertIn("inflight=40", server.final_log)
+
+    def test_a_drain_that_has_no_time_ends_all_the_same(self):
+        server = self.start(server_drain_timeout="100ms")
+        put(server, "green apples are good")
+        self.service.delay = 1.5
+        futures = self.in_flight(server)
+        server.signal()
+        codes = {future.exception(60).code() for future in futures}
+        self.assertLessEqual(codes, {grpc.StatusCode.CANCELLED, grpc.StatusCode.UNAVAILABLE})
+        server.stop()
+
+    def test_a_service_that_is_gone_at_start_is_only_a_state(self):
+        service = Service(self)
+        service.code = 503
+        server = start(self, embed_provider="tei", embed_url=service.url, embed_dimensions=DIMENSION, embed_timeout="200ms")
+        self.assertEqual(list(stats(server).degraded), ["embedder_down"])
+        self.assertTrue(put(server, "green apples are good").stored)
+        server.stop()
+
+
+if __name__ == "__main__":
+    unittest.main()
