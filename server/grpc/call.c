@@ -216,7 +216,7 @@ uint64_t call_due_us(const struct call *call)
         return 0;
     const int64_t left_us = left_ms * 1000;
     const int64_t margin_us =
-        left_us / 4 < CALL_MARGIN_MS * 1000 ? left_us / 4 : CALL_MARGIN_MS * 1000;
+        left_us / 8 < CALL_MARGIN_MS * 1000 ? left_us / 8 : CALL_MARGIN_MS * 1000;
     return clock_monotonic_us() + (uint64_t)(left_us - margin_us);
 }
 

@@ -119,8 +119,8 @@ struct call *call_of_job(struct pool_job *job);
  * its caller may leave meanwhile. */
 void call_lend(struct call *call);
 /* The moment (monotonic) by which what the call waits for must be there for the reply to arrive in
- * time: CALL_MARGIN_MS before the deadline, or a quarter of what is left. 0: no deadline. */
-enum { CALL_MARGIN_MS = 10 };
+ * time: CALL_MARGIN_MS before the deadline, or an eighth of what is left. 0: no deadline. */
+enum { CALL_MARGIN_MS = 50 };
 uint64_t call_due_us(const struct call *call);
 
 /* Asked before each step on a compute thread. */

@@ -292,13 +292,13 @@ class Remote(unittest.TestCase):
     def test_who_has_no_time_for_it_does_without(self):
         server = self.start(embed_timeout="10s")
         put(server, "green apples are good")
-        self.service.delay = 2
-        reply = get(server, "green apples taste well", timeout=0.5)
+        self.service.delay = 3
+        reply = get(server, "green apples taste well", timeout=1)
         self.assertEqual((reply.hit, reply.miss_reason), (False, M.MISS_REASON_OVERLOADED))
-        stored = put(server, "blue pears are good", timeout=0.5)
+        stored = put(server, "blue pears are good", timeout=1)
         self.assertEqual((stored.stored, stored.indexed, list(stored.degraded)), (True, False, ["overloaded"]))
         items = [C.GetRequest(identity=identity(text)) for text in ("green apples are good", "green apples in a batch")]
-        replies = [result.response for result in server.cache.BatchGet(C.BatchGetRequest(items=items), timeout=0.5).results]
+        replies = [result.response for result in server.cache.BatchGet(C.BatchGetRequest(items=items), timeout=1).results]
         self.assertEqual([(reply.tier, reply.miss_reason) for reply in replies], [(M.TIER_EXACT, 0), (0, M.MISS_REASON_OVERLOADED)])
         self.assertEqual(get(server, "green apples have time").tier, M.TIER_SEMANTIC)
         server.stop()
@@ -306,11 +306,11 @@ class Remote(unittest.TestCase):
     def test_who_has_no_time_is_refused_if_the_operator_wants_it_so(self):
         server = self.start(embed_timeout="10s", server_overload="refuse")
         put(server, "green apples are good")
-        self.service.delay = 2
+        self.service.delay = 3
         with self.assertRaises(grpc.RpcError) as caught:
-            get(server, "green apples taste well", timeout=0.5)
+            get(server, "green apples taste well", timeout=1)
         self.assertEqual(error_details(caught.exception)["reason"], "OVERLOADED")
-        item = server.cache.BatchGet(C.BatchGetRequest(items=[C.GetRequest(identity=identity("green apples too"))]), timeout=0.5).results[0]
+        item = server.cache.BatchGet(C.BatchGetRequest(items=[C.GetRequest(identity=identity("green apples too"))]), timeout=1).results[0]
         self.assertEqual(item.error.reason, "OVERLOADED")
         server.stop()
 

@@ -42,6 +42,22 @@ static void the_reply_of_a_set_is_whole(void **state)
     assert_int_equal(message->skip, REPRISE__V1__SET_SKIP__SET_SKIP_ADMISSION);
 }
 
+static void a_set_says_why_it_has_no_vector(void **state)
+{
+    const struct cache_set_reply alone = {.stored = true, .degraded = "text_too_long"};
+    const struct codec_set_result results[] = {{&alone, NULL}};
+    struct codec_reply reply;
+    assert_int_equal(codec_write_set(&alone, *state, &reply), STATUS_OK);
+    const Reprise__V1__SetResponse *message = (Reprise__V1__SetResponse *)unpacked(
+        &reprise__v1__set_response__descriptor, reply.head, *state);
+    assert_int_equal(message->n_degraded, 1);
+    assert_string_equal(message->degraded[0], "text_too_long");
+    assert_int_equal(codec_write_batch_set(results, 1, 0, *state, &reply), STATUS_OK);
+    const Reprise__V1__BatchSetResponse *batch = (Reprise__V1__BatchSetResponse *)unpacked(
+        &reprise__v1__batch_set_response__descriptor, reply.head, *state);
+    assert_string_equal(batch->results[0]->response->degraded[0], "text_too_long");
+}
+
 static void a_batch_of_sets_answers_in_order(void **state)
 {
     const struct cache_set_reply stored = stored_reply();
@@ -464,6 +480,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         ARENA_TEST(the_reply_of_a_set_is_whole),
+        ARENA_TEST(a_set_says_why_it_has_no_vector),
         ARENA_TEST(a_batch_of_sets_answers_in_order),
         ARENA_TEST(a_delete_names_ids_an_identity_or_both),
         ARENA_TEST(an_id_is_64_lowercase_hex_digits),

@@ -207,6 +207,18 @@ static void a_miss_says_why_and_what_was_near(void **state)
     assert_true(fabsf(decision->near_miss->delta - 0.15F) < 1e-6F);
 }
 
+static void a_get_says_that_the_embedder_is_down(void **state)
+{
+    struct cache_get get = a_miss();
+    assert_int_equal(written(&get, *state)->n_degraded, 0);
+    get.reply.miss_reason = CACHE_MISS_EMBEDDER_DOWN;
+    get.reply.degraded = "embedder_down";
+    const Reprise__V1__GetResponse *reply = written(&get, *state);
+    assert_int_equal(reply->miss_reason, REPRISE__V1__MISS_REASON__MISS_REASON_EMBEDDER_DOWN);
+    assert_int_equal(reply->n_degraded, 1);
+    assert_string_equal(reply->degraded[0], "embedder_down");
+}
+
 static void a_hit_tells_no_near_miss(void **state)
 {
     struct entry *entry = make_entry(TEXT("x"), false, TEXT(""), *state);
@@ -383,6 +395,7 @@ int main(void)
         ARENA_TEST(a_long_answer_is_the_tail_and_is_not_copied),
         ARENA_TEST(info_comes_back_byte_for_byte),
         ARENA_TEST(a_miss_says_why_and_what_was_near),
+        ARENA_TEST(a_get_says_that_the_embedder_is_down),
         ARENA_TEST(a_hit_tells_no_near_miss),
         ARENA_TEST(similarity_is_clipped_to_0_and_1),
         ARENA_TEST(debug_holds_what_was_included_and_nothing_else),

@@ -7,6 +7,7 @@
 
 #include <string.h>
 
+#include "base/clock.h"
 #include "server/grpc/call.h"
 
 static void make(struct call *call)
@@ -92,6 +93,29 @@ static void every_event_has_a_tag_and_a_magic_of_its_own(void **state)
         assert_int_equal(call.tags[i].magic, 0);
 }
 
+static void what_is_waited_for_is_due_before_the_deadline(void **state)
+{
+    (void)state;
+    struct call call;
+    call_init(&call, NULL);
+    call.details.deadline = gpr_inf_future(GPR_CLOCK_MONOTONIC);
+    assert_true(call_due_us(&call) == 0);
+    const struct {
+        int64_t left_ms, due_ms;
+    } cases[] = {{100000, 100000 - CALL_MARGIN_MS}, {80000 * 8, 640000 - CALL_MARGIN_MS}, {0, 0}};
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        const uint64_t before_us = clock_monotonic_us();
+        call.details.deadline = gpr_time_add(gpr_now(GPR_CLOCK_MONOTONIC),
+                                             gpr_time_from_millis(cases[i].left_ms, GPR_TIMESPAN));
+        const uint64_t due_us = call_due_us(&call);
+        const uint64_t after_us = clock_monotonic_us();
+        const uint64_t due_in_us = (uint64_t)cases[i].due_ms * 1000;
+        assert_in_range(due_us, before_us + due_in_us - (due_in_us > 0 ? 1000 : 0),
+                        after_us + due_in_us); /* whole milliseconds are left */
+    }
+    call_deinit(&call);
+}
+
 static void a_job_finds_its_call(void **state)
 {
     (void)state;
@@ -143,6 +167,7 @@ int main(void)
         cmocka_unit_test(a_slot_may_be_used_again_after_its_last_event),
         cmocka_unit_test(every_event_has_a_tag_and_a_magic_of_its_own),
         cmocka_unit_test(a_job_finds_its_call),
+        cmocka_unit_test(what_is_waited_for_is_due_before_the_deadline),
         cmocka_unit_test(the_time_that_is_left_ends_at_zero),
         cmocka_unit_test(a_caller_who_left_is_told_from_one_who_is_late),
     };
