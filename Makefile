@@ -61,10 +61,11 @@ bench: ## measure against the anchors, write bench/RESULTS.md and bench/goals.ts
 	$(call build,release)
 	@bench/run build/release
 
-bench-encoder: weights ## the encoder alone against ONNX Runtime and oneDNN (fetches them on the first run)
+bench-encoder: weights ## the encoder against ONNX Runtime and oneDNN, its worth on labelled streams (fetches on the first run)
 	@scripts/setup bench
 	$(call build,release)
 	@bench/encoder_run.py build/release
+	@bench/quality_run.py build/release
 
 tidy: ## the rules of the house alone
 	@tests/tidy
