@@ -16,6 +16,7 @@
 struct sight {
     sem_t here, go;
     int number;
+    bool is_io, is_compute;
     char name[THREAD_NAME_MAX];
     bool is_term_blocked, is_int_blocked;
 };
@@ -32,6 +33,8 @@ static void look_run(void *argument)
     struct sight *sight = argument;
     sigset_t blocked;
     sight->number = thread_number();
+    sight->is_io = thread_is(THREAD_IO);
+    sight->is_compute = thread_is(THREAD_COMPUTE);
     (void)pthread_getname_np(pthread_self(), sight->name, sizeof(sight->name));
     (void)pthread_sigmask(SIG_BLOCK, NULL, &blocked);
     sight->is_term_blocked = sigismember(&blocked, SIGTERM) == 1;
@@ -84,6 +87,24 @@ static void roles_that_enter_epochs_have_numbers_of_their_own(void **state)
         (void)sem_post(&sights[i].go);
         thread_join(&threads[i]);
     }
+}
+
+static void a_thread_knows_its_role(void **state)
+{
+    (void)state;
+    struct sight sight;
+    struct thread *thread = NULL;
+    sight_init(&sight);
+    (void)sem_post(&sight.go);
+    assert_int_equal(thread_create(THREAD_IO, "io", look_run, &sight, &thread), STATUS_OK);
+    thread_join(&thread);
+    assert_true(sight.is_io);
+    assert_false(sight.is_compute);
+    assert_true(thread_is(THREAD_OTHER));
+    assert_int_equal(thread_register(THREAD_COMPUTE), STATUS_OK);
+    assert_true(thread_is(THREAD_COMPUTE));
+    thread_unregister();
+    assert_false(thread_is(THREAD_COMPUTE));
 }
 
 static void a_foreign_thread_takes_a_number_and_gives_it_back(void **state)
@@ -144,6 +165,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_thread_has_its_name_and_no_signals),
         cmocka_unit_test(roles_that_enter_epochs_have_numbers_of_their_own),
+        cmocka_unit_test(a_thread_knows_its_role),
         cmocka_unit_test(a_foreign_thread_takes_a_number_and_gives_it_back),
         cmocka_unit_test(no_more_than_all_numbers_are_given_out),
         cmocka_unit_test(joining_nothing_is_fine),
