@@ -44,7 +44,8 @@
     X(POOL,         "base/pool.c: a compute thread's ring; nothing is taken inside")                \
     X(REMOTE,       "embed/remote.c: jobs handed in; nothing is taken inside")                      \
     X(OUTGOING,     "base/outgoing.c: requests and guests handed in; nothing is taken inside")      \
-    X(JOURNAL,      "storage/store.c: the sequence; nothing is taken inside")                       \
+    X(MANIFEST,     "storage/journal.c: which files count; may be held while a file is written")    \
+    X(JOURNAL,      "storage/: the sequence and the journal's queue; nothing is taken inside")      \
     X(RETIRED,      "base/epoch.c: what waits for readers to leave; nothing is taken inside")       \
     X(LOG,          "base/log.c: the lines of the last second; nothing is taken inside")
 /* clang-format on */

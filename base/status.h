@@ -41,6 +41,10 @@
     X(BAD_OPTION,           3, "an option is unknown or outside its range")                        \
     X(WEIGHTS_MISSING,     14, "a file of the embedding model is not there")                       \
     X(WEIGHTS_CORRUPT,     13, "a file of the embedding model is not what it should be")           \
+    X(LOADING,             14, "the data folder is still being read; retry a little later")         \
+    X(STORAGE_DEGRADED,    14, "applied in memory; the disk has failed and cannot confirm it")      \
+    X(NO_JOURNAL,           9, "an ack of the disk needs storage.path")                             \
+    X(CORRUPT,             15, "bytes on disk are damaged")                                         \
     X(IO_FAILED,           14, "an input or output operation failed")
 /* clang-format on */
 

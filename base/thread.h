@@ -15,6 +15,7 @@ enum thread_role {
     THREAD_COMPUTE, /* embedding, searches              */
     THREAD_BUILDER, /* background work on the index     */
     THREAD_KEEPER,  /* time limits, sweeping            */
+    THREAD_STORAGE, /* the journal and its custodian    */
 };
 
 enum { THREAD_REGISTERED_MAX = 256, THREAD_NAME_MAX = 16 };

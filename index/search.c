@@ -21,24 +21,17 @@
  * NOT HERE. Kernels (vector.c), what a row is (rows.c).
  */
 #include <assert.h>
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "index/candidates.h"
 #include "index/partition_inside.h"
 #include "index/vector.h"
 
 enum {
     BLOCK_ROWS = 256, /* multiplied by one call of a kernel            */
     GROUP_ROWS = 64,  /* compared with the worst candidate in one go   */
-    CANDIDATES_MAX = SEARCH_HITS_MAX + SEARCH_HITS_MAX / 2 + 8,
-    FEW_SHARE = 4, /* fewer than one in four matches: row by row     */
-};
-
-struct candidate {
-    float score; /* int8 dot x the row's scale: similarity but for the query's scale */
-    uint32_t row;
-    const struct rows_chunk *chunk;
+    FEW_SHARE = 4,    /* fewer than one in four matches: row by row     */
 };
 
 struct scan {
@@ -46,43 +39,11 @@ struct scan {
     uint32_t tag;
     int64_t now_ms;
     uint64_t rows_scanned;
-    float worst; /* a row must be better to get in; -infinity while there is room */
-    uint32_t candidates_max, candidates_count;
-    struct candidate candidates[CANDIDATES_MAX]; /* a heap once full, the worst on top */
+    struct candidates candidates;
     _Alignas(VECTOR_ROW_ALIGN) int8_t query[VECTOR_DIMENSION_MAX];
 };
 
 /* ---- candidates ------------------------------------------------------------------------------ */
-
-static void sift_down(struct candidate *heap, uint32_t count, uint32_t at)
-{
-    const struct candidate moving = heap[at];
-    for (uint32_t child = 2 * at + 1; child < count; child = 2 * at + 1) {
-        if (child + 1 < count && heap[child + 1].score < heap[child].score)
-            child++;
-        if (!(heap[child].score < moving.score))
-            break;
-        heap[at] = heap[child];
-        at = child;
-    }
-    heap[at] = moving;
-}
-
-static void add_candidate(struct scan *scan, const struct candidate *candidate)
-{
-    assert(candidate->score > scan->worst);
-    if (scan->candidates_count == scan->candidates_max) {
-        scan->candidates[0] = *candidate;
-        sift_down(scan->candidates, scan->candidates_max, 0);
-    } else {
-        scan->candidates[scan->candidates_count++] = *candidate;
-        if (scan->candidates_count < scan->candidates_max)
-            return;
-        for (uint32_t i = scan->candidates_max / 2; i-- > 0;)
-            sift_down(scan->candidates, scan->candidates_max, i);
-    }
-    scan->worst = scan->candidates[0].score;
-}
 
 static bool row_counts(const struct scan *scan, const struct rows_chunk *chunk, uint32_t row)
 {
@@ -93,8 +54,8 @@ static bool row_counts(const struct scan *scan, const struct rows_chunk *chunk, 
 
 static void offer(struct scan *scan, const struct rows_chunk *chunk, uint32_t row, float score)
 {
-    if (score > scan->worst && row_counts(scan, chunk, row))
-        add_candidate(scan, &(struct candidate){score, row, chunk});
+    if (score > scan->candidates.worst && row_counts(scan, chunk, row))
+        candidates_add(&scan->candidates, &(struct candidate){score, row, chunk});
 }
 
 /* ---- blocks ---------------------------------------------------------------------------------- */
@@ -105,7 +66,7 @@ static void offer_group(struct scan *scan, const struct rows_chunk *chunk, uint3
 {
     assert(count <= GROUP_ROWS);
     float scores[GROUP_ROWS];
-    const float worst = scan->worst;
+    const float worst = scan->candidates.worst;
     int better = 0;
     for (uint32_t i = 0; i < count; i++) {
         scores[i] = (float)dots[i] * chunk->scales[first + i];
@@ -214,13 +175,13 @@ static void rank(const struct scan *scan, struct search *search)
 {
     enum { AHEAD = 2 };
     struct ranked ranked[CANDIDATES_MAX];
-    const uint32_t count = scan->candidates_count;
+    const uint32_t count = scan->candidates.count;
     for (uint32_t i = 0; i < count && i < AHEAD; i++)
-        prefetch_unit(&scan->candidates[i]);
+        prefetch_unit(&scan->candidates.items[i]);
     for (uint32_t i = 0; i < count; i++) {
-        const struct candidate *candidate = &scan->candidates[i];
+        const struct candidate *candidate = &scan->candidates.items[i];
         if (i + AHEAD < count)
-            prefetch_unit(&scan->candidates[i + AHEAD]);
+            prefetch_unit(&scan->candidates.items[i + AHEAD]);
         const float *unit = rows_chunk_unit(candidate->chunk, candidate->row);
         ranked[i] = (struct ranked){vector_dot(search->unit, unit, search->dimension),
                                     candidate->chunk->sequences[candidate->row], candidate};
@@ -237,10 +198,7 @@ static void scan_start(struct scan *scan, const struct search *search)
     scan->tag = search->tag;
     scan->now_ms = search->now_ms;
     scan->rows_scanned = 0;
-    scan->worst = -INFINITY;
-    scan->candidates_max = search->hits_max + search->hits_max / 2 + 8;
-    scan->candidates_count = 0;
-    assert(scan->candidates_max <= CANDIDATES_MAX);
+    candidates_start(&scan->candidates, search->hits_max + search->hits_max / 2 + 8);
     (void)vector_encode_query(search->unit, search->dimension, scan->query);
 }
 
@@ -259,6 +217,6 @@ void partition_search(const struct partition *partition, struct search *search)
     for (uint32_t i = 0; i < view->chunks_count; i++)
         scan_chunk(&scan, view->chunks[i]);
     search->rows_scanned = scan.rows_scanned;
-    if (scan.candidates_count > 0)
+    if (scan.candidates.count > 0)
         rank(&scan, search);
 }

@@ -1,0 +1,99 @@
+/*
+ * journal_inside.h - what the rooms of storage/ know of the journal and other floors do not:
+ * tickets (store.c hands them in), what recovery found (recover.c to journal.c), and the files that
+ * the custodian changes behind the journal's back (custodian.c).
+ */
+#pragma once
+#include "storage/journal.h"
+#include "storage/manifest.h"
+
+/* ---- tickets: store.c ------------------------------------------------------------------------ */
+
+struct ticket; /* one record to be written; made before any lock is taken */
+
+/* Each takes a copy of what it is given and a reference of the entry. vector NULL: none. NULL:
+ * memory, or queue_bytes, is spent: STATUS_NO_MEMORY or STATUS_OVERLOADED in *out_status. */
+struct ticket *ticket_put(struct journal *journal, struct entry *entry, const float *vector,
+                          uint32_t dimension, enum status *out_status);
+struct ticket *ticket_delete(struct journal *journal, const struct digest *digest,
+                             enum status *out_status);
+struct ticket *ticket_touch(struct journal *journal, const struct digest *digest,
+                            int64_t expires_ms, enum status *out_status);
+struct ticket *ticket_purge(struct journal *journal, const struct record_purge *purge,
+                            enum status *out_status);
+struct ticket *ticket_note(struct journal *journal, const struct record_note *note,
+                           enum status *out_status);
+void ticket_discard(struct ticket **ticket); /* one that was not handed in; NULL is fine */
+
+/* Under the lock (rank JOURNAL) in which its sequence was drawn, so that the log has no gaps. Takes
+ * the ticket over; done is called once, later, also when the disk has failed. */
+void journal_submit(struct journal *journal, struct ticket *ticket, uint64_t sequence,
+                    const struct journal_wish *wish);
+/* After that lock: wakes the thread if a wish asks for more than memory. */
+void journal_kick(struct journal *journal);
+
+/* Whether Set and Delete are to be refused (READ_ONLY), or what is asked cannot be had. */
+enum storage_state journal_state(const struct journal *journal);
+/* The record of this sequence is dead: its entry was replaced, deleted, evicted, or has expired. */
+void journal_count_dead(struct journal *journal, uint64_t sequence, uint64_t put_payload_bytes);
+
+/* ---- recovery: recover.c --------------------------------------------------------------------- */
+
+struct recovered {
+    struct manifest manifest; /* finished segments only, in order; no open one */
+    uint64_t *live_bytes;     /* of each of its segments; owned                */
+    uint64_t sequence_next;   /* 2^32 above the highest seen; 1 in an empty folder */
+    uint64_t segment_next;
+    uint64_t entries, bytes, duration_ms, damaged_bytes, torn_bytes;
+};
+void recovered_clear(struct recovered *recovered);
+
+/* ---- starting and ending --------------------------------------------------------------------- */
+
+struct journal_setup {
+    const struct journal_options *options;
+    const struct io_backend *backend;
+    struct io *io;               /* taken over: the journal thread's; holds LOCK            */
+    struct io *custodian_io;     /* taken over                                              */
+    struct recovered *recovered; /* its manifest and numbers are taken over                */
+    uint64_t (*clock_us)(void);  /* monotonic                                               */
+    int64_t (*clock_ms)(void);   /* wall                                                    */
+    uint64_t (*chance)(void *);  /* epochs of segments                                      */
+    void *chance_context;
+    const struct custodian_source *source; /* what snapshots are made of */
+};
+/* Writes MANIFEST with a new open segment before it returns. */
+enum status journal_start(const struct journal_setup *setup, struct journal **out_journal,
+                          struct failure *failure);
+/* Writes and syncs all that is queued, a SEAL, MANIFEST; ends both threads. */
+void journal_stop(struct journal **journal);
+void journal_stats(struct journal *journal, struct journal_stats *out_stats);
+
+/* ---- files: custodian.c ---------------------------------------------------------------------- */
+
+struct journal_segment {
+    struct manifest_segment segment;
+    uint64_t file_bytes, used_bytes, live_bytes;
+};
+/* Finished segments in order, then the open one. The array is the caller's to free. */
+enum status journal_segments(struct journal *journal, struct journal_segment **out_segments,
+                             uint32_t *out_count);
+/* Finishes the open segment, whatever it holds, and begins another; returns when that is on disk.
+ * *out_last: the last sequence of what is finished now. */
+enum status journal_rotate(struct journal *journal, uint64_t *out_last);
+/* The first `replaced` finished segments make room for these, in MANIFEST at once; then their files
+ * go (floors and index lines that nobody needs any more go with them). */
+enum status journal_replace(struct journal *journal, uint32_t replaced,
+                            const struct manifest_segment *by, uint32_t by_count);
+/* A number for a new file. */
+uint64_t journal_number(struct journal *journal);
+/* After a full snapshot the disk has proved itself: DURABLE again. */
+enum status journal_resume(struct journal *journal);
+
+struct custodian;
+enum status custodian_start(struct journal *journal, struct io *io,
+                            const struct custodian_source *source,
+                            const struct journal_options *options,
+                            struct custodian **out_custodian);
+void custodian_stop(struct custodian **custodian); /* ends what runs within one buffer */
+void custodian_wake(struct custodian *custodian);  /* a spare was taken, dead bytes grew, ENOSPC */
