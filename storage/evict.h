@@ -28,4 +28,6 @@ struct evict { /* first in each rule's own struct */
     const struct evict_rule *rule;
 };
 
-extern const struct evict_rule evict_s3fifo;
+extern const struct evict_rule evict_s3fifo;    /* the default: a scan washes nothing out      */
+extern const struct evict_rule evict_lru;       /* the one that was asked for longest ago goes */
+extern const struct evict_rule evict_lfu_aging; /* the one asked for least goes; hits fade     */

@@ -132,3 +132,16 @@ void ring_replace(struct ring *ring, struct entry *old_entry, struct entry *new_
     ring->size_bytes += new_entry->charge_bytes;
     ring->size_bytes -= old_entry->charge_bytes;
 }
+
+void ring_renew(struct ring *ring, struct entry *entry)
+{
+    assert(*slot_at(ring, entry->slot) == entry);
+    if (entry->slot == ring->tail - 1 || make_room(ring) != STATUS_OK)
+        return;
+    *slot_at(ring, entry->slot) = NULL; /* make_room may have packed: the slot is read after it */
+    entry->slot = ring->tail;
+    *slot_at(ring, ring->tail) = entry;
+    ring->tail++;
+    skip_holes(ring);
+    assert(ring->entries_count <= span_of(ring));
+}

@@ -29,3 +29,6 @@ struct entry *ring_pop(struct ring *ring);
 /* The new entry takes the place of the old one. */
 void ring_replace(struct ring *ring, struct entry *old_entry, struct entry *new_entry);
 void ring_remove(struct ring *ring, struct entry *entry);
+/* The entry becomes the newest. Where that takes memory that cannot be had, it stays where it is.
+ */
+void ring_renew(struct ring *ring, struct entry *entry);
