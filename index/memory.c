@@ -81,7 +81,7 @@ void memory_close(struct memory **memory)
 
 /* ---- the count ------------------------------------------------------------------------------- */
 
-static bool charge(struct memory *memory, enum memory_use use, uint64_t bytes)
+bool memory_charge(struct memory *memory, enum memory_use use, uint64_t size_bytes)
 {
     uint64_t limit = memory->bytes_max;
     if (use == MEMORY_ROWS)
@@ -89,18 +89,18 @@ static bool charge(struct memory *memory, enum memory_use use, uint64_t bytes)
     lock_acquire(&memory->lock);
     assert(!memory->closed);
     assert(memory->size_bytes <= memory->bytes_max);
-    const bool fits = memory->size_bytes <= limit && bytes <= limit - memory->size_bytes;
+    const bool fits = memory->size_bytes <= limit && size_bytes <= limit - memory->size_bytes;
     if (fits)
-        memory->size_bytes += bytes;
+        memory->size_bytes += size_bytes;
     lock_release(&memory->lock);
     return fits;
 }
 
-static void discharge(struct memory *memory, uint64_t bytes)
+void memory_discharge(struct memory *memory, uint64_t size_bytes)
 {
     lock_acquire(&memory->lock);
-    assert(memory->size_bytes >= bytes);
-    memory->size_bytes -= bytes;
+    assert(memory->size_bytes >= size_bytes);
+    memory->size_bytes -= size_bytes;
     const bool was_last = memory->closed && memory->size_bytes == 0;
     lock_release(&memory->lock);
     if (was_last)
@@ -159,11 +159,11 @@ static void *allocate(size_t size_bytes)
 void *memory_alloc(struct memory *memory, enum memory_use use, size_t size_bytes)
 {
     assert(size_bytes > 0);
-    if (!charge(memory, use, size_bytes))
+    if (!memory_charge(memory, use, size_bytes))
         return NULL;
     void *block = allocate(size_bytes);
     if (block == NULL)
-        discharge(memory, size_bytes);
+        memory_discharge(memory, size_bytes);
     assert((uintptr_t)block % BLOCK_ALIGN == 0);
     return block;
 }
@@ -176,5 +176,5 @@ void memory_free(struct memory *memory, void *block, size_t size_bytes)
         (void)munmap(block, pages_of(size_bytes));
     else
         free(block);
-    discharge(memory, size_bytes);
+    memory_discharge(memory, size_bytes);
 }

@@ -27,6 +27,10 @@ void memory_close(struct memory **memory);
 void *memory_alloc(struct memory *memory, enum memory_use use, size_t size_bytes);
 void memory_free(struct memory *memory, void *block, size_t size_bytes);
 
+/* The count alone, for memory that another library allocates. False if it does not fit. */
+_Bool memory_charge(struct memory *memory, enum memory_use use, uint64_t size_bytes);
+void memory_discharge(struct memory *memory, uint64_t size_bytes);
+
 uint64_t memory_used(struct memory *memory);
 uint64_t memory_max(const struct memory *memory);
 

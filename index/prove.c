@@ -17,7 +17,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "index/graph.h"
+#include "index/faiss_index.h"
 #include "index/vector.h"
 
 enum {
@@ -56,7 +56,8 @@ static enum status say(enum status status, const char *text, char *out_reason, s
 
 /* ---- FAISS ----------------------------------------------------------------------------------- */
 
-static enum status find_known(struct graph *graph, const float *units, struct graph_hit *out_hit)
+static enum status find_known(struct faiss_index *graph, const float *units,
+                              struct faiss_index_hit *out_hit)
 {
     float query[GRAPH_DIMENSION];
     uint32_t count = 0;
@@ -64,9 +65,9 @@ static enum status find_known(struct graph *graph, const float *units, struct gr
         query[i] = units[GRAPH_KNOWN * GRAPH_DIMENSION + i] + (i % 2 == 0 ? 0.01f : -0.01f);
     const bool normal = vector_normalise(query, GRAPH_DIMENSION, query);
     assert(normal);
-    enum status status = graph_add(graph, GRAPH_ROWS, units);
+    enum status status = faiss_index_add(graph, GRAPH_ROWS, units);
     if (status == STATUS_OK)
-        status = graph_search(graph, query, 1, out_hit, &count);
+        status = faiss_index_search(graph, query, 1, out_hit, &count);
     return status == STATUS_OK && count != 1 ? STATUS_INTERNAL : status;
 }
 
@@ -79,12 +80,12 @@ enum status prove_faiss(char *out_reason, size_t reason_bytes)
         const bool normal = vector_normalise(unit, GRAPH_DIMENSION, unit);
         assert(normal);
     }
-    struct graph *graph = NULL;
-    struct graph_hit hit = {0};
-    enum status status = graph_create(GRAPH_DIMENSION, GRAPH_LINKS, &graph);
+    struct faiss_index *graph = NULL;
+    struct faiss_index_hit hit = {0};
+    enum status status = faiss_index_create(GRAPH_DIMENSION, GRAPH_LINKS, &graph);
     if (status == STATUS_OK)
         status = find_known(graph, units, &hit);
-    graph_destroy(&graph);
+    faiss_index_destroy(&graph);
     if (status != STATUS_OK)
         return say(status, "HNSW by FAISS: a call failed", out_reason, reason_bytes);
     if (hit.row != GRAPH_KNOWN || !(hit.similarity > 0.99f))

@@ -7,7 +7,7 @@
 
 #include "base/thread.h"
 #include "index/faiss_c.h"
-#include "index/graph.h"
+#include "index/faiss_index.h"
 
 enum { DIMENSION = 48, ROWS = 2000, QUERIES = 100 };
 static float units[ROWS][DIMENSION], queries[QUERIES][DIMENSION];
@@ -26,24 +26,24 @@ static int make_units(void **state)
     return 0;
 }
 
-static struct graph *make_graph(void)
+static struct faiss_index *make_graph(void)
 {
-    struct graph *graph = NULL;
-    assert_int_equal(graph_create(DIMENSION, 16, &graph), STATUS_OK);
-    assert_int_equal(graph_rows(graph), 0);
-    assert_int_equal(graph_add(graph, ROWS / 2, units[0]), STATUS_OK);
-    assert_int_equal(graph_add(graph, ROWS / 2, units[ROWS / 2]), STATUS_OK);
-    assert_int_equal(graph_rows(graph), ROWS);
+    struct faiss_index *graph = NULL;
+    assert_int_equal(faiss_index_create(DIMENSION, 16, &graph), STATUS_OK);
+    assert_int_equal(faiss_index_rows(graph), 0);
+    assert_int_equal(faiss_index_add(graph, ROWS / 2, units[0]), STATUS_OK);
+    assert_int_equal(faiss_index_add(graph, ROWS / 2, units[ROWS / 2]), STATUS_OK);
+    assert_int_equal(faiss_index_rows(graph), ROWS);
     return graph;
 }
 
-static uint32_t count_found(const struct graph *graph)
+static uint32_t count_found(const struct faiss_index *graph)
 {
     uint32_t found = 0;
     for (uint32_t i = 0; i < QUERIES; i++) {
-        struct graph_hit hits[8];
+        struct faiss_index_hit hits[8];
         uint32_t count = 0;
-        if (graph_search(graph, queries[i], 8, hits, &count) != STATUS_OK || count != 8)
+        if (faiss_index_search(graph, queries[i], 8, hits, &count) != STATUS_OK || count != 8)
             return 0;
         found += hits[0].row == origin[i];
         for (uint32_t h = 1; h < count; h++)
@@ -57,39 +57,39 @@ static void hnsw_finds_known_neighbours(void **state)
 {
     (void)state;
     skip_foreign_code_under_tsan();
-    struct graph *graph = make_graph();
+    struct faiss_index *graph = make_graph();
     assert_true(count_found(graph) >= QUERIES * 98 / 100);
-    struct graph_hit hit;
+    struct faiss_index_hit hit;
     uint32_t count = 0;
-    assert_int_equal(graph_search(graph, units[3], 1, &hit, &count), STATUS_OK);
+    assert_int_equal(faiss_index_search(graph, units[3], 1, &hit, &count), STATUS_OK);
     assert_int_equal(count, 1);
     assert_int_equal(hit.row, 3);
     assert_float_equal(hit.similarity, 1.0f, 1e-5f);
-    graph_destroy(&graph);
+    faiss_index_destroy(&graph);
     assert_null(graph);
-    graph_destroy(&graph);
+    faiss_index_destroy(&graph);
 }
 
 static void an_empty_graph_and_a_small_one_find_what_they_have(void **state)
 {
     (void)state;
     skip_foreign_code_under_tsan();
-    struct graph *graph = NULL;
-    struct graph_hit hits[5];
+    struct faiss_index *graph = NULL;
+    struct faiss_index_hit hits[5];
     uint32_t count = 9;
-    assert_int_equal(graph_create(DIMENSION, 16, &graph), STATUS_OK);
-    assert_int_equal(graph_search(graph, units[0], 5, hits, &count), STATUS_OK);
+    assert_int_equal(faiss_index_create(DIMENSION, 16, &graph), STATUS_OK);
+    assert_int_equal(faiss_index_search(graph, units[0], 5, hits, &count), STATUS_OK);
     assert_int_equal(count, 0);
-    assert_int_equal(graph_add(graph, 2, units[0]), STATUS_OK);
-    assert_int_equal(graph_search(graph, units[1], 5, hits, &count), STATUS_OK);
+    assert_int_equal(faiss_index_add(graph, 2, units[0]), STATUS_OK);
+    assert_int_equal(faiss_index_search(graph, units[1], 5, hits, &count), STATUS_OK);
     assert_int_equal(count, 2);
     assert_int_equal(hits[0].row, 1);
     assert_int_equal(hits[1].row, 0);
-    graph_destroy(&graph);
+    faiss_index_destroy(&graph);
 }
 
 struct searcher {
-    const struct graph *graph;
+    const struct faiss_index *graph;
     uint32_t found;
 };
 
@@ -104,7 +104,7 @@ static void searches_side_by_side_find_the_same(void **state)
     (void)state;
     skip_foreign_code_under_tsan();
     enum { THREADS = 4 };
-    struct graph *graph = make_graph();
+    struct faiss_index *graph = make_graph();
     const uint32_t alone = count_found(graph);
     struct searcher searchers[THREADS];
     struct thread *threads[THREADS];
@@ -118,7 +118,7 @@ static void searches_side_by_side_find_the_same(void **state)
         thread_join(&threads[i]);
         assert_int_equal(searchers[i].found, alone);
     }
-    graph_destroy(&graph);
+    faiss_index_destroy(&graph);
 }
 
 static void what_faiss_throws_becomes_a_code_and_a_message(void **state)
