@@ -11,12 +11,14 @@
  * equal on every machine.
  *
  * THREADS. Any.
- * NOT HERE. Names, units and texts of metrics: tables in the rooms that count.
+ * NOT HERE. The tables of names, units and meanings: they are in the rooms that count.
  */
 #include "base/metrics.h"
 
+#include <inttypes.h>
 #include <math.h>
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdlib.h>
 
 #include "base/check.h"
@@ -191,4 +193,18 @@ uint64_t histogram_quantile_us(const struct histogram *histogram, double quantil
     while (seen < rank && bucket + 1 < BUCKETS)
         seen += counts[++bucket];
     return bucket_upper_us(bucket);
+}
+
+/* https://prometheus.io/docs/instrumenting/exposition_formats/ */
+void metric_write_head(const struct metric_row *row, FILE *out)
+{
+    (void)fprintf(out, "# HELP %s %s\n# TYPE %s %s\n", row->name, row->meaning, row->name,
+                  row->kind == METRIC_COUNTER ? "counter" : "gauge");
+}
+
+void metric_write_value(const struct metric_row *row, const char *labels, uint64_t value, FILE *out)
+{
+    const bool has_labels = labels[0] != '\0';
+    (void)fprintf(out, "%s%s%s%s %" PRIu64 "\n", row->name, has_labels ? "{" : "", labels,
+                  has_labels ? "}" : "", value);
 }

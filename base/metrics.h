@@ -1,10 +1,12 @@
 /*
  * metrics.h - counters and latency histograms that cost the hot path no shared cache line.
  * Counters are per thread and summed when read: reads are approximate while others count, exact
- * when they rest. Threads: any.
+ * when they rest. And the rows by which rooms name what they count, in the text that Prometheus
+ * reads. Threads: any.
  */
 #pragma once
 #include <stdint.h>
+#include <stdio.h>
 
 #include "base/status.h"
 
@@ -24,3 +26,23 @@ void histogram_destroy(struct histogram **histogram);
 void histogram_add(struct histogram *histogram, uint64_t value_us);
 /* quantile in [0,1]; 0 when empty. The upper edge of the bucket. */
 uint64_t histogram_quantile_us(const struct histogram *histogram, double quantile);
+
+enum { METRIC_LABELS_MAX = 256 };
+enum metric_kind { METRIC_COUNTER, METRIC_GAUGE };
+
+/* A room's table has one for each name; where several values share a name, labels tell them apart.
+ */
+struct metric_row {
+    const char *name; /* "reprise_embed_texts_total" */
+    enum metric_kind kind;
+    const char *unit;
+    const char *meaning; /* one line */
+};
+
+/*
+ * Prometheus' text format, 0.0.4: the head once, then each value. labels: as they stand between the
+ * braces, provider="local",reason="late"; "": none. Their values are words of ours.
+ */
+void metric_write_head(const struct metric_row *row, FILE *out);
+void metric_write_value(const struct metric_row *row, const char *labels, uint64_t value,
+                        FILE *out);

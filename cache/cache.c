@@ -287,6 +287,12 @@ bool cache_is_overloaded(enum status embedded)
     return embedded == STATUS_OVERLOADED || embedded == STATUS_DEADLINE;
 }
 
+void cache_stop_embedding(struct cache *cache)
+{
+    if (cache->embedder != NULL)
+        embedder_stop(cache->embedder);
+}
+
 void cache_embed(struct cache *cache, struct text query, float *unit, struct embed_job *job)
 {
     assert(cache->embeds_later);

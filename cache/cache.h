@@ -15,8 +15,7 @@
 #include "base/status.h"
 #include "base/text.h"
 #include "cache/key.h"
-#include "embed/job.h"
-#include "embed/space.h"
+#include "embed/embedder.h"
 #include "storage/store.h"
 #include "trust/token.h"
 
@@ -165,6 +164,9 @@ enum status cache_get_finish_embedded(struct cache *cache, struct cache_get *get
                                       struct failure *failure);
 /* The embedder, by this status of `done`, had no room or no time. */
 bool cache_is_overloaded(enum status embedded);
+/* Who waits for a vector is told DRAINING soon, and so is whoever asks for one from now on: see
+ * embedder_stop. */
+void cache_stop_embedding(struct cache *cache);
 void cache_get_overloaded(struct cache *cache, struct cache_get *get);
 /* Drops the references of the reply. */
 void cache_get_release(struct cache_get *get);
@@ -318,7 +320,7 @@ struct cache_stats {
     struct cache_scope_stats *scopes;
     size_t scopes_count;
     const struct embed_space *embedder; /* NULL: none */
-    const char *embedder_degraded;      /* "no_weights", "embedder_down"; NULL: as it should be */
+    struct embedder_state embedder_state;
 };
 /* namespace empty: all. */
 enum status cache_stats(struct cache *cache, struct text tenant, struct text namespace_,

@@ -75,10 +75,8 @@ static void fill_server(const struct cache *cache, bool whole, int64_t now_ms,
         now_ms > cache->started_ms ? (uint64_t)(now_ms - cache->started_ms) / 1000 : 0;
     stats->version = cache->version;
     if (cache->embedder != NULL) {
-        struct embedder_state state;
-        embedder_state(cache->embedder, &state);
         stats->embedder = embedder_space(cache->embedder);
-        stats->embedder_degraded = state.degraded;
+        embedder_state(cache->embedder, &stats->embedder_state);
     }
     if (!whole)
         return;

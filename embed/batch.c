@@ -17,8 +17,9 @@
  *
  * IN TIME OR NOT. Tokens are estimated from bytes (a quarter, and two), and so is the time a token
  * takes: from finished packs in the same estimated tokens, so that a wrong guess cancels out. A
- * text is refused when what is ahead of it, shared among the pumps, and itself would end after its
- * deadline. An empty queue refuses nobody: so a wrong measure heals by the next pack.
+ * text is refused with DEADLINE when what is ahead of it, shared among the pumps, and itself would
+ * end after its deadline; OVERLOADED is for queues without room. An empty queue refuses nobody: so
+ * a wrong measure heals by the next pack.
  *
  * THREADS. Any. EMBED_BATCH guards lanes, pumps, measure and the recent vectors; under it nothing
  * is called but recent.c. `done` is called with no lock held, and the job is not touched after it.
@@ -55,6 +56,7 @@ enum counter {
     COUNT_TOO_LONG,
     COUNT_WORDLESS,
     COUNT_OVERLOADED,
+    COUNT_LATE,
     COUNT_FAILED,
     COUNTERS_COUNT
 };
@@ -101,6 +103,7 @@ struct batch {
     double us_a_token GUARDED; /* 0: not measured yet */
     struct recent *recent GUARDED;
     bool is_closing GUARDED;
+    bool is_stopped GUARDED; /* nothing new is embedded */
 };
 
 /* ---- create and destroy ---------------------------------------------------------------------- */
@@ -276,16 +279,23 @@ static uint32_t waiting_count(const struct batch *batch) REQUIRES(batch->lock)
     return count;
 }
 
-static struct embed_job *steal_all(struct batch *batch) REQUIRES(batch->lock)
+/* From this lane on: from LANE_INTERACTIVE, those that have neither vector nor failure yet. */
+static struct embed_job *steal_from(struct batch *batch, enum lane first) REQUIRES(batch->lock)
 {
     struct embed_job *jobs = NULL, *job;
-    for (int lane = 0; lane < LANES_COUNT; lane++) {
+    for (int lane = (int)first; lane < LANES_COUNT; lane++) {
         while ((job = pop(batch, (enum lane)lane)) != NULL) {
             batch->lanes[lane_of(job)].tokens -= job->tokens;
             job->next = jobs;
             jobs = job;
         }
     }
+    return jobs;
+}
+
+static struct embed_job *steal_all(struct batch *batch) REQUIRES(batch->lock)
+{
+    struct embed_job *jobs = steal_from(batch, LANE_READY);
     assert(waiting_count(batch) == 0);
     return jobs;
 }
@@ -303,6 +313,8 @@ static void count_outcome(struct batch *batch, enum status status)
         counter = COUNT_WORDLESS;
     else if (status == STATUS_OVERLOADED)
         counter = COUNT_OVERLOADED;
+    else if (status == STATUS_DEADLINE)
+        counter = COUNT_LATE;
     counters_add(batch->counters, counter, 1);
 }
 
@@ -380,6 +392,15 @@ static void submit_to(struct batch *batch, enum lane lane, struct embed_job *job
     send(batch, pump);
 }
 
+void batch_stop(struct batch *batch)
+{
+    lock_acquire(&batch->lock);
+    batch->is_stopped = true;
+    struct embed_job *left = steal_from(batch, LANE_INTERACTIVE);
+    lock_release(&batch->lock);
+    refuse_all(batch, left, STATUS_DRAINING);
+}
+
 /* ---- what callers ask ------------------------------------------------------------------------ */
 
 static uint32_t estimate(const struct batch *batch, struct text text)
@@ -400,6 +421,16 @@ static bool is_hopeless(const struct batch *batch, const struct embed_job *job, 
     return (double)now_us + tokens * batch->us_a_token > (double)job->deadline_us;
 }
 
+static enum status admit(const struct batch *batch, enum lane lane, const struct embed_job *job,
+                         uint64_t now_us) REQUIRES(batch->lock)
+{
+    if (batch->is_stopped)
+        return STATUS_DRAINING;
+    if (batch->lanes[lane].count >= batch->queue_max)
+        return STATUS_OVERLOADED;
+    return is_hopeless(batch, job, now_us) ? STATUS_DEADLINE : STATUS_OK;
+}
+
 void batch_submit(struct batch *batch, struct embed_job *job)
 {
     assert(batch->engine.pack_create != NULL);
@@ -412,16 +443,15 @@ void batch_submit(struct batch *batch, struct embed_job *job)
     job->tokens = estimate(batch, job->text);
     lock_acquire(&batch->lock);
     assert(!batch->is_closing);
-    const bool refused =
-        batch->lanes[lane].count >= batch->queue_max || is_hopeless(batch, job, now_us);
-    if (!refused) {
+    const enum status status = admit(batch, lane, job, now_us);
+    if (status == STATUS_OK) {
         batch->lanes[lane].tokens += job->tokens;
         push(batch, lane, job);
         pump = claim(batch);
     }
     lock_release(&batch->lock);
-    if (refused)
-        call_done(batch, job, STATUS_OVERLOADED);
+    if (status != STATUS_OK)
+        call_done(batch, job, status);
     else
         send(batch, pump);
 }
@@ -489,6 +519,7 @@ void batch_state(struct batch *batch, struct batch_state *out_state)
         .too_long = counters_read(counters, COUNT_TOO_LONG),
         .wordless = counters_read(counters, COUNT_WORDLESS),
         .overloaded = counters_read(counters, COUNT_OVERLOADED),
+        .late = counters_read(counters, COUNT_LATE),
         .failed = counters_read(counters, COUNT_FAILED),
     };
 }
@@ -576,7 +607,7 @@ static void fill_pack(struct pump *pump, enum lane lane)
     while (pump->members_count < batch->texts_max && pump->tokens < tokens_max &&
            (job = take(batch, lane)) != NULL) {
         if (job->deadline_us != 0 && job->deadline_us < batch->clock_us()) {
-            settle(batch, job, STATUS_OVERLOADED);
+            settle(batch, job, STATUS_DEADLINE);
         } else if (!add_job(pump, job, tokens_max)) {
             put_back(batch, lane, job);
             return;

@@ -1,8 +1,10 @@
 /*
  * batch.h - texts that wait for a compute thread, and the packs in which they are embedded. It
  * knows tokens as numbers only; what a vector is made with is the engine's.
- * Threads: any may submit and finish; neither waits. `done` is called on a compute thread, but for
- * what is refused at once: that is told on the thread that submits, before batch_submit returns.
+ * Threads: any may submit, finish and stop; none of them waits. `done` with OK is called on a
+ * compute thread. A refusal may be told on any thread that submits, finishes, stops or destroys,
+ * before it returns: the caller's own job, or, when the pool takes no pump, whatever others have
+ * waiting.
  */
 #pragma once
 #include "base/pool.h"
@@ -42,7 +44,8 @@ struct batch_state {
     uint64_t twins, recent_hits; /* of these: a pack held it twice; it was known    */
     uint64_t tokens, packs;      /* that went through the engine                    */
     uint64_t too_long, wordless; /* texts without a vector: see enum status of done */
-    uint64_t overloaded, failed; /* refused; anything else                          */
+    uint64_t overloaded, late;   /* refused: no room in a queue; it cannot be in time */
+    uint64_t failed;             /* anything else                                   */
 };
 
 struct batch;
@@ -52,9 +55,14 @@ enum status batch_create(const struct batch_setup *setup, struct batch **out_bat
  * more. The pool may be gone already. NULL is fine. */
 void batch_destroy(struct batch **batch);
 
+/* What waits to be embedded is done with DRAINING before this returns, and so is what is submitted
+ * from now on, unless its vector is remembered. Packs under way end as they would. */
+void batch_stop(struct batch *batch);
+
 /*
- * Statuses of done: OK; NOT_FOUND, TEXT_TOO_LONG: the engine's word; OVERLOADED: queue_max wait, it
- * cannot be in time, the pool is full; DRAINING; NO_MEMORY and other failures of the engine.
+ * Statuses of done: OK; NOT_FOUND, TEXT_TOO_LONG: the engine's word; OVERLOADED: queue_max wait, or
+ * the pool is full; DEADLINE: it cannot be in time; DRAINING; NO_MEMORY and other failures of the
+ * engine.
  */
 void batch_submit(struct batch *batch, struct embed_job *job);
 

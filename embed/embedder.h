@@ -1,12 +1,14 @@
 /*
  * embedder.h - text into vectors: one interface, a table of providers. It knows nothing of scopes
- * or answers. Threads: any may submit, embed and ask for the state, at the same time; open, create
+ * or answers. Threads: any may submit, embed, stop and ask for the state, at the same time; open
  * and destroy are single.
  */
 #pragma once
 #include <stdbool.h>
 #include <stdint.h>
+#include <stdio.h>
 
+#include "base/metrics.h"
 #include "base/options.h"
 #include "base/pool.h"
 #include "base/status.h"
@@ -34,22 +36,28 @@ struct embedder_setup {
 enum status embedder_open(const struct embedder_setup *setup, struct embedder **out_embedder,
                           struct failure *failure);
 
-/* The same without options: "lexical" and "auto" are lexical, "none" is NULL. No pool:
- * embedder_embed alone. */
-enum status embedder_create(const char *provider, struct embedder **out_embedder);
-
 /* What still waits is done with DRAINING. Nobody may submit any more. NULL is fine. The pool may be
  * gone already. */
 void embedder_destroy(struct embedder **embedder);
+
+/*
+ * For a shutdown whose time is over: texts that wait or are with a remote server are done with
+ * DRAINING, soon and not when a server that is silent has had its timeouts; so is what is submitted
+ * from now on. What a compute thread is busy with ends as it would. Does not wait.
+ */
+void embedder_stop(struct embedder *embedder);
+
 const struct embed_space *embedder_space(const struct embedder *embedder);
 
 /*
- * Takes one job, whose `done` is called once: on a compute thread, with no lock held, so that it
- * may search; or, for what is refused, perhaps on the caller's thread before this returns. Never
- * waits. OK. NOT_FOUND: no word, or more than half of it unknown, hence no vector. TEXT_TOO_LONG:
- * embed.truncate = refuse. OVERLOADED: too much waits, or it cannot be in time. DEADLINE,
- * EMBEDDER_DOWN, EMBEDDER_MISMATCH, BAD_VECTOR: of remote ones. DRAINING. NO_MEMORY. INTERNAL: the
- * model gives no vector.
+ * Takes one job, whose `done` is called once, with no lock held. With OK: on a compute thread, so
+ * that it may search. With a failure: on any thread that submits to this embedder, stops or
+ * destroys it, on the one of outgoing requests, or on a compute thread; perhaps before this
+ * returns. So a `done` that is told of a failure may neither search nor wait, nor lean on whose
+ * thread it is. Never waits. OK. NOT_FOUND: no word, or more than half of it unknown, hence no
+ * vector. TEXT_TOO_LONG: embed.truncate = refuse, or a remote server refuses this text. OVERLOADED:
+ * too much waits. DEADLINE: it cannot be in time. EMBEDDER_DOWN, EMBEDDER_MISMATCH, BAD_VECTOR: of
+ * remote ones. DRAINING. NO_MEMORY. INTERNAL: the model gives no vector.
  */
 void embedder_submit(struct embedder *embedder, struct embed_job *job);
 
@@ -61,17 +69,44 @@ void embedder_submit(struct embedder *embedder, struct embed_job *job);
 enum status embedder_embed(const struct embedder *embedder, struct text text, struct arena *arena,
                            float *out_unit);
 
+/* What the vector is made from: for a model its ids, [CLS] and [SEP] among them, as it gets them; a
+ * lexical embedder has words and no ids. */
+struct embedder_tokens {
+    const uint32_t *ids;       /* [count]; NULL: there are none                               */
+    const struct text *pieces; /* [count]: "door", "##s"                                  */
+    size_t count;
+    size_t unknown; /* how many of them are [UNK]                                       */
+    bool is_head;   /* the text is longer than the model: these are its beginning       */
+};
+
+/* All in the arena, but for pieces of the vocabulary, which live as long as the embedder.
+ * UNIMPLEMENTED: only a remote server knows. BAD_TEXT, NO_MEMORY. */
+enum status embedder_tokens(const struct embedder *embedder, struct text text, struct arena *arena,
+                            struct embedder_tokens *out_tokens);
+
+enum { EMBEDDER_DEGRADED_MAX = 2 };
+
 struct embedder_state {
     const char *provider; /* "local"                                                              */
     const char *precision; /* "int8", "fp32"; "": it has none */
-    const char *isa;      /* "avx512vnni"; ""                                                     */
-    const char *degraded; /* "no_weights", "embedder_down"; NULL: as it should be                 */
+    const char *isa; /* "avx512vnni"; ""                                                     */
+    /* What is not as it should be: "no_weights"; "embedder_down": nobody gets a vector;
+     * "embedder_changed": the vectors are no longer those of the start. */
+    const char *degraded[EMBEDDER_DEGRADED_MAX];
+    size_t degraded_count;
     uint32_t waiting;
     uint64_t texts, tokens, packs; /* got a vector; went through the encoder (not of remote ones) */
     uint64_t recent_hits;        /* texts whose vector was still known                           */
     uint64_t too_long, wordless; /* texts without a vector                                       */
-    uint64_t overloaded, failed; /* refused; everything else                                     */
+    uint64_t overloaded, late;   /* refused: no room; it could not be in time                    */
+    uint64_t failed;             /* everything else                                              */
 };
 
 /* Of embedder_submit; embedder_embed is not counted. */
 void embedder_state(const struct embedder *embedder, struct embedder_state *out_state);
+
+extern const struct metric_row embed_metric_rows[];
+extern const size_t embed_metric_rows_count;
+
+/* All of embed_metric_rows, as Prometheus text. NULL is fine: nothing is written. */
+void embedder_metrics(const struct embedder *embedder, FILE *out);

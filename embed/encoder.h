@@ -23,7 +23,7 @@ enum {
 
 enum encoder_pooling { ENCODER_POOL_MEAN, ENCODER_POOL_FIRST };
 
-/* FP32 multiplies with OpenBLAS, text by text; INT8 with kernels of our own, all texts at once. */
+/* FP32 multiplies with OpenBLAS, INT8 with kernels of our own. */
 enum encoder_precision { ENCODER_FP32, ENCODER_INT8 };
 
 struct encoder_config {
@@ -58,9 +58,10 @@ void encoder_scratch_destroy(struct encoder_scratch **scratch);
 
 /*
  * The texts lie end to end in `ids`; out_units takes texts_count x dimension floats. A vector does
- * not depend on its neighbours, byte for byte. LIMIT_EXCEEDED: a text without a token or longer
- * than max_tokens, an id outside the vocabulary, more tokens than the scratch holds. INTERNAL: a
- * vector of no length, which no sane model gives. out_units is then unspecified.
+ * not depend on its neighbours: INT8 byte for byte, FP32 to 1e-6 a coordinate. LIMIT_EXCEEDED: a
+ * text without a token or longer than max_tokens, an id outside the vocabulary, more tokens than
+ * the scratch holds. INTERNAL: a vector of no length, which no sane model gives. out_units is then
+ * unspecified.
  */
 enum status encoder_run(const struct encoder *encoder, struct encoder_scratch *scratch,
                         const uint32_t *ids, const uint32_t *lengths, size_t texts_count,

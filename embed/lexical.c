@@ -305,3 +305,30 @@ enum status lexical_embed(struct text text, struct arena *arena, float *out_unit
         return status;
     return project(&features, out_unit);
 }
+
+static size_t copy_words(struct text folded, struct text *out_words)
+{
+    struct word word;
+    size_t offset = 0, count = 0;
+    for (; next_word(folded, &offset, &word); count++)
+        if (out_words != NULL)
+            out_words[count] = word.text;
+    return count;
+}
+
+enum status lexical_words(struct text text, struct arena *arena, struct text **out_words,
+                          size_t *out_count)
+{
+    struct text folded;
+    enum status status = text_fold(text, arena, &folded);
+    if (status != STATUS_OK)
+        return status;
+    const size_t count = copy_words(folded, NULL);
+    struct text *words = arena_calloc(arena, count + 1, sizeof(*words));
+    if (words == NULL)
+        return STATUS_NO_MEMORY;
+    *out_count = copy_words(folded, words);
+    assert(*out_count == count);
+    *out_words = words;
+    return STATUS_OK;
+}

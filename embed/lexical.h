@@ -20,3 +20,7 @@ enum {
 
 /* out_unit: LEXICAL_DIMENSION floats of length 1. STATUS_NOT_FOUND: no word. STATUS_NO_MEMORY. */
 enum status lexical_embed(struct text text, struct arena *arena, float *out_unit);
+
+/* The words it is made from, folded, in the arena. STATUS_NO_MEMORY. */
+enum status lexical_words(struct text text, struct arena *arena, struct text **out_words,
+                          size_t *out_count);

@@ -22,8 +22,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/arena.h"
 #include "base/check.h"
 #include "base/lock.h"
+#include "embed/embedder.h"
 #include "embed/model.h"
 
 enum { HEAD_BYTES_A_TOKEN = 64 }; /* far more than a token of real text has */
@@ -279,6 +281,33 @@ static enum status pack_add(void *context, struct text text, uint32_t room, uint
     pack->lengths[pack->texts_count++] = tokens;
     pack->tokens_count += tokens;
     *out_tokens = tokens;
+    return STATUS_OK;
+}
+
+enum status local_tokens(const struct local *local, struct text text, struct arena *arena,
+                         struct embedder_tokens *out_tokens)
+{
+    const uint32_t max_tokens = model_manifest(local->model)->max_tokens;
+    uint32_t prefix_count = 0;
+    (void)model_prefix(local->model, &prefix_count);
+    const size_t room = (size_t)max_tokens + prefix_count;
+    uint32_t *ids = arena_calloc(arena, room, sizeof(*ids));
+    struct text *pieces = arena_calloc(arena, room, sizeof(*pieces));
+    if (ids == NULL || pieces == NULL)
+        return STATUS_NO_MEMORY;
+    struct tokenizer_result result;
+    const enum status status = encode(local, text, ids + prefix_count, &result);
+    if (status != STATUS_OK)
+        return status;
+    put_prefix(local->model, ids);
+    const size_t count = result.written + prefix_count;
+    for (size_t i = 0; i < count; i++)
+        pieces[i] = tokenizer_piece(model_tokenizer(local->model), ids[i]);
+    *out_tokens = (struct embedder_tokens){.ids = ids,
+                                           .pieces = pieces,
+                                           .count = count,
+                                           .unknown = result.unknown,
+                                           .is_head = result.is_too_long};
     return STATUS_OK;
 }
 

@@ -40,5 +40,11 @@ const char *local_isa(const struct local *local);       /* "avx512vnni" */
 /* NOT_FOUND: no word, or more than half of it unknown. TEXT_TOO_LONG. BAD_TEXT. NO_MEMORY. */
 enum status local_embed(struct local *local, struct text text, float *out_unit);
 
+struct arena;
+struct embedder_tokens;
+/* See embedder.h. BAD_TEXT, NO_MEMORY. */
+enum status local_tokens(const struct local *local, struct text text, struct arena *arena,
+                         struct embedder_tokens *out_tokens);
+
 /* Lives as long as the local. */
 void local_engine(struct local *local, struct batch_engine *out_engine);

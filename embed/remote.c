@@ -58,6 +58,12 @@ void remote_submit(struct remote *remote, struct embed_job *jobs)
         outgoing_wake(remote->outgoing);
 }
 
+void remote_stop(struct remote *remote)
+{
+    atomic_store(&remote->stop, true);
+    outgoing_wake(remote->outgoing);
+}
+
 uint32_t remote_dimension(const struct remote *remote)
 {
     return atomic_load(&remote->dimension);

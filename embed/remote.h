@@ -52,7 +52,7 @@ struct remote_settings {
     X(BAD_VECTOR,  "bad_vector", "replies with a vector that is zero, infinite or not a number")           \
     X(TEXT,        "text",      "requests refused for a text in them: 400, 413, 422")                      \
     X(MEMORY,      "memory",    "requests for which memory was spent")                                     \
-    X(LATE,        "late",      "jobs whose deadline passed")                                              \
+    X(LATE,        "late",      "jobs whose deadline passed, or would before the server takes more")       \
     X(FULL,        "full",      "jobs that found the queue full")                                          \
     X(DOWN,        "down",      "jobs that failed at once, because the embedder is down")
 /* clang-format on */
@@ -69,7 +69,8 @@ const char *remote_error_word(enum remote_error error); /* "bad_reply": a label 
 
 struct remote_state {
     bool is_up;                   /* the circuit is closed                                       */
-    bool has_drifted;             /* the canary's vector is not the first one: advise Reindex    */
+    bool has_drifted;             /* the canary's vector is not the first one, or a reply had
+                                     another dimension and no canary since was the first one     */
     enum remote_error last_error; /* of an attempt; NONE: all went well                          */
     int last_code;                /* HTTP's, of that attempt; 0: no reply                        */
     uint32_t waiting;             /* jobs in the queue                                           */
@@ -94,14 +95,18 @@ enum status remote_create(const struct remote_settings *settings, struct outgoin
 /* Jobs that are not done get DRAINING. Nobody may submit any more. NULL is fine. */
 void remote_destroy(struct remote **remote);
 
+/* Jobs that are not done get DRAINING on the thread "remote", and so does whatever is handed in
+ * from now on; what is under way is given up. Any thread, any number of times; does not wait. */
+void remote_stop(struct remote *remote);
+
 /* Floats of every vector; never changes. */
 uint32_t remote_dimension(const struct remote *remote);
 
 /*
  * Takes a list of jobs, linked by `next`. Each is done exactly once:
  * OK. TEXT_TOO_LONG: the server refuses this text even alone. OVERLOADED: queue_max jobs wait, or
- * the server said so. DEADLINE. EMBEDDER_DOWN. EMBEDDER_MISMATCH. BAD_VECTOR: of this text alone.
- * NO_MEMORY. DRAINING.
+ * the server said so. DEADLINE: it has passed, or the server asks for patience beyond it.
+ * EMBEDDER_DOWN. EMBEDDER_MISMATCH. BAD_VECTOR: of this text alone. NO_MEMORY. DRAINING.
  */
 void remote_submit(struct remote *remote, struct embed_job *jobs);
 

@@ -11,12 +11,19 @@
  * remembered (batch_now) only while no pack of that size has ever come home; and when a text out of
  * a cut pack is refused alone, it was that text, so batch_now may grow again.
  *
+ * ONE TEXT OR ALL. 400 and its like do not say whether they are about this text or about all
+ * (another model, a path, a limit of the account); nor does a vector of nulls. So when REFUSALS_MAX
+ * texts have been refused, each alone, with none taken between them, the canary is sent at once:
+ * our own text that was good before. If it is taken, it was the texts; if not, the circuit opens,
+ * and callers hear EMBEDDER_DOWN and no longer TEXT_TOO_LONG. A reply of another dimension is doubt
+ * enough by itself: drift is noted and the canary sent.
+ *
  * base64. A server that refuses `encoding_format` is asked for floats, which is remembered once it
  * works. After base64 has worked a refusal is not about it, unless the canary says so.
  *
- * THE CIRCUIT counts attempts: failures of the embedder against it, any sensible answer for it; 429
- * is neither. Threads: "remote". NOT HERE. The queue (remote_turn.c); JSON (remote_wire.c,
- * remote_reply.c).
+ * THE CIRCUIT counts attempts: failures of the embedder and replies of another dimension against
+ * it, vectors for it; refused texts and 429 are neither. Threads: "remote". NOT HERE. The queue
+ * (remote_turn.c); JSON (remote_wire.c, remote_reply.c).
  */
 #include <math.h>
 #include <stdlib.h>
@@ -30,6 +37,7 @@ static const uint64_t REST_FIRST_US = 100000;
 static const uint64_t CANARY_EVERY_US = 3600 * 1000000ULL, CANARY_AGAIN_US = 60 * 1000000ULL;
 /* Below this the weights are others: rounding alone, on whatever hardware, stays far above. */
 static const double CANARY_COSINE_MIN = 0.999;
+enum { REFUSALS_MAX = 5 };
 static const struct text CANARY_TEXT = {"The quick brown fox jumps over the lazy dog.", 44};
 
 /* ---- Sending ---- */
@@ -212,22 +220,78 @@ static void close_circuit(struct remote *remote)
     log_write(LOG_INFO, "embed", "embedder up", "url=%s", remote->url);
 }
 
-/* Counts the attempt, for and against the embedder. */
-static void note(struct remote *remote, enum remote_error error, int code, uint64_t now_us)
+/* The canary is due now, or a second after the last one; what it finds is believed at once. */
+static void doubt(struct remote *remote, uint64_t now_us)
 {
-    if (error == REMOTE_ERROR_NONE || error == REMOTE_ERROR_TEXT ||
-        error == REMOTE_ERROR_BAD_VECTOR || error == REMOTE_ERROR_MISMATCH) {
-        if (breaker_succeed(&remote->breaker))
-            close_circuit(remote);
-    } else if (error != REMOTE_ERROR_BUSY && error != REMOTE_ERROR_MEMORY) {
-        if (breaker_fail(&remote->breaker, now_us))
-            open_circuit(remote, error, code);
+    const uint64_t soonest_us = remote->canary_over_us + BREAKER_PROBE_US;
+    const uint64_t due_us = soonest_us > now_us ? soonest_us : now_us;
+    remote->is_doubted = true;
+    if (due_us < remote->canary_at_us)
+        remote->canary_at_us = due_us;
+}
+
+static void note_success(struct remote *remote)
+{
+    remote->refusals = 0;
+    if (breaker_succeed(&remote->breaker))
+        close_circuit(remote);
+}
+
+static void note_failure(struct remote *remote, const struct flight *flight,
+                         enum remote_error error, uint64_t now_us)
+{
+    if (error == REMOTE_ERROR_BUSY || error == REMOTE_ERROR_MEMORY)
+        return; /* not about the embedder's health */
+    bool has_opened = breaker_fail(&remote->breaker, now_us);
+    if (flight->is_canary && remote->is_doubted && !remote->breaker.is_open) {
+        breaker_trip(&remote->breaker, now_us);
+        has_opened = true;
     }
-    if (error == REMOTE_ERROR_NONE)
+    if (has_opened)
+        open_circuit(remote, error, flight->request.code);
+}
+
+/* Whether the failure is one that a single text may be the cause of. */
+static bool is_about_texts(enum remote_error error)
+{
+    return error == REMOTE_ERROR_TEXT || error == REMOTE_ERROR_BAD_VECTOR;
+}
+
+static void note_refusal(struct remote *remote, const struct flight *flight, uint64_t now_us)
+{
+    assert(!flight->is_canary);
+    if (flight->pack.count != 1 || ++remote->refusals < REFUSALS_MAX)
         return;
+    remote->refusals = 0;
+    doubt(remote, now_us);
+}
+
+static void mark_drifted(struct remote *remote, double similarity)
+{
+    if (!atomic_exchange(&remote->tally.has_drifted, true))
+        log_write(LOG_WARNING, "embed", "the embedder's vectors have changed",
+                  "url=%s similarity=%.4f", remote->url, similarity);
+}
+
+/* Counts the attempt, for and against the embedder. */
+static void note(struct flight *flight, enum remote_error error, uint64_t now_us)
+{
+    struct remote *remote = flight->remote;
+    if (error == REMOTE_ERROR_NONE) {
+        note_success(remote);
+        return;
+    }
+    if (is_about_texts(error))
+        note_refusal(remote, flight, now_us);
+    else
+        note_failure(remote, flight, error, now_us);
+    if (error == REMOTE_ERROR_MISMATCH && !flight->is_canary) {
+        mark_drifted(remote, 0);
+        doubt(remote, now_us);
+    }
     (void)atomic_fetch_add(&remote->tally.errors[error], 1);
     atomic_store(&remote->tally.last_error, (int)error);
-    atomic_store(&remote->tally.last_code, code);
+    atomic_store(&remote->tally.last_code, flight->request.code);
 }
 
 /* ---- The reply ---- */
@@ -260,10 +324,15 @@ static double cosine(const float *a, const float *b, uint32_t dimension)
 
 static void drifted(struct remote *remote, double similarity)
 {
-    atomic_store(&remote->tally.has_drifted, true);
     (void)atomic_fetch_add(&remote->tally.drifts, 1);
-    log_write(LOG_WARNING, "embed", "the embedder's vectors have changed; reindex is advised",
-              "url=%s similarity=%.4f", remote->url, similarity);
+    mark_drifted(remote, similarity);
+}
+
+static void same_again(struct remote *remote)
+{
+    if (atomic_exchange(&remote->tally.has_drifted, false))
+        log_write(LOG_INFO, "embed", "the embedder's vectors are the first ones again", "url=%s",
+                  remote->url);
 }
 
 /* The first vector is kept (true); later ones are held against it. */
@@ -272,13 +341,14 @@ static bool judge_canary(struct remote *remote, float *vector, uint32_t dimensio
     (void)atomic_fetch_add(&remote->tally.canaries, 1);
     if (remote->canary_vector == NULL) {
         remote->canary_vector = vector;
+        same_again(remote); /* of the right dimension, which is all that can be asked of it */
         return true;
     }
     double similarity = cosine(remote->canary_vector, vector, dimension);
     if (similarity < CANARY_COSINE_MIN)
         drifted(remote, similarity);
     else
-        atomic_store(&remote->tally.has_drifted, false);
+        same_again(remote);
     return false;
 }
 
@@ -400,6 +470,8 @@ static void canary_over(struct flight *flight, enum remote_error error, uint64_t
 {
     struct remote *remote = flight->remote;
     flight->state = FLIGHT_FREE;
+    remote->is_doubted = false;
+    remote->canary_over_us = now_us;
     remote->canary_at_us =
         now_us + (error == REMOTE_ERROR_NONE ? CANARY_EVERY_US : CANARY_AGAIN_US);
     if (remote->start.is_over)
@@ -427,8 +499,7 @@ static void flight_failed(struct flight *flight, enum remote_error error)
 static void settle_failure(struct flight *flight, enum remote_error error, uint64_t now_us)
 {
     struct remote *remote = flight->remote;
-    bool is_about_texts = error == REMOTE_ERROR_TEXT || error == REMOTE_ERROR_BAD_VECTOR;
-    if (is_about_texts && flight->pack.count > 1) {
+    if (is_about_texts(error) && flight->pack.count > 1) {
         flight_halve(flight, error);
         return;
     }
@@ -477,7 +548,7 @@ static void flight_done(struct outgoing_request *request)
         flight->due_us = now_us;
         return;
     }
-    note(remote, error, request->code, now_us);
+    note(flight, error, now_us);
     if (error != REMOTE_ERROR_NONE)
         settle_failure(flight, error, now_us);
     else if (flight->is_canary)

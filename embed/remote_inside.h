@@ -74,6 +74,7 @@ struct remote {
     struct lock lock;
     struct job_list inbox GUARDED, overflow GUARDED;
     atomic_uint waiting; /* jobs in inbox and queues */
+    atomic_bool stop;    /* asked for */
 
     struct job_list queues[2]; /* interactive, bulk                                          */
     uint64_t deadline_us;      /* no job of queues and flights has an earlier one            */
@@ -82,7 +83,10 @@ struct remote {
     struct flight canary;
     struct text *texts; /* scratch: of one request                                    */
     struct breaker breaker;
-    uint64_t canary_at_us; /* the next one, if none is under way                         */
+    uint64_t canary_at_us;   /* the next one, if none is under way                         */
+    uint64_t canary_over_us; /* the last one                                             */
+    uint32_t refusals;       /* texts refused alone since one was taken                  */
+    bool is_doubted;         /* the canary that is due decides: see remote_flight.c      */
     uint64_t chance;
     uint32_t batch_now;      /* texts a request, as learned                                */
     uint32_t accepted_max;   /* the most texts that one request has brought home           */

@@ -51,26 +51,22 @@ void remote_keep_quiet(struct remote *remote, uint64_t until_us)
     uint64_t first_us = UINT64_MAX;
     for (int i = 0; i < QUEUES_COUNT; i++)
         leave_queue(remote, job_list_expire(&remote->queues[i], until_us, &hopeless, &first_us));
-    (void)job_list_finish(&hopeless, STATUS_OVERLOADED);
+    finish(remote, &hopeless, STATUS_DEADLINE, REMOTE_ERROR_LATE);
 }
 
 static void take_in(struct remote *remote, struct embed_job *job, uint64_t now_us)
 {
-    struct job_list refused = {NULL, NULL};
-    bool is_late = job->deadline_us != 0 && job->deadline_us <= now_us;
-    bool is_hopeless = job->deadline_us != 0 && job->deadline_us <= remote->quiet_until_us;
-    if (!is_late && !is_hopeless) {
+    struct job_list late = {NULL, NULL};
+    const uint64_t soonest_us = now_us > remote->quiet_until_us ? now_us : remote->quiet_until_us;
+    if (job->deadline_us == 0 || job->deadline_us > soonest_us) {
         if (job->deadline_us != 0 && job->deadline_us < remote->deadline_us)
             remote->deadline_us = job->deadline_us;
         job_list_append(&remote->queues[job->bulk ? QUEUE_BULK : QUEUE_INTERACTIVE], job);
         return;
     }
     leave_queue(remote, 1);
-    job_list_append(&refused, job);
-    if (is_late)
-        finish(remote, &refused, STATUS_DEADLINE, REMOTE_ERROR_LATE);
-    else
-        (void)job_list_finish(&refused, STATUS_OVERLOADED);
+    job_list_append(&late, job);
+    finish(remote, &late, STATUS_DEADLINE, REMOTE_ERROR_LATE);
 }
 
 static void take_inbox(struct remote *remote, uint64_t now_us)
@@ -97,6 +93,24 @@ static void end_late(struct remote *remote, uint64_t now_us)
         (void)pack_expire(&remote->flights[i].pack, now_us, &late, &first_us);
     remote->deadline_us = first_us;
     finish(remote, &late, STATUS_DEADLINE, REMOTE_ERROR_LATE);
+}
+
+/* Everything under way comes back cancelled, and everybody who waits is told. */
+static void give_all_up(struct remote *remote)
+{
+    for (uint32_t i = 0; i < remote->settings.flights_max; i++) {
+        struct flight *flight = &remote->flights[i];
+        if (flight->state == FLIGHT_SENT)
+            outgoing_cancel(remote->outgoing, &flight->request);
+        else
+            flight_end(flight, STATUS_DRAINING);
+        assert(flight->state == FLIGHT_FREE);
+    }
+    if (remote->canary.state == FLIGHT_SENT)
+        outgoing_cancel(remote->outgoing, &remote->canary.request);
+    remote->canary.state = FLIGHT_FREE;
+    for (int i = 0; i < QUEUES_COUNT; i++)
+        leave_queue(remote, job_list_finish(&remote->queues[i], STATUS_DRAINING));
 }
 
 /* ---- The turn ---- */
@@ -206,6 +220,11 @@ uint64_t remote_run(struct outgoing_guest *guest, uint64_t now_us)
 {
     struct remote *remote = (struct remote *)guest;
     take_inbox(remote, now_us);
+    if (atomic_load(&remote->stop)) {
+        give_all_up(remote);
+        publish(remote);
+        return UINT64_MAX;
+    }
     end_late(remote, now_us);
     send_canary(remote, now_us);
     if (remote->breaker.is_open)
@@ -217,22 +236,10 @@ uint64_t remote_run(struct outgoing_guest *guest, uint64_t now_us)
     return due_us(remote, now_us);
 }
 
-/* The end: everything under way comes back cancelled, and everybody who waits is told. */
 void remote_leave(struct outgoing_guest *guest)
 {
     struct remote *remote = (struct remote *)guest;
     take_inbox(remote, 0);
-    for (uint32_t i = 0; i < remote->settings.flights_max; i++) {
-        struct flight *flight = &remote->flights[i];
-        if (flight->state == FLIGHT_SENT)
-            outgoing_cancel(remote->outgoing, &flight->request);
-        else
-            flight_end(flight, STATUS_DRAINING);
-        assert(flight->state == FLIGHT_FREE);
-    }
-    if (remote->canary.state == FLIGHT_SENT)
-        outgoing_cancel(remote->outgoing, &remote->canary.request);
-    for (int i = 0; i < QUEUES_COUNT; i++)
-        leave_queue(remote, job_list_finish(&remote->queues[i], STATUS_DRAINING));
+    give_all_up(remote);
     assert(atomic_load(&remote->waiting) == 0);
 }

@@ -6,6 +6,9 @@
  */
 #include "embed/space.h"
 
+#include <inttypes.h>
+#include <stdio.h>
+
 #include "base/check.h"
 
 /* Of vectors whose scale nobody here knows. */
@@ -50,6 +53,11 @@ uint64_t space_end(struct space_name *name)
     for (int i = 7; i >= 0; i--)
         id = id << 8 | digest.bytes[i];
     return id != 0 ? id : 1;
+}
+
+void embed_space_hex(const struct embed_space *space, char out_hex[EMBED_SPACE_HEX + 1])
+{
+    (void)snprintf(out_hex, EMBED_SPACE_HEX + 1, "%016" PRIx64, space->id);
 }
 
 /* Shown cut; the id covers all of it. */

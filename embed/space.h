@@ -28,6 +28,10 @@ void space_add_number(struct space_name *name, uint32_t number);
 void space_add_digest(struct space_name *name, const struct digest *digest);
 uint64_t space_end(struct space_name *name);
 
+enum { EMBED_SPACE_HEX = 16 };
+/* The id as people see it, and a NUL. */
+void embed_space_hex(const struct embed_space *space, char out_hex[EMBED_SPACE_HEX + 1]);
+
 /* Into a field of a space. Too long: up to a whole code point. */
 void space_write(char *out_field, size_t size, struct text text);
 

@@ -94,6 +94,11 @@ uint32_t tokenizer_vocabulary_count(const struct tokenizer *tokenizer)
     return (uint32_t)vocabulary_count(tokenizer->vocabulary);
 }
 
+struct text tokenizer_piece(const struct tokenizer *tokenizer, uint32_t id)
+{
+    return vocabulary_line(tokenizer->vocabulary, id);
+}
+
 const struct digest *tokenizer_vocabulary_digest(const struct tokenizer *tokenizer)
 {
     return vocabulary_digest(tokenizer->vocabulary);

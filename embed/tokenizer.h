@@ -38,6 +38,8 @@ enum status tokenizer_create(struct text vocabulary, const struct tokenizer_opti
 void tokenizer_destroy(struct tokenizer **tokenizer); /* NULL is fine */
 
 uint32_t tokenizer_vocabulary_count(const struct tokenizer *tokenizer); /* every id is below it */
+/* "door", "##s", "[CLS]"; lives as long as the tokenizer. */
+struct text tokenizer_piece(const struct tokenizer *tokenizer, uint32_t id);
 /* SHA-256 of the lines, each ended by a line feed: the digest of vocab.txt. Part of the space. */
 const struct digest *tokenizer_vocabulary_digest(const struct tokenizer *tokenizer);
 

@@ -39,7 +39,7 @@ struct vocabulary {
     struct digest digest;
 };
 
-static struct text line_of(const struct vocabulary *vocabulary, uint32_t id)
+struct text vocabulary_line(const struct vocabulary *vocabulary, uint32_t id)
 {
     assert(id < vocabulary->count);
     uint32_t start = vocabulary->starts[id];
@@ -68,7 +68,7 @@ static struct slot *find_slot(const struct vocabulary *vocabulary, struct text p
         if (slot->tag != tag)
             continue;
         bool also_continues;
-        struct text found = piece_of(line_of(vocabulary, slot->id), &also_continues);
+        struct text found = piece_of(vocabulary_line(vocabulary, slot->id), &also_continues);
         if (also_continues == continues && text_equal(found, piece))
             return slot;
     }
@@ -140,7 +140,7 @@ static enum status fill_table(struct vocabulary *vocabulary, struct failure *fai
         vocabulary->slots[i].id = NO_PIECE;
     for (uint32_t id = 0; id < vocabulary->count; id++) {
         bool continues;
-        struct text piece = piece_of(line_of(vocabulary, id), &continues);
+        struct text piece = piece_of(vocabulary_line(vocabulary, id), &continues);
         if (piece.length == 0)
             return refuse(failure, id, "is empty");
         uint32_t tag;

@@ -25,6 +25,8 @@ enum status vocabulary_create(struct text lines, struct vocabulary **out_vocabul
 void vocabulary_destroy(struct vocabulary **vocabulary); /* NULL is fine */
 
 size_t vocabulary_count(const struct vocabulary *vocabulary);
+/* The piece with this id, which is below the count, as it is written in its line. */
+struct text vocabulary_line(const struct vocabulary *vocabulary, uint32_t id);
 /* SHA-256 of all lines, each ended by a line feed: that of the file vocab.txt, if it ends so. */
 const struct digest *vocabulary_digest(const struct vocabulary *vocabulary);
 

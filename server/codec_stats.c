@@ -129,19 +129,31 @@ static enum status fill_policies(const struct cache_stats *stats, struct arena *
     return STATUS_OK;
 }
 
-static enum status fill_embedder(const struct embed_space *space, struct arena *arena,
+static enum status fill_embedder(const struct cache_stats *stats, struct arena *arena,
                                  Reprise__V1__EmbedderInfo *message)
 {
+    const struct embed_space *space = stats->embedder;
+    const struct embedder_state *state = &stats->embedder_state;
+    char id[EMBED_SPACE_HEX + 1];
+    embed_space_hex(space, id);
     reprise__v1__embedder_info__init(message);
+    message->space_id = codec_string(text_of(id), arena);
+    message->texts = state->texts;
+    message->too_long = state->too_long;
+    message->overloaded = state->overloaded;
+    message->late = state->late;
+    message->failed = state->failed;
     message->name = codec_string(text_of(space->name), arena);
     message->version = codec_string(text_of(space->version), arena);
     message->dimension = space->dimension;
     message->threshold_default = space->threshold_default;
     message->min_similarity = space->min_similarity;
-    return message->name != NULL && message->version != NULL ? STATUS_OK : STATUS_NO_MEMORY;
+    const bool has_texts =
+        message->name != NULL && message->version != NULL && message->space_id != NULL;
+    return has_texts ? STATUS_OK : STATUS_NO_MEMORY;
 }
 
-enum { DEGRADED_MAX = 2 };
+enum { DEGRADED_MAX = 1 + EMBEDDER_DEGRADED_MAX };
 
 static enum status fill_degraded(const struct cache_stats *stats, struct arena *arena,
                                  char *list[DEGRADED_MAX], Reprise__V1__StatsResponse *message)
@@ -149,8 +161,8 @@ static enum status fill_degraded(const struct cache_stats *stats, struct arena *
     size_t count = 0;
     if (stats->index_memory_spent)
         list[count++] = codec_string(TEXT("index_memory"), arena);
-    if (stats->embedder_degraded != NULL)
-        list[count++] = codec_string(text_of(stats->embedder_degraded), arena);
+    for (size_t i = 0; i < stats->embedder_state.degraded_count; i++)
+        list[count++] = codec_string(text_of(stats->embedder_state.degraded[i]), arena);
     message->n_degraded = count;
     message->degraded = list;
     for (size_t i = 0; i < count; i++)
@@ -193,7 +205,7 @@ enum status codec_write_stats(const struct cache_stats *stats, const struct code
         return codec_spent(failure);
     message.version = codec_string(text_of(stats->version), arena);
     Reprise__V1__EmbedderInfo embedder, *embedders[] = {&embedder};
-    if (stats->embedder != NULL && fill_embedder(stats->embedder, arena, &embedder) != STATUS_OK)
+    if (stats->embedder != NULL && fill_embedder(stats, arena, &embedder) != STATUS_OK)
         return codec_spent(failure);
     message.n_embedders = stats->embedder != NULL ? 1 : 0;
     message.embedders = embedders;

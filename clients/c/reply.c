@@ -186,6 +186,8 @@ const struct reprise_get_reply *reply_get(const Reprise__V1__GetResponse *messag
         .miss_reason = (enum reprise_miss_reason)message->miss_reason,
         .similarity = message->similarity,
         .threshold = message->threshold,
+        .degraded = (const char *const *)message->degraded,
+        .degraded_count = message->n_degraded,
         .content = message->content,
         .blob = message->blob.data,
         .blob_size = message->blob.len,
@@ -210,6 +212,8 @@ const struct reprise_set_reply *reply_set(const Reprise__V1__SetResponse *messag
         .skip = (enum reprise_skip)message->skip,
         .expires_unix_ms = message->expires_unix_ms,
         .sequence = message->sequence,
+        .degraded = (const char *const *)message->degraded,
+        .degraded_count = message->n_degraded,
     };
     return reply;
 }

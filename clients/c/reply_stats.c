@@ -102,6 +102,12 @@ static bool read_embedders(const Reprise__V1__StatsResponse *message, struct are
             .dimension = from->dimension,
             .threshold_default = from->threshold_default,
             .min_similarity = from->min_similarity,
+            .space_id = from->space_id,
+            .texts = from->texts,
+            .too_long = from->too_long,
+            .overloaded = from->overloaded,
+            .late = from->late,
+            .failed = from->failed,
         };
     }
     reply->embedders = embedders;

@@ -334,6 +334,8 @@ struct reprise_get_reply {
     const struct reprise_info *info;         /* NULL: the Set gave none           */
     const struct reprise_decision *decision; /* NULL: no policy decided           */
     const struct reprise_debug *debug;       /* NULL: nothing of it was asked for */
+    const char *const *degraded; /* what did not work although the call did: "embedder_down" */
+    size_t degraded_count;
     const char *content;
     const void *blob;
     size_t blob_size;
@@ -345,6 +347,9 @@ struct reprise_set_reply {
     enum reprise_skip skip;
     int64_t expires_unix_ms; /* 0: never */
     uint64_t sequence;
+    const char *const *degraded; /* why it is not indexed although it should be: "embedder_down",
+                                    "overloaded", "text_too_long" */
+    size_t degraded_count;
 };
 
 struct reprise_get_item { /* one of the two is set */
@@ -409,6 +414,9 @@ struct reprise_embedder_info {
     const char *name, *version;
     uint32_t dimension;
     float threshold_default, min_similarity;
+    const char *space_id; /* 16 hex digits */
+    /* Since start: with a vector; too long or refused; no room in a queue; not in time; failed. */
+    uint64_t texts, too_long, overloaded, late, failed;
 };
 struct reprise_stats_reply {
     const struct reprise_tier_stats *tiers;

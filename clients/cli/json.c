@@ -170,6 +170,7 @@ cJSON *json_get(const struct reprise_get_reply *reply)
     add_entry(tree, reply->entry);
     add_info(tree, reply->info);
     add_decision(tree, reply->decision);
+    json_add_strings(tree, "degraded", reply->degraded, reply->degraded_count);
     add_debug(tree, reply->debug);
     (void)cJSON_AddStringToObject(tree, "content", reply->content);
     if (reply->blob_size > 0)
@@ -186,6 +187,7 @@ cJSON *json_set(const struct reprise_set_reply *reply)
     (void)cJSON_AddBoolToObject(tree, "indexed", reply->indexed);
     (void)cJSON_AddNumberToObject(tree, "expiresUnixMs", (double)reply->expires_unix_ms);
     json_add_count(tree, "sequence", reply->sequence);
+    json_add_strings(tree, "degraded", reply->degraded, reply->degraded_count);
     return tree;
 }
 

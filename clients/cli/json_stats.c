@@ -70,6 +70,12 @@ static void add_embedders(cJSON *tree, const struct reprise_stats_reply *reply)
         json_add_count(object, "dimension", embedder->dimension);
         json_add_float(object, "thresholdDefault", (double)embedder->threshold_default);
         json_add_float(object, "minSimilarity", (double)embedder->min_similarity);
+        (void)cJSON_AddStringToObject(object, "spaceId", embedder->space_id);
+        json_add_count(object, "texts", embedder->texts);
+        json_add_count(object, "tooLong", embedder->too_long);
+        json_add_count(object, "overloaded", embedder->overloaded);
+        json_add_count(object, "late", embedder->late);
+        json_add_count(object, "failed", embedder->failed);
         (void)cJSON_AddItemToArray(list, object);
     }
 }

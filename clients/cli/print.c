@@ -143,12 +143,21 @@ static void print_debug(FILE *out, const struct reprise_debug *debug)
     print_candidates(out, debug);
 }
 
+static void print_degraded(FILE *out, const char *const *words, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        label(out, i == 0 ? "degraded" : "");
+        (void)fprintf(out, "%s\n", words[i]);
+    }
+}
+
 void print_get(FILE *out, const struct reprise_get_reply *reply)
 {
     if (reply->hit)
         print_hit(out, reply);
     else
         print_miss(out, reply);
+    print_degraded(out, reply->degraded, reply->degraded_count);
     if (reply->decision != NULL) {
         label(out, "token");
         (void)fprintf(out, "%s\n", reply->decision->token);
@@ -171,6 +180,7 @@ void print_set(FILE *out, const struct reprise_set_reply *reply, int64_t now_uni
     else
         (void)fprintf(out, "number %" PRIu64 ", %s\n", reply->sequence,
                       reply->indexed ? "findable by meaning too" : "exact tier only");
+    print_degraded(out, reply->degraded, reply->degraded_count);
     label(out, "entry");
     (void)fprintf(out, "%s\n", reply->entry_id);
     if (!reply->stored)

@@ -7,6 +7,27 @@
 #include "clients/cli/print.h"
 #include "clients/cli/units.h"
 
+/* Only what has gone without a vector: texts that got one are the semantic tier's lookups. */
+static void print_embedders(FILE *out, const struct reprise_stats_reply *reply)
+{
+    for (size_t i = 0; i < reply->embedders_count; i++) {
+        const struct reprise_embedder_info *embedder = &reply->embedders[i];
+        const uint64_t counts[] = {embedder->too_long, embedder->overloaded, embedder->late,
+                                   embedder->failed};
+        static const char *const words[] = {"too long", "no room", "not in time", "failed"};
+        bool is_first = true;
+        for (size_t n = 0; n < sizeof(counts) / sizeof(counts[0]); n++) {
+            if (counts[n] == 0)
+                continue;
+            (void)fprintf(out, "%s%s %" PRIu64, is_first ? "without a vector: " : ", ", words[n],
+                          counts[n]);
+            is_first = false;
+        }
+        if (!is_first)
+            (void)fputc('\n', out);
+    }
+}
+
 static void print_server(FILE *out, const struct reprise_stats_reply *reply)
 {
     char uptime[UNITS_TEXT_MAX], size[UNITS_TEXT_MAX], size_max[UNITS_TEXT_MAX];
@@ -28,6 +49,7 @@ static void print_server(FILE *out, const struct reprise_stats_reply *reply)
                   reply->expirations);
     for (size_t i = 0; i < reply->degraded_count; i++)
         (void)fprintf(out, "DEGRADED: %s\n", reply->degraded[i]);
+    print_embedders(out, reply);
 }
 
 static void print_tiers(FILE *out, const struct reprise_stats_reply *reply)

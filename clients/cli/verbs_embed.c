@@ -9,12 +9,20 @@
 
 #include "base/check.h"
 #include "clients/cli/json.h"
+#include "clients/cli/json_parts.h"
 #include "clients/cli/print.h"
 #include "clients/cli/verbs.h"
 #include "embed/embedder.h"
 #include "trust/guard.h"
 
-enum { EMBED_FLAGS = 4, FLAG_BYTES_MAX = 4200, NUMBERS_SHOWN = 6, NAME_BYTES = 80, TEXTS_MAX = 2 };
+enum {
+    EMBED_FLAGS = 4,
+    FLAG_BYTES_MAX = 4200,
+    NUMBERS_SHOWN = 6,
+    PIECES_SHOWN = 40,
+    NAME_BYTES = 80,
+    TEXTS_MAX = 2,
+};
 
 static const char *const embed_flags[EMBED_FLAGS][2] = {
     {"provider", "--embed-provider"},
@@ -166,28 +174,78 @@ static enum verb_exit begin(const struct cli *cli, const struct arguments *argum
 
 /* ---- embed ----------------------------------------------------------------------------------- */
 
-static void print_vector(const struct cli *cli, const struct desk *desk)
+/* Pieces a line below, ids under them: "[CLS] open the door [SEP]". */
+static void print_tokens(const struct cli *cli, const struct embedder_tokens *tokens)
+{
+    const size_t shown = tokens->count < PIECES_SHOWN ? tokens->count : PIECES_SHOWN;
+    const char *const more = tokens->count > shown ? " ..." : "";
+    (void)fprintf(cli->out, "%-*s%zu", PRINT_LABEL, tokens->ids != NULL ? "tokens" : "words",
+                  tokens->count);
+    if (tokens->unknown > 0)
+        (void)fprintf(cli->out, ", %zu unknown", tokens->unknown);
+    (void)fprintf(cli->out, "%s:", tokens->is_head ? ", the beginning alone" : "");
+    for (size_t i = 0; i < shown; i++)
+        (void)fprintf(cli->out, " %.*s", (int)tokens->pieces[i].length, tokens->pieces[i].bytes);
+    (void)fprintf(cli->out, "%s\n", more);
+    if (tokens->ids == NULL)
+        return;
+    (void)fprintf(cli->out, "%-*s", PRINT_LABEL - 1, "ids");
+    for (size_t i = 0; i < shown; i++)
+        (void)fprintf(cli->out, " %u", tokens->ids[i]);
+    (void)fprintf(cli->out, "%s\n", more);
+}
+
+static void print_vector(const struct cli *cli, const struct desk *desk,
+                         const struct embedder_tokens *tokens)
 {
     const struct embed_space *space = embedder_space(desk->embedder);
     struct embedder_state about;
+    char id[EMBED_SPACE_HEX + 1];
     embedder_state(desk->embedder, &about);
+    embed_space_hex(space, id);
     (void)fprintf(cli->out, "%-*s%s%s%s\n", PRINT_LABEL, "embedder", desk->name,
                   about.isa[0] != '\0' ? ", " : "", about.isa);
+    (void)fprintf(cli->out, "%-*s%s\n", PRINT_LABEL, "space", id);
     (void)fprintf(cli->out, "%-*s%.2f, and nothing below %.2f is looked at\n", PRINT_LABEL,
                   "threshold", (double)space->threshold_default, (double)space->min_similarity);
+    print_tokens(cli, tokens);
     (void)fprintf(cli->out, "%-*s%u numbers:", PRINT_LABEL, "vector", space->dimension);
     for (uint32_t i = 0; i < NUMBERS_SHOWN && i < space->dimension; i++)
         (void)fprintf(cli->out, " %.4f", (double)desk->units[0][i]);
     (void)fprintf(cli->out, "%s\n", space->dimension > NUMBERS_SHOWN ? " ..." : "");
 }
 
-static enum verb_exit print_vector_json(const struct cli *cli, const struct desk *desk)
+static void add_tokens(cJSON *tree, const struct embedder_tokens *tokens, struct arena *arena)
+{
+    json_add_count(tree, "tokens", tokens->count);
+    json_add_count(tree, "unknown", tokens->unknown);
+    (void)cJSON_AddBoolToObject(tree, "isHead", tokens->is_head);
+    cJSON *pieces = cJSON_AddArrayToObject(tree, "pieces");
+    for (size_t i = 0; i < tokens->count && pieces != NULL; i++) {
+        char *piece = arena_calloc(arena, tokens->pieces[i].length + 1, 1);
+        if (piece == NULL)
+            return;
+        memcpy(piece, tokens->pieces[i].bytes, tokens->pieces[i].length);
+        (void)cJSON_AddItemToArray(pieces, cJSON_CreateString(piece));
+    }
+    cJSON *ids = tokens->ids != NULL ? cJSON_AddArrayToObject(tree, "ids") : NULL;
+    for (size_t i = 0; i < tokens->count && ids != NULL; i++)
+        (void)cJSON_AddItemToArray(ids, cJSON_CreateNumber(tokens->ids[i]));
+}
+
+static enum verb_exit print_vector_json(const struct cli *cli, const struct desk *desk,
+                                        const struct embedder_tokens *tokens)
 {
     const struct embed_space *space = embedder_space(desk->embedder);
+    char id[EMBED_SPACE_HEX + 1];
+    embed_space_hex(space, id);
     cJSON *tree = cJSON_CreateObject();
     (void)cJSON_AddStringToObject(tree, "embedder", desk->name);
+    (void)cJSON_AddStringToObject(tree, "spaceId", id);
+    json_add_count(tree, "dimension", space->dimension);
     json_add_float(tree, "threshold", (double)space->threshold_default);
     json_add_float(tree, "minSimilarity", (double)space->min_similarity);
+    add_tokens(tree, tokens, desk->arena);
     cJSON *numbers = cJSON_AddArrayToObject(tree, "vector");
     for (uint32_t i = 0; i < space->dimension && numbers != NULL; i++) {
         char number[32]; /* 9 digits bring back the same float */
@@ -202,11 +260,15 @@ enum verb_exit verb_embed(const struct cli *cli, const struct arguments *argumen
     if (arguments->words_count != 1)
         return verb_usage(cli, "embed wants one text, in quotes; see reprise help embed");
     struct desk desk = {.options = NULL};
+    struct embedder_tokens tokens = {.count = 0};
     enum verb_exit exit_code = begin(cli, arguments, 1, &desk);
+    if (exit_code == VERB_DONE &&
+        embedder_tokens(desk.embedder, desk.texts[0], desk.arena, &tokens) != STATUS_OK)
+        exit_code = verb_fail(cli, "out of memory");
     if (exit_code == VERB_DONE && cli->json)
-        exit_code = print_vector_json(cli, &desk);
+        exit_code = print_vector_json(cli, &desk, &tokens);
     else if (exit_code == VERB_DONE)
-        print_vector(cli, &desk);
+        print_vector(cli, &desk, &tokens);
     desk_close(&desk);
     return exit_code;
 }

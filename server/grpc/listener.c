@@ -388,6 +388,7 @@ static void shut_server_down(struct listener *listener, int64_t timeout_ms)
         uint32_t left = calls_out(listener);
         log_write(left > 0 ? LOG_WARNING : LOG_INFO, "grpc", "closing connections", "cancelled=%u",
                   left);
+        cache_stop_embedding(listener->door.cache); /* else its answers hold them for longer */
         grpc_server_cancel_all_calls(server);
         wait_for_end(listener);
     }

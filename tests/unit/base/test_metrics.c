@@ -6,6 +6,8 @@
 #include "tests/support/unit.h"
 
 #include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
 
 #include "base/metrics.h"
 #include "base/thread.h"
@@ -112,6 +114,29 @@ static void quantiles_follow_the_nearest_rank(void **state)
     histogram_destroy(&histogram);
 }
 
+static void a_metric_is_written_as_prometheus_reads_it(void **state)
+{
+    (void)state;
+    static const struct metric_row counter = {"reprise_a_total", METRIC_COUNTER, "things",
+                                              "Things."};
+    static const struct metric_row gauge = {"reprise_b", METRIC_GAUGE, "things", "Things now."};
+    char *said = NULL;
+    size_t size = 0;
+    FILE *out = open_memstream(&said, &size);
+    metric_write_head(&counter, out);
+    metric_write_value(&counter, "kind=\"x\"", UINT64_MAX, out);
+    metric_write_head(&gauge, out);
+    metric_write_value(&gauge, "", 0, out);
+    (void)fclose(out);
+    assert_string_equal(said, "# HELP reprise_a_total Things.\n"
+                              "# TYPE reprise_a_total counter\n"
+                              "reprise_a_total{kind=\"x\"} 18446744073709551615\n"
+                              "# HELP reprise_b Things now.\n"
+                              "# TYPE reprise_b gauge\n"
+                              "reprise_b 0\n");
+    free(said);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -120,6 +145,7 @@ int main(void)
         cmocka_unit_test(a_quantile_is_at_most_an_eighth_of_an_octave_above_the_value),
         cmocka_unit_test(small_values_are_exact_and_large_ones_stay_in_the_last_bucket),
         cmocka_unit_test(quantiles_follow_the_nearest_rank),
+        cmocka_unit_test(a_metric_is_written_as_prometheus_reads_it),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -91,6 +91,8 @@ static void a_semantic_hit_tells_how_near_and_what_was_stored(void **state)
     no_line_is_wider_than_a_page();
 }
 
+static const char *const embedder_down[] = {"embedder_down"};
+
 static void a_blocked_miss_names_the_reasons_and_the_candidates(void **state)
 {
     (void)state;
@@ -110,10 +112,13 @@ static void a_blocked_miss_names_the_reasons_and_the_candidates(void **state)
                                             .threshold = 0.9F,
                                             .decision = &decision,
                                             .debug = &debug,
+                                            .degraded = embedder_down,
+                                            .degraded_count = 1,
                                             .content = ""};
     print_get(out, &reply);
     printed();
     has("miss         guard blocked: number, antonym\n");
+    has("degraded     embedder_down\n");
     has("nearest      similarity 0.9500 (threshold 0.9000)\n");
     has("total 10 us\n");
     has("candidates   0.9500  antonym   a prompt that is long");
@@ -140,12 +145,19 @@ static void a_set_tells_whether_it_was_stored(void **state)
     (void)state;
     const struct reprise_set_reply stored = {
         .entry_id = ID, .stored = true, .indexed = true, .sequence = 7, .expires_unix_ms = 601000};
+    const struct reprise_set_reply exact = {.entry_id = ID,
+                                            .stored = true,
+                                            .sequence = 8,
+                                            .degraded = embedder_down,
+                                            .degraded_count = 1};
     const struct reprise_set_reply skipped = {.entry_id = ID, .skip = REPRISE_SKIP_FINISH_REASON};
     print_set(out, &stored, 1000);
+    print_set(out, &exact, 1000);
     print_set(out, &skipped, 1000);
     printed();
     has("stored       number 7, findable by meaning too\n");
     has("expires      in 10 min\n");
+    has("number 8, exact tier only\ndegraded     embedder_down\n");
     has("not stored   finish reason\n");
 }
 
@@ -169,7 +181,15 @@ static struct reprise_scope_policy policies[] = {{.namespace_ = "a-namespace-wit
                                                   .mode = REPRISE_MODE_STATIC,
                                                   .recent_accuracy = -1}};
 static const char *const degraded[] = {"index_memory"};
-static const struct reprise_embedder_info embedders[] = {{"lexical", "1", 512, 0.9F, 0.4F}};
+static const struct reprise_embedder_info embedders[] = {{.name = "lexical",
+                                                          .version = "1",
+                                                          .dimension = 512,
+                                                          .threshold_default = 0.9F,
+                                                          .min_similarity = 0.4F,
+                                                          .space_id = "00000000000000ab",
+                                                          .texts = 500,
+                                                          .overloaded = 7,
+                                                          .late = 3}};
 static const struct reprise_stats_reply stats = {.tiers = tiers,
                                                  .tiers_count = 2,
                                                  .misses = misses,
@@ -198,7 +218,7 @@ static void statistics_are_a_page(void **state)
     has("reprise 0.1.0, up 1 h 1 min, embedder lexical (512 dimensions)\n");
     has("requests 1000000, answered 500000 (50.0 %), sets 100000\n");
     has("1.0 GiB of 4.0 GiB");
-    has("DEGRADED: index_memory\n");
+    has("DEGRADED: index_memory\nwithout a vector: no room 7, not in time 3\n");
     has("guard blocked                12\n");
     has("a-namespace-w... ");
     has("0.98 (100)\n");
@@ -243,6 +263,8 @@ static void a_get_is_a_document_with_the_names_of_the_protocol(void **state)
                                             .entry = &entry,
                                             .info = &info,
                                             .decision = &decision,
+                                            .degraded = embedder_down,
+                                            .degraded_count = 1,
                                             .content = "a \"quote\"\n",
                                             .blob = "\xFB\xFF",
                                             .blob_size = 2};
@@ -250,6 +272,7 @@ static void a_get_is_a_document_with_the_names_of_the_protocol(void **state)
     printed();
     has("{\"hit\":true,\"tier\":\"TIER_EXACT\",\"missReason\":\"MISS_REASON_UNSPECIFIED\","
         "\"similarity\":1,");
+    has("\"degraded\":[\"embedder_down\"]");
     has("\"ageMs\":61000,\"ttlRemainingMs\":86339000,\"hitCount\":3,\"metadata\":[{\"name\":"
         "\"group\"");
     has("\"guards\":[\"GUARD_NUMBER\",\"GUARD_ANTONYM\"],\"nearMiss\":{\"entryId\":\"" ID

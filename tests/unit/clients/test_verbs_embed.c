@@ -57,7 +57,9 @@ static void a_text_is_shown_with_its_embedder(void **state)
     (void)state;
     expect(RUN("embed", "open the door", "--provider", "lexical"), VERB_DONE,
            "embedder     lexical-1\n"
+           "space        35385a5c8746f0af\n"
            "threshold    0.90, and nothing below 0.40 is looked at\n"
+           "words        3: open the door\n"
            "vector       512 numbers: ",
            "");
 }
@@ -70,6 +72,12 @@ static void json_holds_the_whole_vector(void **state)
     cJSON *tree = cJSON_Parse(said.out);
     assert_non_null(tree);
     assert_string_equal(cJSON_GetStringValue(cJSON_GetObjectItem(tree, "embedder")), "lexical-1");
+    assert_int_equal(strlen(cJSON_GetStringValue(cJSON_GetObjectItem(tree, "spaceId"))), 16);
+    assert_int_equal(cJSON_GetObjectItem(tree, "tokens")->valueint, 3);
+    assert_int_equal(cJSON_GetArraySize(cJSON_GetObjectItem(tree, "pieces")), 3);
+    assert_string_equal(
+        cJSON_GetStringValue(cJSON_GetArrayItem(cJSON_GetObjectItem(tree, "pieces"), 2)), "door");
+    assert_null(cJSON_GetObjectItem(tree, "ids")); /* words have no numbers */
     const cJSON *vector = cJSON_GetObjectItem(tree, "vector"), *number = NULL;
     assert_int_equal(cJSON_GetArraySize(vector), 512);
     double squares = 0;

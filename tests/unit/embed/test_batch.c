@@ -502,7 +502,7 @@ static void who_cannot_be_in_time_is_told_at_once(void **state)
     calls[2].job.deadline_us = clock_us() + 13000; /* 3 ahead and 3 of its own: 14 ms */
     submit(rig, &calls[2], "bbbb");
     assert_int_equal(calls[2].done_count, 1);
-    assert_int_equal(calls[2].status, STATUS_OVERLOADED);
+    assert_int_equal(calls[2].status, STATUS_DEADLINE);
     calls[3].job.deadline_us = clock_us() + 15000;
     submit(rig, &calls[3], "cccc");
     assert_int_equal(calls[3].done_count, 0);
@@ -512,6 +512,10 @@ static void who_cannot_be_in_time_is_told_at_once(void **state)
     wait_for(rig, 4);
     for (int i = 3; i < 5; i++)
         assert_right(&calls[i]);
+    struct batch_state about;
+    batch_state(rig->batch, &about);
+    assert_int_equal(about.late, 1); /* and not as if there had been no room */
+    assert_int_equal(about.overloaded, 0);
     rig_destroy(rig);
 }
 
@@ -533,7 +537,7 @@ static void bulk_does_not_count_against_those_in_front(void **state)
     calls[3].job.bulk = true;
     calls[3].job.deadline_us = clock_us() + 7500;
     submit(rig, &calls[3], "bbbb");
-    assert_int_equal(calls[3].status, STATUS_OVERLOADED);
+    assert_int_equal(calls[3].status, STATUS_DEADLINE);
     open_gate(rig);
     wait_for(rig, 3);
     rig_destroy(rig);
@@ -552,9 +556,39 @@ static void nobody_embeds_for_who_has_gone(void **state)
     (void)atomic_fetch_add(&now_us, 11);
     open_gate(rig);
     wait_for(rig, 2);
-    assert_int_equal(calls[0].status, STATUS_OVERLOADED);
+    assert_int_equal(calls[0].status, STATUS_DEADLINE);
     assert_true(calls[0].on_compute);
     PACKS(rig, "in time");
+    rig_destroy(rig);
+}
+
+static void a_stop_ends_what_waits_and_what_comes(void **state)
+{
+    (void)state;
+    struct rig *rig = rig_create(1, 8);
+    rig->setup.recent_max = 4;
+    rig_open(rig);
+    struct call calls[5] = {0};
+    submit(rig, &calls[0], "known");
+    wait_for(rig, 1);
+    hold(rig);
+    submit(rig, &calls[1], "waits");
+    calls[2].job.bulk = true;
+    submit(rig, &calls[2], "waits behind");
+    submit(rig, &calls[3], "known"); /* has its vector */
+    batch_stop(rig->batch);
+    for (int i = 1; i < 3; i++) {
+        assert_int_equal(calls[i].done_count, 1);
+        assert_int_equal(calls[i].status, STATUS_DRAINING);
+    }
+    submit(rig, &calls[4], "comes later");
+    assert_int_equal(calls[4].status, STATUS_DRAINING);
+    assert_int_equal(calls[3].done_count, 0);
+    open_gate(rig);
+    wait_for(rig, 4);
+    assert_right(&calls[3]);
+    batch_stop(rig->batch);
+    PACKS(rig, "known");
     rig_destroy(rig);
 }
 
@@ -852,6 +886,7 @@ int main(void)
         cmocka_unit_test(who_cannot_be_in_time_is_told_at_once),
         cmocka_unit_test(bulk_does_not_count_against_those_in_front),
         cmocka_unit_test(nobody_embeds_for_who_has_gone),
+        cmocka_unit_test(a_stop_ends_what_waits_and_what_comes),
         cmocka_unit_test(a_full_pool_refuses_and_the_next_text_is_served),
         cmocka_unit_test(a_pump_that_the_pool_refuses_goes_on_without_it),
         cmocka_unit_test(spent_memory_leaves_nothing_behind),

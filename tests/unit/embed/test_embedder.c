@@ -14,126 +14,8 @@
 #include "embed/embedder.h"
 #include "tests/support/embed_script.h"
 
-static void lexical_tells_its_space(void **state)
-{
-    (void)state;
-    struct embedder *embedder = NULL;
-    assert_int_equal(embedder_create("lexical", &embedder), STATUS_OK);
-    const struct embed_space *space = embedder_space(embedder);
-    assert_string_equal(space->name, "lexical");
-    assert_string_equal(space->version, "1");
-    assert_int_equal(space->dimension, 512);
-    assert_true(space->threshold_default == 0.90f);
-    assert_true(space->min_similarity == 0.40f);
-    embedder_destroy(&embedder);
-    assert_null(embedder);
-    embedder_destroy(&embedder);
-}
-
-static void the_id_of_lexical_is_the_digest_of_its_parts(void **state)
-{
-    (void)state;
-    static const uint8_t parts[] = {
-        7, 0, 0, 0, 'l', 'e', 'x', 'i', 'c', 'a', 'l', /* provider   */
-        7, 0, 0, 0, 'l', 'e', 'x', 'i', 'c', 'a', 'l', /* model      */
-        1, 0, 0, 0, '1',                               /* version    */
-        4, 0, 0, 0, 0,   2,   0,   0,                  /* dimension  */
-        4, 0, 0, 0, 1,   0,   0,   0,                  /* arithmetic */
-    };
-    struct digest digest = digest_sha256(parts, sizeof(parts));
-    uint64_t expected = 0;
-    for (int i = 7; i >= 0; i--)
-        expected = expected << 8 | digest.bytes[i];
-    struct embedder *embedder = NULL;
-    assert_int_equal(embedder_create("lexical", &embedder), STATUS_OK);
-    assert_true(embedder_space(embedder)->id == expected);
-    assert_true(expected != 0);
-    embedder_destroy(&embedder);
-}
-
-static void none_is_no_embedder_and_other_words_are_refused(void **state)
-{
-    (void)state;
-    struct embedder *embedder = (struct embedder *)&embedder; /* anything but NULL */
-    assert_int_equal(embedder_create("none", &embedder), STATUS_OK);
-    assert_null(embedder);
-    assert_int_equal(embedder_create("minilm", &embedder), STATUS_BAD_OPTION);
-    assert_null(embedder);
-    assert_int_equal(embedder_create("auto", &embedder), STATUS_OK);
-    assert_string_equal(embedder_space(embedder)->name, "lexical");
-    embedder_destroy(&embedder);
-}
-
-static void it_embeds(void **state)
-{
-    (void)state;
-    struct embedder *embedder = NULL;
-    struct arena *arena = NULL;
-    float unit[512];
-    assert_int_equal(arena_create(&arena), STATUS_OK);
-    assert_int_equal(embedder_create("lexical", &embedder), STATUS_OK);
-    assert_int_equal(embedder_embed(embedder, TEXT("open the door"), arena, unit), STATUS_OK);
-    double squares = 0;
-    for (size_t i = 0; i < 512; i++)
-        squares += (double)unit[i] * unit[i];
-    assert_true(fabs(squares - 1) < 1e-6);
-    assert_int_equal(embedder_embed(embedder, TEXT("..."), arena, unit), STATUS_NOT_FOUND);
-    embedder_destroy(&embedder);
-    arena_destroy(&arena);
-}
-
-static void a_clients_space_is_told_apart_by_name_and_dimension(void **state)
-{
-    (void)state;
-    struct embed_space a, b, c, again;
-    embed_client_space(TEXT("text-embedding-3-small"), 1536, &a);
-    embed_client_space(TEXT("text-embedding-3-small"), 512, &b);
-    embed_client_space(TEXT("text-embedding-3-large"), 1536, &c);
-    embed_client_space(TEXT("text-embedding-3-small"), 1536, &again);
-    assert_true(a.id == again.id);
-    assert_true(a.id != b.id);
-    assert_true(a.id != c.id);
-    assert_true(a.id != 0);
-    assert_string_equal(a.name, "text-embedding-3-small");
-    assert_int_equal(a.dimension, 1536);
-    assert_true(a.threshold_default == 0.95f);
-    assert_true(a.min_similarity == 0.0f);
-}
-
-static void a_client_that_says_lexical_is_not_in_our_space(void **state)
-{
-    (void)state;
-    struct embedder *embedder = NULL;
-    struct embed_space client;
-    assert_int_equal(embedder_create("lexical", &embedder), STATUS_OK);
-    embed_client_space(TEXT("lexical"), 512, &client);
-    assert_true(client.id != embedder_space(embedder)->id);
-    embedder_destroy(&embedder);
-}
-
-static void a_long_name_is_cut_for_display_but_counts_whole(void **state)
-{
-    (void)state;
-    char long_a[65], long_b[65];
-    memset(long_a, 'n', sizeof(long_a));
-    long_a[64] = '\0';
-    memcpy(long_b, long_a, sizeof(long_b));
-    long_b[63] = 'm';
-    struct embed_space a, b;
-    embed_client_space(text_of(long_a), 8, &a);
-    embed_client_space(text_of(long_b), 8, &b);
-    assert_int_equal(strlen(a.name), sizeof(a.name) - 1);
-    assert_string_equal(a.name, b.name);
-    assert_true(a.id != b.id);
-    /* 46 letters, then two bytes of one: it does not fit whole, so it is left out. */
-    char split[49];
-    memset(split, 'n', 46);
-    memcpy(split + 46, "\xC3\xA9", 3);
-    embed_client_space(text_of(split), 8, &a);
-    assert_int_equal(strlen(a.name), 46);
-}
-
-/* ---- options choose a provider --------------------------------------------------------------- */
+/* ---- a desk -----------------------------------------------------------------------------------
+ */
 
 enum { FLAGS_MAX = 8, TEXTS = 6 };
 
@@ -214,15 +96,138 @@ static void wait_for(struct desk *desk, int count)
             ;
 }
 
+static struct embedder *open_lexical(struct desk *desk)
+{
+    assert_int_equal(open_desk(desk, 0, FLAGS("--embed-provider=lexical")), STATUS_OK);
+    return desk->embedder;
+}
+
+/* ---- lexical, and spaces ----------------------------------------------------------------------
+ */
+
+static void lexical_tells_its_space(void **state)
+{
+    (void)state;
+    struct desk desk;
+    const struct embedder *embedder = open_lexical(&desk);
+    const struct embed_space *space = embedder_space(embedder);
+    assert_string_equal(space->name, "lexical");
+    assert_string_equal(space->version, "1");
+    assert_int_equal(space->dimension, 512);
+    assert_true(space->threshold_default == 0.90f);
+    assert_true(space->min_similarity == 0.40f);
+    close_desk(&desk);
+    assert_null(desk.embedder);
+    embedder_destroy(&desk.embedder);
+}
+
+static void the_id_of_lexical_is_the_digest_of_its_parts(void **state)
+{
+    (void)state;
+    static const uint8_t parts[] = {
+        7, 0, 0, 0, 'l', 'e', 'x', 'i', 'c', 'a', 'l', /* provider   */
+        7, 0, 0, 0, 'l', 'e', 'x', 'i', 'c', 'a', 'l', /* model      */
+        1, 0, 0, 0, '1',                               /* version    */
+        4, 0, 0, 0, 0,   2,   0,   0,                  /* dimension  */
+        4, 0, 0, 0, 1,   0,   0,   0,                  /* arithmetic */
+    };
+    struct digest digest = digest_sha256(parts, sizeof(parts));
+    uint64_t expected = 0;
+    for (int i = 7; i >= 0; i--)
+        expected = expected << 8 | digest.bytes[i];
+    struct desk desk;
+    const struct embedder *embedder = open_lexical(&desk);
+    assert_true(embedder_space(embedder)->id == expected);
+    assert_true(expected != 0);
+    close_desk(&desk);
+}
+
+static void it_embeds(void **state)
+{
+    (void)state;
+    struct desk desk;
+    const struct embedder *embedder = open_lexical(&desk);
+    struct arena *arena = NULL;
+    float unit[512];
+    assert_int_equal(arena_create(&arena), STATUS_OK);
+    assert_int_equal(embedder_embed(embedder, TEXT("open the door"), arena, unit), STATUS_OK);
+    double squares = 0;
+    for (size_t i = 0; i < 512; i++)
+        squares += (double)unit[i] * unit[i];
+    assert_true(fabs(squares - 1) < 1e-6);
+    assert_int_equal(embedder_embed(embedder, TEXT("..."), arena, unit), STATUS_NOT_FOUND);
+    struct embedder_tokens tokens;
+    assert_int_equal(embedder_tokens(embedder, TEXT("Don't open, the DOOR!"), arena, &tokens),
+                     STATUS_OK);
+    assert_int_equal(tokens.count, 4);
+    assert_null(tokens.ids);
+    assert_true(text_equal(tokens.pieces[0], TEXT("don't")));
+    assert_true(text_equal(tokens.pieces[3], TEXT("door")));
+    close_desk(&desk);
+    arena_destroy(&arena);
+}
+
+static void a_clients_space_is_told_apart_by_name_and_dimension(void **state)
+{
+    (void)state;
+    struct embed_space a, b, c, again;
+    embed_client_space(TEXT("text-embedding-3-small"), 1536, &a);
+    embed_client_space(TEXT("text-embedding-3-small"), 512, &b);
+    embed_client_space(TEXT("text-embedding-3-large"), 1536, &c);
+    embed_client_space(TEXT("text-embedding-3-small"), 1536, &again);
+    assert_true(a.id == again.id);
+    assert_true(a.id != b.id);
+    assert_true(a.id != c.id);
+    assert_true(a.id != 0);
+    assert_string_equal(a.name, "text-embedding-3-small");
+    assert_int_equal(a.dimension, 1536);
+    assert_true(a.threshold_default == 0.95f);
+    assert_true(a.min_similarity == 0.0f);
+}
+
+static void a_client_that_says_lexical_is_not_in_our_space(void **state)
+{
+    (void)state;
+    struct desk desk;
+    const struct embedder *embedder = open_lexical(&desk);
+    struct embed_space client;
+    embed_client_space(TEXT("lexical"), 512, &client);
+    assert_true(client.id != embedder_space(embedder)->id);
+    close_desk(&desk);
+}
+
+static void a_long_name_is_cut_for_display_but_counts_whole(void **state)
+{
+    (void)state;
+    char long_a[65], long_b[65];
+    memset(long_a, 'n', sizeof(long_a));
+    long_a[64] = '\0';
+    memcpy(long_b, long_a, sizeof(long_b));
+    long_b[63] = 'm';
+    struct embed_space a, b;
+    embed_client_space(text_of(long_a), 8, &a);
+    embed_client_space(text_of(long_b), 8, &b);
+    assert_int_equal(strlen(a.name), sizeof(a.name) - 1);
+    assert_string_equal(a.name, b.name);
+    assert_true(a.id != b.id);
+    /* 46 letters, then two bytes of one: it does not fit whole, so it is left out. */
+    char split[49];
+    memset(split, 'n', 46);
+    memcpy(split + 46, "\xC3\xA9", 3);
+    embed_client_space(text_of(split), 8, &a);
+    assert_int_equal(strlen(a.name), 46);
+}
+
+/* ---- options choose a provider --------------------------------------------------------------- */
+
 static void assert_provider(const struct desk *desk, const char *provider, const char *degraded)
 {
     struct embedder_state about;
     embedder_state(desk->embedder, &about);
     assert_string_equal(about.provider, provider);
-    if (degraded == NULL)
-        assert_null(about.degraded);
-    else
-        assert_string_equal(about.degraded, degraded);
+    assert_int_equal(about.degraded_count, degraded != NULL ? 1 : 0);
+    if (degraded != NULL)
+        assert_string_equal(about.degraded[0], degraded);
 }
 
 static void the_options_choose_by_themselves(void **state)
@@ -252,10 +257,9 @@ static void auto_without_weights_is_lexical_and_says_so(void **state)
     struct desk desk;
     assert_int_equal(open_desk(&desk, 0, FLAGS("--embed-folder=/nowhere")), STATUS_OK);
     assert_provider(&desk, "lexical", "no_weights");
-    struct embedder *lexical = NULL;
-    assert_int_equal(embedder_create("lexical", &lexical), STATUS_OK);
-    assert_true(embedder_space(desk.embedder)->id == embedder_space(lexical)->id);
-    embedder_destroy(&lexical);
+    struct desk lexical;
+    assert_true(embedder_space(desk.embedder)->id == embedder_space(open_lexical(&lexical))->id);
+    close_desk(&lexical);
     close_desk(&desk);
     assert_int_equal(open_desk(&desk, 0, FLAGS("--embed-provider=lexical")), STATUS_OK);
     assert_provider(&desk, "lexical", NULL); /* as the operator wanted it */
@@ -485,6 +489,94 @@ static void a_remote_embedder_that_is_down_is_a_state(void **state)
     close_desk(&desk);
 }
 
+static bool is_degraded(const struct desk *desk, const char *word)
+{
+    struct embedder_state about;
+    bool is_so = false;
+    embedder_state(desk->embedder, &about);
+    for (size_t i = 0; i < about.degraded_count; i++)
+        is_so = is_so || strcmp(about.degraded[i], word) == 0;
+    return is_so;
+}
+
+static void a_remote_embedder_that_has_changed_is_a_state(void **state)
+{
+    (void)state;
+    char url[64];
+    struct embed_script *script = remote_script(EMBED_TEI, url);
+    struct desk desk;
+    struct call call;
+    assert_int_equal(open_desk(&desk, 1, FLAGS("--embed-provider=tei", url, "--embed-timeout=30s")),
+                     STATUS_OK);
+    assert_provider(&desk, "tei", NULL);
+    embed_script_tell(script, &(struct embed_manners){.dimension = 16});
+    submit(&desk, &call, "far away");
+    wait_for(&desk, 1);
+    assert_int_equal(call.status, STATUS_EMBEDDER_MISMATCH);
+    assert_true(is_degraded(&desk, "embedder_changed"));
+    while (!is_degraded(&desk, "embedder_down")) /* when the canary has confirmed it */
+        continue;
+    assert_true(is_degraded(&desk, "embedder_changed"));
+    close_desk(&desk);
+    embed_script_destroy(&script);
+}
+
+static void a_stop_tells_those_who_wait_for_a_silent_server(void **state)
+{
+    (void)state;
+    char url[64];
+    struct embed_script *script = remote_script(EMBED_TEI, url);
+    struct desk desk;
+    struct call calls[2];
+    assert_int_equal(open_desk(&desk, 1, FLAGS("--embed-provider=tei", url, "--embed-timeout=60s")),
+                     STATUS_OK);
+    const unsigned before = embed_script_requests(script);
+    embed_script_tell(script, &(struct embed_manners){.manner = HTTP_SILENT});
+    submit(&desk, &calls[0], "under way");
+    embed_script_await(script, before + 1);
+    embedder_stop(desk.embedder);
+    submit(&desk, &calls[1], "comes later");
+    wait_for(&desk, 2);
+    for (int i = 0; i < 2; i++)
+        assert_int_equal(calls[i].status, STATUS_DRAINING);
+    close_desk(&desk);
+    embed_script_destroy(&script);
+}
+
+static void metrics_name_what_is_degraded(void **state)
+{
+    (void)state;
+    struct desk desk;
+    struct call calls[2];
+    char *said = NULL;
+    size_t size = 0;
+    FILE *out = open_memstream(&said, &size);
+    assert_int_equal(open_desk(&desk, 1, FLAGS("--embed-folder=/nowhere")), STATUS_OK);
+    submit(&desk, &calls[0], "open the door");
+    submit(&desk, &calls[1], "...");
+    wait_for(&desk, 2);
+    embedder_metrics(desk.embedder, out);
+    embedder_metrics(NULL, out);
+    (void)fclose(out);
+    static const char *const lines[] = {
+        "# TYPE reprise_embed_degraded gauge\n",
+        "reprise_embed_degraded{reason=\"no_weights\"} 1\n",
+        "reprise_embed_degraded{reason=\"embedder_down\"} 0\n",
+        "reprise_embed_degraded{reason=\"embedder_changed\"} 0\n",
+        "# TYPE reprise_embed_texts_total counter\n",
+        "reprise_embed_texts_total{provider=\"lexical\"} 1\n",
+        "reprise_embed_without_vector_total{provider=\"lexical\",reason=\"wordless\"} 1\n",
+        "reprise_embed_without_vector_total{provider=\"lexical\",reason=\"late\"} 0\n",
+        "reprise_embed_without_vector_total{provider=\"lexical\",reason=\"overloaded\"} 0\n",
+    };
+    for (size_t i = 0; i < sizeof(lines) / sizeof(lines[0]); i++)
+        assert_non_null(strstr(said, lines[i]));
+    for (size_t i = 0; i < embed_metric_rows_count; i++)
+        assert_non_null(strstr(said, embed_metric_rows[i].name));
+    free(said);
+    close_desk(&desk);
+}
+
 static void what_a_remote_embedder_lacks_is_named(void **state)
 {
     (void)state;
@@ -563,7 +655,6 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(lexical_tells_its_space),
         cmocka_unit_test(the_id_of_lexical_is_the_digest_of_its_parts),
-        cmocka_unit_test(none_is_no_embedder_and_other_words_are_refused),
         cmocka_unit_test(it_embeds),
         cmocka_unit_test(a_clients_space_is_told_apart_by_name_and_dimension),
         cmocka_unit_test(a_client_that_says_lexical_is_not_in_our_space),
@@ -581,6 +672,9 @@ int main(void)
         cmocka_unit_test(a_remote_embedder_is_asked_and_its_vectors_are_remembered),
         cmocka_unit_test(the_key_of_a_remote_embedder_comes_from_a_file),
         cmocka_unit_test(a_remote_embedder_that_is_down_is_a_state),
+        cmocka_unit_test(a_remote_embedder_that_has_changed_is_a_state),
+        cmocka_unit_test(a_stop_tells_those_who_wait_for_a_silent_server),
+        cmocka_unit_test(metrics_name_what_is_degraded),
         cmocka_unit_test(what_a_remote_embedder_lacks_is_named),
         cmocka_unit_test(minilm_answers_many_at_once_as_it_answers_one),
     };

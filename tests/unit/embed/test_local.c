@@ -7,6 +7,7 @@
 #include "tests/unit/embed/model_folder.h"
 
 #include "base/thread.h"
+#include "embed/embedder.h"
 #include "embed/local.h"
 
 static struct local *create(const struct local_settings *settings)
@@ -187,6 +188,33 @@ static void a_prefix_stands_before_every_text(void **state)
     local_destroy(&local);
 }
 
+static void a_texts_tokens_are_those_of_its_vector(void **state)
+{
+    const struct local_settings settings = usual(*state);
+    struct local *local = create(&settings);
+    struct arena *arena = NULL;
+    struct embedder_tokens tokens;
+    assert_int_equal(arena_create(&arena), STATUS_OK);
+    assert_int_equal(local_tokens(local, TEXT("Open the door zzz"), arena, &tokens), STATUS_OK);
+    static const char *const pieces[] = {"[CLS]", "open", "the", "door", "[UNK]", "[SEP]"};
+    assert_int_equal(tokens.count, 6);
+    for (size_t i = 0; i < tokens.count; i++)
+        assert_true(text_equal(tokens.pieces[i], text_of(pieces[i])));
+    assert_true(tokens.ids[1] != tokens.ids[2]);
+    assert_int_equal(tokens.unknown, 1);
+    assert_false(tokens.is_head);
+    assert_int_equal(local_tokens(local,
+                                  TEXT("the the the the the the the the the the the the the "
+                                       "the the the the the the the the"),
+                                  arena, &tokens),
+                     STATUS_OK);
+    assert_int_equal(tokens.count, 16);
+    assert_true(tokens.is_head);
+    assert_true(text_equal(tokens.pieces[15], TEXT("[SEP]")));
+    arena_destroy(&arena);
+    local_destroy(&local);
+}
+
 /* ---- packs ----------------------------------------------------------------------------------- */
 
 static void a_pack_gives_each_text_the_vector_it_has_alone(void **state)
@@ -348,6 +376,7 @@ int main(void)
         WITH_FOLDER(a_text_longer_than_the_model_is_refused_or_cut),
         WITH_FOLDER(a_very_long_text_is_not_read_to_its_end),
         WITH_FOLDER(a_prefix_stands_before_every_text),
+        WITH_FOLDER(a_texts_tokens_are_those_of_its_vector),
         WITH_FOLDER(a_pack_gives_each_text_the_vector_it_has_alone),
         WITH_FOLDER(a_broken_folder_is_no_provider),
         WITH_FOLDER(threads_get_the_same_bytes_as_one),

@@ -1,8 +1,8 @@
 /*
  * test_remote.c - Goal: texts become the vectors of their server, in few requests, whatever its
  * shape; what is learned about it is remembered; weights that change are noticed. How it bears
- * failures is in test_remote_failures.c. Exercises remote, remote_turn and remote_flight. Method: a scripted
- * server on loopback and a clock turned by hand.
+ * failures is in test_remote_failures.c. Exercises remote, remote_turn and remote_flight. Method: a
+ * scripted server on loopback and a clock turned by hand.
  */
 #include "tests/unit/embed/remote_world.h"
 
@@ -338,7 +338,7 @@ static void a_canary_of_another_dimension_is_drift(void **state)
     assert_int_equal(remote_dimension(world->remote), DIMENSION);
     struct task *task = submit(world, 0, "hello");
     assert_int_equal(await(task), STATUS_EMBEDDER_MISMATCH);
-    assert_int_equal(state_of(world).errors[REMOTE_ERROR_MISMATCH], 2);
+    assert_true(state_of(world).errors[REMOTE_ERROR_MISMATCH] >= 2);
 }
 
 /* ---- The start ---- */

@@ -133,7 +133,7 @@ static void retry_after_is_respected_by_all(void **state)
     struct task *hopeless = task_of(world, 2, "no time");
     hopeless->job.deadline_us = clock_by_hand() + 5 * SECOND_US;
     remote_submit(world->remote, &hopeless->job);
-    assert_int_equal(await(hopeless), STATUS_OVERLOADED);
+    assert_int_equal(await(hopeless), STATUS_DEADLINE);
     turn(world, 5 * SECOND_US - 1);
     await_state(world, 0, 1);
     assert_int_equal(embed_script_requests(world->script), 2); /* the canary and the first */
@@ -312,6 +312,139 @@ static void a_server_that_stumbles_at_start_is_asked_again(void **state)
     assert_true(state_of(world).is_up);
 }
 
+/* ---- One text or all ---- */
+
+static void await_canaries(struct world *world, uint64_t canaries)
+{
+    while (state_of(world).canaries < canaries)
+        continue;
+    await_state(world, 0, 0);
+}
+
+static void refuse_texts(struct world *world, unsigned count, enum status status)
+{
+    for (unsigned i = 0; i < count; i++)
+        assert_int_equal(await(submit(world, 0, "long")), status);
+}
+
+/* Its canary is due at once, being a second old. */
+static void open_tei(struct world *world)
+{
+    use_server(world, EMBED_TEI);
+    assert_int_equal(open_remote(world), STATUS_OK);
+    turn(world, SECOND_US);
+}
+
+static void a_server_that_refuses_everything_is_found_out(void **state)
+{
+    static const int codes[] = {400, 413, 422};
+    struct world *world = *state;
+    for (size_t i = 0; i < sizeof(codes) / sizeof(codes[0]); i++) {
+        open_tei(world);
+        tell(world, (struct embed_manners){.code = codes[i]});
+        refuse_texts(world, 5, STATUS_TEXT_TOO_LONG);
+        while (state_of(world).is_up)
+            continue;
+        assert_int_equal(embed_script_requests(world->script), 7); /* the sixth was the canary */
+        assert_int_equal(await(submit(world, 0, "short")), STATUS_EMBEDDER_DOWN);
+        assert_int_equal(state_of(world).last_error, REMOTE_ERROR_REFUSED);
+        assert_int_equal(state_of(world).last_code, codes[i]);
+        tell(world, (struct embed_manners){.manner = HTTP_WELL});
+        turn(world, SECOND_US);
+        while (!state_of(world).is_up)
+            continue;
+        assert_int_equal(await(submit(world, 0, "short")), STATUS_OK);
+        remote_destroy(&world->remote);
+    }
+}
+
+static void a_server_that_gives_nobody_a_vector_is_found_out(void **state)
+{
+    struct world *world = *state;
+    open_tei(world);
+    tell(world, (struct embed_manners){.unspeakable = ""});
+    refuse_texts(world, 5, STATUS_BAD_VECTOR);
+    while (state_of(world).is_up)
+        continue;
+    assert_int_equal(state_of(world).errors[REMOTE_ERROR_BAD_VECTOR], 5);
+}
+
+static void a_server_that_refuses_long_texts_alone_is_asked_once_a_second(void **state)
+{
+    struct world *world = *state;
+    open_tei(world);
+    tell(world, (struct embed_manners){.refused = "long"});
+    refuse_texts(world, 5, STATUS_TEXT_TOO_LONG);
+    await_canaries(world, 2);
+    assert_true(state_of(world).is_up);
+    refuse_texts(world, 20, STATUS_TEXT_TOO_LONG);
+    await_state(world, 0, 0);
+    assert_int_equal(state_of(world).canaries, 2);
+    turn(world, SECOND_US);
+    await_canaries(world, 3);
+    assert_true(state_of(world).is_up);
+    assert_int_equal(state_of(world).openings, 0);
+}
+
+static void a_text_that_is_taken_ends_the_doubt(void **state)
+{
+    struct world *world = *state;
+    open_tei(world);
+    tell(world, (struct embed_manners){.refused = "long"});
+    for (int i = 0; i < 3; i++) {
+        refuse_texts(world, 4, STATUS_TEXT_TOO_LONG);
+        assert_int_equal(await(submit(world, 1, "short")), STATUS_OK);
+    }
+    await_state(world, 0, 0);
+    assert_int_equal(state_of(world).canaries, 1);
+}
+
+static void a_refusal_speaks_neither_for_the_embedder_nor_against_it(void **state)
+{
+    struct world *world = *state;
+    assert_int_equal(open_remote(world), STATUS_OK);
+    tell(world, (struct embed_manners){.code = 500});
+    assert_int_equal(await_turning(world, submit(world, 0, "one")), STATUS_EMBEDDER_DOWN);
+    tell(world, (struct embed_manners){.code = 400});
+    assert_int_equal(await(submit(world, 0, "refused")), STATUS_TEXT_TOO_LONG);
+    assert_true(state_of(world).is_up);
+    tell(world, (struct embed_manners){.code = 500});
+    (void)await_turning(world, submit(world, 0, "two"));
+    assert_false(state_of(world).is_up); /* three and two failures, and nothing good between them */
+}
+
+static void another_dimension_is_drift_and_no_success(void **state)
+{
+    struct world *world = *state;
+    open_tei(world);
+    tell(world, (struct embed_manners){.dimension = 2 * DIMENSION});
+    assert_int_equal(await(submit(world, 0, "hello")), STATUS_EMBEDDER_MISMATCH);
+    assert_true(state_of(world).has_drifted); /* at once, not within the hour */
+    while (state_of(world).is_up)
+        continue;
+    assert_int_equal(embed_script_requests(world->script), 3); /* the canary has settled it */
+    assert_int_equal(await(submit(world, 0, "hello")), STATUS_EMBEDDER_DOWN);
+    tell(world, (struct embed_manners){.manner = HTTP_WELL});
+    turn(world, SECOND_US);
+    while (!state_of(world).is_up || state_of(world).has_drifted)
+        continue;
+    assert_int_equal(await(submit(world, 0, "hello")), STATUS_OK);
+}
+
+static void one_reply_of_another_dimension_is_forgiven(void **state)
+{
+    struct world *world = *state;
+    assert_int_equal(open_remote(world), STATUS_OK); /* its canary is not a second old */
+    tell(world, (struct embed_manners){.dimension = 2 * DIMENSION});
+    assert_int_equal(await(submit(world, 0, "hello")), STATUS_EMBEDDER_MISMATCH);
+    tell(world, (struct embed_manners){.manner = HTTP_WELL});
+    assert_true(state_of(world).has_drifted);
+    turn(world, SECOND_US);
+    await_canaries(world, 2);
+    assert_false(state_of(world).has_drifted);
+    assert_true(state_of(world).is_up);
+}
+
 /* ---- Time ---- */
 
 static void a_reply_that_takes_too_long_fails_and_is_not_tried_again(void **state)
@@ -468,6 +601,32 @@ static void the_end_comes_to_all_that_wait_fly_or_rest(void **state)
     }
 }
 
+static void a_stop_does_not_wait_for_a_silent_server(void **state)
+{
+    struct world *world = *state;
+    world->settings.batch_max = 1;
+    assert_int_equal(open_remote(world), STATUS_OK);
+    tell(world, (struct embed_manners){.code = 500, .code_times = 1});
+    (void)submit(world, 0, "rests");
+    await_state(world, 0, 1);
+    tell(world, (struct embed_manners){.manner = HTTP_SILENT});
+    (void)submit(world, 1, "flies");
+    embed_script_await(world->script, 3);
+    for (unsigned i = 2; i < 10; i++)
+        (void)submit(world, i, "waits");
+    remote_stop(world->remote); /* no clock is turned */
+    for (unsigned i = 0; i < 10; i++)
+        assert_int_equal(await(&world->tasks[i]), STATUS_DRAINING);
+    assert_int_equal(await(submit(world, 10, "comes later")), STATUS_DRAINING);
+    remote_stop(world->remote);
+    turn(world, HOUR_US);
+    await_state(world, 0, 0);
+    assert_int_equal(embed_script_requests(world->script), 3); /* nor is a canary sent */
+    assert_int_equal(state_of(world).waiting, 0);
+    for (unsigned i = 0; i <= 10; i++)
+        assert_int_equal(atomic_load(&world->tasks[i].times_done), 1);
+}
+
 static void the_end_may_come_while_a_canary_flies(void **state)
 {
     struct world *world = *state;
@@ -581,6 +740,13 @@ int main(void)
         WITH_WORLD(without_dimensions_the_start_needs_a_server),
         WITH_WORLD(the_first_canary_may_take_longer),
         WITH_WORLD(a_server_that_stumbles_at_start_is_asked_again),
+        WITH_WORLD(a_server_that_refuses_everything_is_found_out),
+        WITH_WORLD(a_server_that_gives_nobody_a_vector_is_found_out),
+        WITH_WORLD(a_server_that_refuses_long_texts_alone_is_asked_once_a_second),
+        WITH_WORLD(a_text_that_is_taken_ends_the_doubt),
+        WITH_WORLD(a_refusal_speaks_neither_for_the_embedder_nor_against_it),
+        WITH_WORLD(another_dimension_is_drift_and_no_success),
+        WITH_WORLD(one_reply_of_another_dimension_is_forgiven),
         WITH_WORLD(a_reply_that_takes_too_long_fails_and_is_not_tried_again),
         WITH_WORLD(a_deadline_that_passes_under_way_ends_the_job_and_not_the_request),
         WITH_WORLD(a_request_whose_jobs_are_all_late_still_tells_about_the_server),
@@ -588,6 +754,7 @@ int main(void)
         WITH_WORLD(short_deadlines_of_callers_do_not_open_the_circuit),
         WITH_WORLD(a_full_queue_refuses_at_once),
         WITH_WORLD(the_end_comes_to_all_that_wait_fly_or_rest),
+        WITH_WORLD(a_stop_does_not_wait_for_a_silent_server),
         WITH_WORLD(the_end_may_come_while_a_canary_flies),
         WITH_WORLD(many_threads_are_served_while_the_server_stumbles),
     };

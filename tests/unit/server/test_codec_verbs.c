@@ -329,7 +329,15 @@ static void stats_are_told_in_full(void **state)
 {
     struct cache_stats stats = busy_stats();
     struct codec_reply reply;
-    stats.embedder_degraded = "no_weights";
+    stats.embedder_state = (struct embedder_state){
+        .degraded = {"embedder_down", "embedder_changed"},
+        .degraded_count = 2,
+        .texts = 100,
+        .too_long = 1,
+        .overloaded = 2,
+        .late = 3,
+        .failed = 4,
+    };
     assert_int_equal(codec_write_stats(&stats, &small_limits, *state, &reply, NULL), STATUS_OK);
     const Reprise__V1__StatsResponse *message = (Reprise__V1__StatsResponse *)unpacked(
         &reprise__v1__stats_response__descriptor, reply.head, *state);
@@ -348,9 +356,18 @@ static void stats_are_told_in_full(void **state)
     assert_int_equal(message->expirations, 2);
     assert_int_equal(message->sets, 7);
     assert_int_equal(message->uptime_s, 3600);
-    assert_int_equal(message->n_degraded, 2);
+    assert_int_equal(message->n_degraded, 3);
     assert_string_equal(message->degraded[0], "index_memory");
-    assert_string_equal(message->degraded[1], "no_weights");
+    assert_string_equal(message->degraded[1], "embedder_down");
+    assert_string_equal(message->degraded[2], "embedder_changed");
+    const Reprise__V1__EmbedderInfo *embedder = message->embedders[0];
+    assert_int_equal(strlen(embedder->space_id), 16);
+    assert_int_equal(strtoull(embedder->space_id, NULL, 16), stats.embedder->id);
+    assert_int_equal(embedder->texts, 100);
+    assert_int_equal(embedder->too_long, 1);
+    assert_int_equal(embedder->overloaded, 2); /* no room ... */
+    assert_int_equal(embedder->late, 3);       /* ... is not no time */
+    assert_int_equal(embedder->failed, 4);
     assert_string_equal(message->embedders[0]->name, "lexical");
     assert_int_equal(message->embedders[0]->dimension, 512);
     assert_int_equal(message->n_policies, 2);
