@@ -25,18 +25,6 @@
 
 #include "storage/entry_block.h"
 
-enum body_offset {
-    BODY_SCOPE = 0,
-    BODY_COMPATIBILITY = 16,
-    BODY_TENANT = 32,
-    BODY_SPACE = 48,
-    BODY_CREATED = 56,
-    BODY_METADATA_BYTES = 68,
-    BODY_PROMPT_BYTES = 72,
-    BODY_ANSWER_BYTES = 76,
-    BODY_TEXTS = 88
-};
-
 /* glibc keeps one word before each block that malloc_usable_size does not count. */
 enum { ALLOCATOR_BYTES = 8 };
 
@@ -46,7 +34,7 @@ static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__,
 static uint32_t read_u32(const struct entry *entry, size_t offset)
 {
     uint32_t value;
-    assert(offset + sizeof(value) <= BODY_TEXTS);
+    assert(offset + sizeof(value) <= ENTRY_BODY_TEXTS);
     memcpy(&value, entry->body + offset, sizeof(value));
     return value;
 }
@@ -54,7 +42,7 @@ static uint32_t read_u32(const struct entry *entry, size_t offset)
 static uint64_t read_u64(const struct entry *entry, size_t offset)
 {
     uint64_t value;
-    assert(offset + sizeof(value) <= BODY_TEXTS);
+    assert(offset + sizeof(value) <= ENTRY_BODY_TEXTS);
     memcpy(&value, entry->body + offset, sizeof(value));
     return value;
 }
@@ -78,16 +66,16 @@ static uint8_t *write_text(uint8_t *at, struct text text)
 static void write_body(struct entry *entry, const struct entry_source *source)
 {
     uint8_t *body = entry->body;
-    memset(body, 0, BODY_TEXTS);
-    memcpy(body + BODY_SCOPE, source->scope, ENTRY_ID_BYTES);
-    memcpy(body + BODY_COMPATIBILITY, source->compatibility, ENTRY_ID_BYTES);
-    memcpy(body + BODY_TENANT, source->tenant, ENTRY_ID_BYTES);
-    memcpy(body + BODY_SPACE, &source->space, sizeof(source->space));
-    memcpy(body + BODY_CREATED, &source->created_ms, sizeof(source->created_ms));
-    write_u32(entry, BODY_METADATA_BYTES, source->metadata.length);
-    write_u32(entry, BODY_PROMPT_BYTES, source->prompt.length);
-    write_u32(entry, BODY_ANSWER_BYTES, source->answer.length);
-    uint8_t *at = write_text(body + BODY_TEXTS, source->metadata);
+    memset(body, 0, ENTRY_BODY_TEXTS);
+    memcpy(body + ENTRY_BODY_SCOPE, source->scope, ENTRY_ID_BYTES);
+    memcpy(body + ENTRY_BODY_COMPATIBILITY, source->compatibility, ENTRY_ID_BYTES);
+    memcpy(body + ENTRY_BODY_TENANT, source->tenant, ENTRY_ID_BYTES);
+    memcpy(body + ENTRY_BODY_SPACE, &source->space, sizeof(source->space));
+    memcpy(body + ENTRY_BODY_CREATED, &source->created_ms, sizeof(source->created_ms));
+    write_u32(entry, ENTRY_BODY_METADATA_BYTES, source->metadata.length);
+    write_u32(entry, ENTRY_BODY_PROMPT_BYTES, source->prompt.length);
+    write_u32(entry, ENTRY_BODY_ANSWER_BYTES, source->answer.length);
+    uint8_t *at = write_text(body + ENTRY_BODY_TEXTS, source->metadata);
     at = write_text(at, source->prompt);
     at = write_text(at, source->answer);
     assert(at == body + entry->body_bytes);
@@ -97,7 +85,7 @@ static void write_body(struct entry *entry, const struct entry_source *source)
 static uint32_t body_bytes_of(const struct entry_source *source)
 {
     const size_t texts_max = INT32_MAX; /* so that header and allocator fit 32 bits too */
-    size_t room = texts_max - BODY_TEXTS;
+    size_t room = texts_max - ENTRY_BODY_TEXTS;
     const size_t lengths[] = {source->metadata.length, source->prompt.length,
                               source->answer.length};
     for (size_t i = 0; i < sizeof(lengths) / sizeof(lengths[0]); i++) {
@@ -108,23 +96,58 @@ static uint32_t body_bytes_of(const struct entry_source *source)
     return (uint32_t)(texts_max - room);
 }
 
+static struct entry *allocate(const struct digest *digest, int64_t expires_ms, uint32_t body_bytes)
+{
+    struct entry *entry = malloc(sizeof(*entry) + body_bytes);
+    if (entry == NULL)
+        return NULL;
+    const size_t charge_bytes = malloc_usable_size(entry) + ALLOCATOR_BYTES;
+    assert(charge_bytes <= UINT32_MAX);
+    *entry = (struct entry){.digest = *digest,
+                            .expires_ms = expires_ms,
+                            .body_bytes = body_bytes,
+                            .charge_bytes = (uint32_t)charge_bytes};
+    atomic_init(&entry->references, 1);
+    return entry;
+}
+
 enum status entry_create(const struct entry_source *source, struct entry **out_entry)
 {
     assert(source->expires_ms >= 0);
     const uint32_t body_bytes = body_bytes_of(source);
     if (body_bytes == 0)
         return STATUS_ENTRY_TOO_LARGE;
-    struct entry *entry = malloc(sizeof(*entry) + body_bytes);
+    struct entry *entry = allocate(&source->digest, source->expires_ms, body_bytes);
     if (entry == NULL)
         return STATUS_NO_MEMORY;
-    const size_t charge_bytes = malloc_usable_size(entry) + ALLOCATOR_BYTES;
-    assert(charge_bytes <= UINT32_MAX);
-    *entry = (struct entry){.digest = source->digest,
-                            .expires_ms = source->expires_ms,
-                            .body_bytes = body_bytes,
-                            .charge_bytes = (uint32_t)charge_bytes};
-    atomic_init(&entry->references, 1);
     write_body(entry, source);
+    *out_entry = entry;
+    return STATUS_OK;
+}
+
+/* The three lengths and the fixed part must be the whole. */
+static bool is_body(struct text body)
+{
+    if (body.length < ENTRY_BODY_TEXTS || body.length > INT32_MAX)
+        return false;
+    uint32_t lengths[3];
+    static_assert(ENTRY_BODY_ANSWER_BYTES + 4 == ENTRY_BODY_METADATA_BYTES + (int)sizeof(lengths),
+                  "the lengths stand side by side");
+    memcpy(lengths, body.bytes + ENTRY_BODY_METADATA_BYTES, sizeof(lengths));
+    return (uint64_t)ENTRY_BODY_TEXTS + lengths[0] + lengths[1] + lengths[2] == body.length;
+}
+
+enum status entry_create_from_body(const struct digest *digest, struct text body,
+                                   int64_t expires_ms, struct entry **out_entry)
+{
+    assert(expires_ms >= 0);
+    if (!is_body(body))
+        return STATUS_BAD_MESSAGE;
+    struct entry *entry = allocate(digest, expires_ms, (uint32_t)body.length);
+    if (entry == NULL)
+        return STATUS_NO_MEMORY;
+    memcpy(entry->body, body.bytes, body.length);
+    memset(entry->body + ENTRY_BODY_DIMENSION, 0, ENTRY_BODY_TEXTS - ENTRY_BODY_DIMENSION);
     *out_entry = entry;
     return STATUS_OK;
 }
@@ -155,17 +178,22 @@ const struct digest *entry_digest(const struct entry *entry)
 
 const uint8_t *entry_scope(const struct entry *entry)
 {
-    return entry->body + BODY_SCOPE;
+    return entry->body + ENTRY_BODY_SCOPE;
 }
 
 const uint8_t *entry_compatibility(const struct entry *entry)
 {
-    return entry->body + BODY_COMPATIBILITY;
+    return entry->body + ENTRY_BODY_COMPATIBILITY;
+}
+
+const uint8_t *entry_tenant(const struct entry *entry)
+{
+    return entry->body + ENTRY_BODY_TENANT;
 }
 
 uint64_t entry_space(const struct entry *entry)
 {
-    return read_u64(entry, BODY_SPACE);
+    return read_u64(entry, ENTRY_BODY_SPACE);
 }
 
 uint64_t entry_sequence(const struct entry *entry)
@@ -175,7 +203,7 @@ uint64_t entry_sequence(const struct entry *entry)
 
 int64_t entry_created_ms(const struct entry *entry)
 {
-    return (int64_t)read_u64(entry, BODY_CREATED);
+    return (int64_t)read_u64(entry, ENTRY_BODY_CREATED);
 }
 
 static struct text text_at(const struct entry *entry, size_t offset, uint32_t length)
@@ -186,18 +214,18 @@ static struct text text_at(const struct entry *entry, size_t offset, uint32_t le
 
 struct text entry_metadata(const struct entry *entry)
 {
-    return text_at(entry, BODY_TEXTS, read_u32(entry, BODY_METADATA_BYTES));
+    return text_at(entry, ENTRY_BODY_TEXTS, read_u32(entry, ENTRY_BODY_METADATA_BYTES));
 }
 
 struct text entry_prompt(const struct entry *entry)
 {
-    const size_t offset = (size_t)BODY_TEXTS + read_u32(entry, BODY_METADATA_BYTES);
-    return text_at(entry, offset, read_u32(entry, BODY_PROMPT_BYTES));
+    const size_t offset = (size_t)ENTRY_BODY_TEXTS + read_u32(entry, ENTRY_BODY_METADATA_BYTES);
+    return text_at(entry, offset, read_u32(entry, ENTRY_BODY_PROMPT_BYTES));
 }
 
 struct text entry_answer(const struct entry *entry)
 {
-    const uint32_t length = read_u32(entry, BODY_ANSWER_BYTES);
+    const uint32_t length = read_u32(entry, ENTRY_BODY_ANSWER_BYTES);
     assert(length <= entry->body_bytes);
     return text_at(entry, entry->body_bytes - length, length);
 }

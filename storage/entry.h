@@ -29,12 +29,17 @@ struct entry_source {                      /* what entry_create copies */
 
 /* One reference belongs to the caller. STATUS_NO_MEMORY. */
 enum status entry_create(const struct entry_source *source, struct entry **out_entry);
+/* From the bytes of a body, as a PUT record holds them; what that says of its vector is left out.
+ * STATUS_BAD_MESSAGE: they are no body. STATUS_NO_MEMORY. */
+enum status entry_create_from_body(const struct digest *digest, struct text body,
+                                   int64_t expires_ms, struct entry **out_entry);
 struct entry *entry_acquire(struct entry *entry); /* returns its argument */
 void entry_release(struct entry *entry);          /* NULL is fine         */
 
 const struct digest *entry_digest(const struct entry *entry);
 const uint8_t *entry_scope(const struct entry *entry);         /* ENTRY_ID_BYTES */
 const uint8_t *entry_compatibility(const struct entry *entry); /* ENTRY_ID_BYTES */
+const uint8_t *entry_tenant(const struct entry *entry);        /* ENTRY_ID_BYTES */
 uint64_t entry_space(const struct entry *entry);
 uint64_t entry_sequence(const struct entry *entry); /* 0 until store_set has drawn it */
 int64_t entry_created_ms(const struct entry *entry);

@@ -31,6 +31,20 @@ struct entry {
 enum { ENTRY_HEADER_BYTES = 72 };
 static_assert(sizeof(struct entry) == ENTRY_HEADER_BYTES, "the overhead of an entry is a promise");
 
+/* Of a body; the layout stands in entry.c. */
+enum entry_body_offset {
+    ENTRY_BODY_SCOPE = 0,
+    ENTRY_BODY_COMPATIBILITY = 16,
+    ENTRY_BODY_TENANT = 32,
+    ENTRY_BODY_SPACE = 48,
+    ENTRY_BODY_CREATED = 56,
+    ENTRY_BODY_METADATA_BYTES = 68,
+    ENTRY_BODY_PROMPT_BYTES = 72,
+    ENTRY_BODY_ANSWER_BYTES = 76,
+    ENTRY_BODY_DIMENSION = 80,
+    ENTRY_BODY_TEXTS = 88
+};
+
 /* To the millisecond: at its time of expiry an entry is gone. */
 static inline bool entry_is_expired(const struct entry *entry, int64_t now_ms)
 {

@@ -19,6 +19,8 @@ enum {
     RECORD_ALIGNMENT = 8,
     RECORD_BLOCK_BYTES = 4096, /* a synced block is never written again: PAD fills it */
     RECORD_VERSION = 1,
+    RECORD_BYTES_MAX = 16 * 1024 * 1024, /* and a quarter of its segment: record_bytes_max */
+    RECORD_PAD_BYTES_MAX = RECORD_BLOCK_BYTES + RECORD_HEADER_BYTES,
 };
 
 enum segment_kind { SEGMENT_LOG = 1, SEGMENT_COMPACTED = 2 };
@@ -66,6 +68,8 @@ struct record {
 
 /* With header and padding. */
 size_t record_size(size_t payload_bytes);
+/* The largest that a segment of this size takes. */
+uint64_t record_bytes_max(uint64_t segment_bytes);
 
 /*
  * Writing: the payload stands at bytes + RECORD_HEADER_BYTES already; this fills header and padding
@@ -75,6 +79,9 @@ void record_seal(uint8_t *bytes, const struct record *record, uint64_t epoch);
 /* A PAD to the next multiple of RECORD_BLOCK_BYTES; `used` is how much of the segment is written.
  * Returns its size: 0 if `used` is such a multiple. */
 size_t record_pad(uint8_t *bytes, uint64_t used, uint64_t sequence, uint64_t epoch);
+/* The SEAL that ends a finished log segment of so many records (PAD and SEAL are none). Returns its
+ * size. */
+size_t record_end(uint8_t *bytes, uint64_t records_count, uint64_t sequence, uint64_t epoch);
 
 enum record_check {
     RECORD_VALID,
@@ -97,13 +104,19 @@ struct record_put {
     uint32_t dimension;
     int64_t created_ms;
 };
+enum { RECORD_PUT_FIXED_BYTES = 120, RECORD_DIMENSION_MAX = UINT16_MAX };
 size_t record_put_size(const struct entry *entry, uint32_t dimension); /* payload bytes */
 void record_put_write(uint8_t *payload, const struct entry *entry, const float *vector,
                       uint32_t dimension);
 /* Every size is checked against the payload. STATUS_BAD_MESSAGE. */
 enum status record_put_read(struct text payload, struct record_put *out_put);
 
-enum { RECORD_DELETE_BYTES = 32, RECORD_PURGE_BYTES = 40, RECORD_NOTE_FIXED_BYTES = 40 };
+enum {
+    RECORD_DELETE_BYTES = DIGEST_BYTES, /* a TOUCH too */
+    RECORD_PURGE_BYTES = 40,
+    RECORD_NOTE_FIXED_BYTES = 40,
+    RECORD_SEAL_BYTES = 8,
+};
 
 struct record_purge { /* zero tenant or scope: all */
     uint8_t tenant[ENTRY_ID_BYTES], scope[ENTRY_ID_BYTES];
