@@ -4,7 +4,7 @@ JOBS ?= $(shell nproc)
 DATA ?=
 export CTEST_OUTPUT_ON_FAILURE := 1
 
-.PHONY: help setup demo run weights test test-all bench bench-encoder tidy docs clean
+.PHONY: help setup demo run weights test test-all bench bench-encoder bench-index tidy docs clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
@@ -66,6 +66,11 @@ bench-encoder: weights ## the encoder against ONNX Runtime and oneDNN, its worth
 	$(call build,release)
 	@bench/encoder_run.py build/release
 	@bench/quality_run.py build/release
+
+bench-index: ## the index against FAISS, hnswlib and usearch (PARTS="lookup churn" ROWS=1k,100k,1m; fetches on the first run)
+	@scripts/setup bench
+	$(call build,release)
+	@bench/index_run.py build/release $(PARTS) $(if $(ROWS),--rows $(ROWS))
 
 tidy: ## the rules of the house alone
 	@tests/tidy

@@ -1,0 +1,141 @@
+/*
+ * index_own.c - our index as the comparison sees it: through its front, directory.h, and the
+ * structures that were asked for through segment.h.
+ *
+ * Threads: own_search from any registered thread; rows come and go on one thread at a time.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/epoch.h"
+#include "bench/index_bench.h"
+#include "bench/index_segments.h"
+#include "index/vector.h"
+
+struct own {
+    const struct bench *bench;
+    struct own_plan plan;
+    uint32_t breadth;
+    struct epochs *epochs;
+    struct directory *directory;
+    struct segments *segments; /* instead of the directory, when a structure is asked for */
+};
+
+struct own *own_create(const struct bench *bench, const struct own_plan *plan)
+{
+    struct own *own = calloc(1, sizeof(*own));
+    must(own != NULL, "memory");
+    own->bench = bench;
+    own->plan = *plan;
+    own->breadth = 32;
+    must(epochs_create(&own->epochs) == STATUS_OK, "epochs");
+    must(directory_create(own->epochs, UINT64_C(16) << 30, &own->directory) == STATUS_OK,
+         "directory");
+    if (plan->kind == INDEX_HNSW || plan->kind == INDEX_IVF)
+        own->segments = segments_create(bench, plan);
+    else
+        for (uint64_t row = 0; row < bench->rows_count; row++)
+            must(own_insert(own, row), "insert");
+    return own;
+}
+
+void own_destroy(struct own **own)
+{
+    struct own *doomed = *own;
+    if (doomed == NULL)
+        return;
+    *own = NULL;
+    segments_destroy(&doomed->segments);
+    directory_destroy(&doomed->directory);
+    epochs_destroy(&doomed->epochs);
+    free(doomed);
+}
+
+static struct partition_key key_of(uint32_t scope)
+{
+    struct partition_key key = {.space = 1};
+    memcpy(key.scope, &scope, sizeof(scope));
+    memcpy(key.scope + sizeof(scope), &scope, sizeof(scope));
+    return key;
+}
+
+static struct index_row row_of(const struct own *own, uint64_t row)
+{
+    struct index_row out = {.sequence = row + 1, .tag = 1, .unit = bench_row(own->bench, row)};
+    memcpy(out.id.bytes + 16, &row, sizeof(row)); /* where index/ takes its hash from */
+    return out;
+}
+
+bool own_insert(struct own *own, uint64_t row)
+{
+    const struct partition_key key = key_of((uint32_t)(row % own->plan.scopes));
+    const struct index_row made = row_of(own, row);
+    const enum status status = directory_insert(own->directory, &key, own->bench->dimension, &made);
+    must(status == STATUS_OK || status == STATUS_NO_MEMORY, "insert");
+    return status == STATUS_OK;
+}
+
+void own_remove(struct own *own, uint64_t row)
+{
+    const struct partition_key key = key_of((uint32_t)(row % own->plan.scopes));
+    const struct index_row gone = row_of(own, row);
+    must(directory_remove(own->directory, &key, &gone.id, gone.sequence) == 1, "remove");
+}
+
+void own_settle(struct own *own)
+{
+    (void)epoch_collect(own->epochs);
+}
+
+void own_search_scope(struct own *own, uint32_t scope, const float *query, uint32_t k,
+                      struct search *search)
+{
+    search->unit = query;
+    search->dimension = own->bench->dimension;
+    search->tag = 1;
+    search->now_ms = 1;
+    search->hits_max = k;
+    search->hits_count = 0;
+    epoch_enter(own->epochs);
+    if (own->segments != NULL) {
+        segments_search(own->segments, own->breadth, search);
+    } else {
+        const struct partition_key key = key_of(scope);
+        const struct partition *partition = directory_find(own->directory, &key);
+        if (partition != NULL)
+            partition_search(partition, search);
+    }
+    epoch_leave(own->epochs);
+}
+
+void own_search(struct own *own, const float *query, uint32_t k, struct search *search)
+{
+    own_search_scope(own, 0, query, k, search);
+}
+
+void own_set_breadth(struct own *own, uint32_t breadth)
+{
+    own->breadth = breadth;
+}
+
+double own_all_bytes(const struct own *own)
+{
+    struct directory_stats stats;
+    directory_stats(own->directory, &stats);
+    return (double)stats.size_bytes / (double)(stats.rows != 0 ? stats.rows : 1);
+}
+
+double own_hot_bytes(const struct own *own)
+{
+    if (own->segments != NULL)
+        return segments_hot_bytes(own->segments);
+    return (double)vector_row_bytes(own->bench->dimension) + sizeof(float) + sizeof(uint32_t) +
+           sizeof(int64_t) + 1.0 / 8;
+}
+
+uint64_t own_builds(const struct own *own)
+{
+    (void)own;
+    return 0;
+}
