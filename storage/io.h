@@ -33,7 +33,7 @@ struct io_commit {     /* what submit takes; the bytes stay the caller's and unc
                           reaped */
     const void *bytes; /* aligned to IO_ALIGNMENT if the file is direct   */
     uint64_t offset_bytes; /* a multiple of it, if the file is direct         */
-    size_t size_bytes;     /* the same                                        */
+    size_t size_bytes;     /* the same; 0: nothing but the sync               */
     bool sync;             /* fdatasync follows the write, and only if all of it was written */
     uint64_t tag;          /* comes back in the completion                    */
 };
@@ -55,6 +55,7 @@ struct io_operations {
                                struct io_file **out_file);
     enum status (*open_file)(struct io *io, const char *name, enum io_mode mode,
                              struct io_file **out_file, uint64_t *out_size_bytes);
+    /* NULL is fine. All of its commits have been reaped. */
     void (*close_file)(struct io *io, struct io_file **file);
     bool (*is_direct)(const struct io_file *file);
 
@@ -67,7 +68,8 @@ struct io_operations {
     enum status (*truncate_file)(struct io *io, struct io_file *file, uint64_t size_bytes);
 
     enum status (*rename_file)(struct io *io, const char *from, const char *to); /* replaces */
-    /* A hard link of a file into a folder inside this one, which is made if it is absent. */
+    /* A hard link of a file into a folder inside this one ("snapshots/today"), which is made if it
+     * is absent. Its names last once an io of that folder has synced it. */
     enum status (*link_file)(struct io *io, const char *name, const char *folder);
     enum status (*remove_file)(struct io *io, const char *name);
     enum status (*list_files)(struct io *io, io_visit_name *visit, void *context);
@@ -76,14 +78,16 @@ struct io_operations {
      * has it; its pid, if it can be read, goes to *out_holder (0: unknown). */
     enum status (*lock_directory)(struct io *io, int64_t *out_holder);
 
-    /* At most IO_COMMITS_MAX in flight. A short write, EINTR and EAGAIN go on by themselves;
-     * failures of writing and syncing come by reap. STATUS_OK or STATUS_NO_MEMORY. */
+    /* At most IO_COMMITS_MAX that are not reaped. Commits in flight together go in any order, and
+     * the sync of one says nothing of the others. A short write, EINTR and EAGAIN go on by
+     * themselves; failures of writing and syncing come by reap. STATUS_OK or STATUS_NO_MEMORY. */
     enum status (*submit)(struct io *io, struct io_file *file, const struct io_commit *commit);
     /* Up to out_max that are done. Waits at most timeout_ms (0: not, -1: until one is done) for the
      * first, or until wake. Returns how many. */
     size_t (*reap)(struct io *io, int timeout_ms, struct io_completion *out, size_t out_max);
     void (*wake)(struct io *io); /* any thread: the present or next reap returns at once */
 
+    /* Its files are closed before. */
     void (*close)(struct io **io);
 };
 
