@@ -12,7 +12,8 @@
  *
  * Threads: as faiss_c.h says.
  *
- * NOT HERE: what a graph is good for (graph.c), lists (ivf.c).
+ * NOT HERE: what a graph is good for (graph.c), lists (ivf.c). Over 500 lines, since there is one
+ * file that is built like this.
  */
 #include "index/faiss_c.h"
 
@@ -28,6 +29,7 @@
 #include <faiss/index_io.h>
 #include <omp.h>
 
+#include <algorithm>
 #include <cassert>
 #include <cstdlib>
 #include <cstring>
@@ -180,7 +182,9 @@ class row_distances final : public faiss::DistanceComputer
         return distance(static_cast<uint32_t>(row), query.get(), query_scale);
     }
 
-    /* While links are chosen the second row stays the same for several calls. */
+    /* While links are chosen the second row stays the same for several calls. The bias decides a
+     * tie: of copies of one vector a row keeps a link to one. Else 32 copies would take all links
+     * of each other, and who comes to them finds no way out. */
     float symmetric_dis(idx_t row, idx_t fixed) override
     {
         if (fixed != other_row) {
@@ -188,10 +192,12 @@ class row_distances final : public faiss::DistanceComputer
             other_scale = scale_of(rows, static_cast<uint32_t>(fixed));
             other_row = fixed;
         }
-        return distance(static_cast<uint32_t>(row), other.get(), other_scale);
+        return distance(static_cast<uint32_t>(row), other.get(), other_scale) - COPY_BIAS;
     }
 
   private:
+    static constexpr float COPY_BIAS = 1e-6f;
+
     float distance(uint32_t row, const int8_t *codes, float scale) const
     {
         const int32_t dot = rows.dot(codes_of(rows, row), codes, rows.row_bytes);
@@ -313,8 +319,7 @@ class assigner final : public faiss::Index
         scales.resize(static_cast<size_t>(n));
         dots.resize(static_cast<size_t>(n));
         for (size_t i = 0; i < scales.size(); i++)
-            scales[i] = vector_encode_row(x + i * assignment.dimension, assignment.dimension,
-                                          codes.get() + i * row_bytes);
+            scales[i] = encode(x + i * assignment.dimension, codes.get() + i * row_bytes);
         ntotal = n;
     }
 
@@ -331,6 +336,16 @@ class assigner final : public faiss::Index
     }
 
   private:
+    /* Samples that cancel each other out make a centroid of zeros, which is nobody's nearest. */
+    float encode(const float *centroid, uint8_t *row) const
+    {
+        const float *end = centroid + assignment.dimension;
+        if (std::any_of(centroid, end, [](float value) { return value != 0; }))
+            return vector_encode_row(centroid, assignment.dimension, row);
+        std::memset(row, 128, assignment.rows->row_bytes);
+        return 0;
+    }
+
     void find(uint32_t sample, float &distance, idx_t &label) const
     {
         const uint32_t row = assignment.samples[sample];

@@ -267,6 +267,9 @@ enum status graph_create(const struct graph_build *build, struct graph *out_grap
     draw_levels(&graph);
     copy_base(&graph, build->base);
     status = insert_rows(&graph, build);
+    uint32_t repaired = 0;
+    if (status == STATUS_OK)
+        status = graph_repair(&graph, &repaired);
     if (status != STATUS_OK) {
         graph_destroy(&graph);
         return status;

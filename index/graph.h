@@ -51,6 +51,10 @@ enum status graph_restore(struct memory *memory, const struct graph *arrays,
                           struct graph *out_graph);
 void graph_destroy(struct graph *graph); /* one of zeros is fine */
 
+/* Links rows that were inserted and that nothing leads to any more. Returns how many there were; on
+ * failure nothing has changed. graph_create does it. */
+enum status graph_repair(struct graph *graph, uint32_t *out_repaired);
+
 /* Which levels a row has is drawn from its number: the same on every run. */
 uint32_t graph_level_of(uint32_t row, uint32_t links);
 

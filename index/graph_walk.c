@@ -199,15 +199,16 @@ static struct step waiting_pop(struct walk *walk)
 
 /* ---- walking --------------------------------------------------------------------------------- */
 
-/* A row must be better than this: enough better ones are known, of one sort or the other. */
-static inline float bound(const struct walk *walk)
+/* Enough better rows are known, of one sort or the other. Among rows that do not count a tie is let
+ * in: hundreds of dead copies of a prompt must not hide the one that lives. */
+static inline bool is_too_far(const struct walk *walk, float score)
 {
-    return walk->counting.worst > walk->others.worst ? walk->counting.worst : walk->others.worst;
+    return score <= walk->counting.worst || score < walk->others.worst;
 }
 
 static void meet(struct walk *walk, struct segment_scan *scan, uint32_t row, float score)
 {
-    if (!(score > bound(walk)))
+    if (is_too_far(walk, score))
         return;
     waiting_push(walk, (struct step){score, row});
     if (segment_row_counts(scan, row)) {
@@ -274,7 +275,7 @@ bool graph_walk(const struct graph *graph, struct segment_scan *scan)
     meet(walk, scan, start.row, start.score);
     while (walk->waiting_count > 0) {
         const struct step step = waiting_pop(walk);
-        if (step.score < bound(walk))
+        if (step.score < walk->counting.worst || step.score < walk->others.worst)
             break;
         if (walk->waiting_count > 0)
             __builtin_prefetch(graph_links_at(graph, walk->waiting[0].row, 0));

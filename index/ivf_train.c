@@ -6,6 +6,9 @@
  * Assignment, nearly all of the work, goes over our int8 codes: no BLAS, so no lock is held for
  * seconds (docs/decisions/0004), and it stops when it should.
  *
+ * ONE HOLE. This FAISS takes a buffer of one vector inside an OpenMP region in each round, and an
+ * exception there ends the process; a machine that refuses 16 KiB is past helping.
+ *
  * THREADS. A builder that has said faiss_c_single_thread.
  *
  * NOT HERE. Which list a row belongs to (ivf.c).

@@ -1,0 +1,348 @@
+/*
+ * Goal: a build that cannot be finished leaves nothing behind, whatever was missing; it stops when
+ * it should; while it runs, others search and rows die.
+ * Method: budgets that grow until a build fits; each allocation of the C++ side fails in turn; a
+ * stop flag set by the build's own progress; threads beside a builder. No sleeping.
+ */
+#include "tests/unit/index/segment_support.h"
+
+enum { DIMENSION = 32, TOPICS = 200, EXTENSION_CHUNKS = 2 };
+
+static const struct question PLAIN = {.tag = 1, .wanted = 8, .ef = 32, .nprobe = 8};
+static const struct segment_options *const KINDS[] = {&HNSW, &IVF};
+
+/* ---- memory of C++ --------------------------------------------------------------------------- */
+
+/* Operator new of the whole program: libfaiss and the shim come here. */
+static _Thread_local int64_t allocations_left = INT64_MAX;
+/* k-means of this FAISS takes one buffer of this size inside an OpenMP region, where an exception
+ * ends the process (ivf_train.c): let through. */
+enum { REGION_BYTES = DIMENSION * sizeof(float) };
+void _ZSt17__throw_bad_allocv(void); /* std::__throw_bad_alloc() */
+void *_Znwm(size_t size_bytes);
+
+void *_Znwm(size_t size_bytes)
+{
+    if (size_bytes != REGION_BYTES)
+        allocations_left--;
+    void *block = allocations_left >= 0 ? malloc(size_bytes > 0 ? size_bytes : 1) : NULL;
+    if (block == NULL)
+        _ZSt17__throw_bad_allocv();
+    return block;
+}
+
+static void each_allocation_of_faiss_may_fail(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < 2; i++) {
+        static struct field field;
+        field_start(&field, DIMENSION, TOPICS, UINT64_C(1) << 28);
+        field_add(&field, 1, NULL, NULL);
+        struct segment *segment = NULL;
+        int64_t failed = 0;
+        enum status status = STATUS_NO_MEMORY;
+        for (int64_t allowed = 0; status != STATUS_OK; allowed += allowed < 40 ? 1 : allowed / 4) {
+            allocations_left = allowed;
+            status = field_build(&field, KINDS[i], NULL, 1, &segment);
+            allocations_left = INT64_MAX;
+            if (status == STATUS_OK)
+                break;
+            assert_int_equal(status, STATUS_NO_MEMORY);
+            assert_null(segment);
+            assert_int_equal(memory_used(field.memory), field.used_by_rows);
+            failed++;
+        }
+        assert_true(failed >= 5);
+        assert_at_least(measure(&field, segment, &PLAIN, 100).nearest, 0.98);
+        segment_destroy(&segment);
+        field_stop(&field);
+    }
+}
+
+/* ---- the budget ------------------------------------------------------------------------------ */
+
+/* Rows fit; on top of them there are `spare` bytes. */
+static void start_with_spare(struct field *field, uint64_t spare)
+{
+    field_start(field, DIMENSION, TOPICS, UINT64_C(1) << 28);
+    field_add(field, EXTENSION_CHUNKS, NULL, NULL);
+    const uint64_t wanted = field->used_by_rows + spare;
+    field_stop(field);
+    field_start(field, DIMENSION, TOPICS, wanted + wanted / 15 + 16); /* a sixteenth is kept */
+    field_add(field, EXTENSION_CHUNKS, NULL, NULL);
+}
+
+static enum status build_twice(struct field *field, const struct segment_options *options,
+                               struct segment **out_segment)
+{
+    struct segment *first = NULL;
+    enum status status = field_build(field, options, NULL, 1, &first);
+    if (status == STATUS_OK)
+        status = field_build(field, options, first, EXTENSION_CHUNKS, out_segment);
+    segment_destroy(&first);
+    return status;
+}
+
+static void a_build_fits_its_budget_or_leaves_nothing_behind(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < 2; i++) {
+        uint32_t refused = 0;
+        enum status status = STATUS_NO_MEMORY;
+        for (uint64_t spare = 64; status != STATUS_OK; spare += spare / 3) {
+            static struct field field;
+            struct segment *segment = NULL;
+            start_with_spare(&field, spare);
+            status = build_twice(&field, KINDS[i], &segment);
+            refused += status == STATUS_NO_MEMORY;
+            assert_true(status == STATUS_OK || status == STATUS_NO_MEMORY);
+            assert_true(status != STATUS_OK || segment != NULL);
+            segment_destroy(&segment);
+            field_stop(&field);
+        }
+        assert_true(refused > 10);
+    }
+}
+
+/* ---- stopping -------------------------------------------------------------------------------- */
+
+struct stopper {
+    atomic_bool stop;
+    _Atomic uint32_t rows_done;
+    atomic_bool over;
+};
+
+/* Sets the flag as soon as the first rows are done, which is long before the end. */
+static void stop_early(void *argument)
+{
+    struct stopper *stopper = argument;
+    while (atomic_load(&stopper->rows_done) == 0 && !atomic_load(&stopper->over))
+        continue;
+    atomic_store(&stopper->stop, true);
+}
+
+static void a_build_stops_when_it_is_told(void **state)
+{
+    (void)state;
+    static struct field field;
+    field_start(&field, DIMENSION, TOPICS, UINT64_C(1) << 29);
+    field_add(&field, 8, NULL, NULL);
+    for (size_t i = 0; i < 2; i++) {
+        struct stopper stopper = {0};
+        struct thread *thread = NULL;
+        struct segment *segment = NULL;
+        const struct segment_build build = {.memory = field.memory,
+                                            .options = KINDS[i],
+                                            .chunks = field.chunks,
+                                            .chunks_count = field.chunks_count,
+                                            .stop = &stopper.stop,
+                                            .rows_done = &stopper.rows_done};
+        assert_int_equal(thread_create(THREAD_OTHER, "stop", stop_early, &stopper, &thread),
+                         STATUS_OK);
+        assert_int_equal(segment_build(&build, &segment), STATUS_CANCELLED);
+        atomic_store(&stopper.over, true);
+        thread_join(&thread);
+        assert_null(segment);
+        assert_int_equal(memory_used(field.memory), field.used_by_rows);
+    }
+    field_stop(&field);
+}
+
+static void a_stop_that_is_there_before_is_seen_at_once(void **state)
+{
+    (void)state;
+    static struct field field;
+    field_start(&field, DIMENSION, TOPICS, UINT64_C(1) << 28);
+    field_add(&field, 1, NULL, NULL);
+    for (size_t i = 0; i < 2; i++) {
+        const atomic_bool stop = true;
+        _Atomic uint32_t rows_done = 0;
+        struct segment *segment = NULL;
+        const struct segment_build build = {.memory = field.memory,
+                                            .options = KINDS[i],
+                                            .chunks = field.chunks,
+                                            .chunks_count = 1,
+                                            .stop = &stop,
+                                            .rows_done = &rows_done};
+        assert_int_equal(segment_build(&build, &segment), STATUS_CANCELLED);
+        assert_int_equal(atomic_load(&rows_done), 0);
+    }
+    field_stop(&field);
+}
+
+/* ---- beside each other ----------------------------------------------------------------------- */
+
+enum { SEARCHERS = 2, STEPS = 4 };
+
+struct stage {
+    struct field *field;
+    _Atomic(struct segment *) shown;
+    atomic_bool over;
+    const struct segment_options *options;
+    struct segment *all[STEPS]; /* freed at the end: no epoch in this test */
+};
+
+static void build_in_steps(void *argument)
+{
+    struct stage *stage = argument;
+    faiss_c_single_thread();
+    for (uint32_t step = 0; step < STEPS; step++) {
+        struct segment *base = step > 0 ? stage->all[step - 1] : NULL;
+        if (field_build(stage->field, stage->options, base, step + 1, &stage->all[step]) !=
+            STATUS_OK)
+            break;
+        atomic_store_explicit(&stage->shown, stage->all[step], memory_order_release);
+    }
+    atomic_store(&stage->over, true);
+}
+
+struct searcher {
+    struct stage *stage;
+    uint64_t seed;
+    uint32_t asked, found;
+};
+
+/* The row near which was asked is among the candidates, or its chunk was not built in yet, or it
+ * has died. */
+static void search_meanwhile(void *argument)
+{
+    struct searcher *searcher = argument;
+    struct stage *stage = searcher->stage;
+    struct question question = PLAIN;
+    struct candidates candidates;
+    while (!atomic_load(&stage->over)) {
+        const struct segment *segment = atomic_load_explicit(&stage->shown, memory_order_acquire);
+        const uint32_t row = question_near(stage->field, &searcher->seed, &question);
+        if (segment == NULL || row >= segment_rows(segment) || row % 2 == 0)
+            continue;
+        (void)question_ask(&question, stage->field, segment, &candidates);
+        searcher->asked++;
+        for (uint32_t i = 0; i < candidates.count; i++)
+            searcher->found += candidates.items[i].chunk == field_chunk(stage->field, row) &&
+                               candidates.items[i].row == row % ROWS_CHUNK_MAX;
+    }
+}
+
+static void builds_searches_and_deaths_go_beside_each_other(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < 2; i++) {
+        static struct field field;
+        struct thread *threads[SEARCHERS + 1];
+        struct searcher searchers[SEARCHERS];
+        field_start(&field, DIMENSION, TOPICS, UINT64_C(1) << 29);
+        field_add(&field, STEPS, NULL, NULL);
+        struct stage stage = {.field = &field, .options = KINDS[i]};
+        for (uint32_t s = 0; s < SEARCHERS; s++) {
+            searchers[s] = (struct searcher){.stage = &stage, .seed = s + 1};
+            assert_int_equal(
+                thread_create(THREAD_OTHER, "search", search_meanwhile, &searchers[s], &threads[s]),
+                STATUS_OK);
+        }
+        assert_int_equal(
+            thread_create(THREAD_OTHER, "build", build_in_steps, &stage, &threads[SEARCHERS]),
+            STATUS_OK);
+        for (uint32_t row = 0; row < field_rows(&field); row += 8)
+            field_kill(&field, row);
+        uint32_t asked = 0, found = 0;
+        for (uint32_t t = 0; t <= SEARCHERS; t++)
+            thread_join(&threads[t]);
+        for (uint32_t s = 0; s < SEARCHERS; s++) {
+            asked += searchers[s].asked;
+            found += searchers[s].found;
+        }
+        assert_true(asked == 0 || found >= asked * 0.9);
+        assert_non_null(stage.all[STEPS - 1]);
+        for (uint32_t step = 0; step < STEPS; step++)
+            segment_destroy(&stage.all[step]);
+        field_stop(&field);
+    }
+}
+
+/* Builds of two partitions at once: FAISS has one unnamed critical section for all graphs. */
+static void two_builds_go_beside_each_other(void **state)
+{
+    (void)state;
+    static struct field fields[2];
+    struct stage stages[2] = {{.field = &fields[0], .options = &HNSW},
+                              {.field = &fields[1], .options = &HNSW}};
+    struct thread *threads[2];
+    for (size_t i = 0; i < 2; i++) {
+        field_start(&fields[i], DIMENSION, TOPICS, UINT64_C(1) << 29);
+        field_add(&fields[i], STEPS, NULL, NULL);
+    }
+    for (size_t i = 0; i < 2; i++)
+        assert_int_equal(
+            thread_create(THREAD_OTHER, "build", build_in_steps, &stages[i], &threads[i]),
+            STATUS_OK);
+    for (size_t i = 0; i < 2; i++)
+        thread_join(&threads[i]);
+    for (size_t i = 0; i < 2; i++) {
+        const struct segment *last = stages[i].all[STEPS - 1];
+        assert_non_null(last);
+        assert_at_least(measure(&fields[i], last, &PLAIN, 100).nearest, 0.98);
+        for (uint32_t step = 0; step < STEPS; step++)
+            segment_destroy(&stages[i].all[step]);
+        field_stop(&fields[i]);
+    }
+}
+
+/* ---- from outside ---------------------------------------------------------------------------- */
+
+static void assert_same_answers(struct field *field, const struct segment *one,
+                                const struct segment *other)
+{
+    struct question question = PLAIN;
+    struct candidates first, second;
+    uint64_t seed = 5;
+    for (int i = 0; i < 100; i++) {
+        (void)question_near(field, &seed, &question);
+        assert_int_equal(question_ask(&question, field, one, &first),
+                         question_ask(&question, field, other, &second));
+        assert_int_equal(first.count, second.count);
+        for (uint32_t c = 0; c < first.count; c++) {
+            assert_true(first.items[c].score == second.items[c].score);
+            assert_int_equal(first.items[c].row, second.items[c].row);
+        }
+    }
+}
+
+static void a_restored_segment_answers_like_the_one_it_came_from(void **state)
+{
+    (void)state;
+    static struct field field;
+    field_start(&field, DIMENSION, TOPICS, UINT64_C(1) << 28);
+    field_add(&field, 2, NULL, NULL);
+    for (size_t i = 0; i < 2; i++) {
+        struct segment *made = NULL, *restored = NULL;
+        assert_int_equal(field_build(&field, KINDS[i], NULL, 2, &made), STATUS_OK);
+        const enum status status =
+            i == 0 ? segment_restore_graph(field.memory, field.chunks, 2, &made->graph, &restored)
+                   : segment_restore_ivf(field.memory, field.chunks, 2, &made->ivf, &restored);
+        assert_int_equal(status, STATUS_OK);
+        assert_int_equal(segment_size_bytes(restored), segment_size_bytes(made));
+        assert_same_answers(&field, made, restored);
+        struct segment *extended = NULL; /* and can be built upon */
+        field_add(&field, 1, NULL, NULL);
+        assert_int_equal(field_build(&field, KINDS[i], restored, field.chunks_count, &extended),
+                         STATUS_OK);
+        segment_release(segment_retired(restored));
+        segment_destroy(&made);
+        segment_destroy(&extended);
+    }
+    field_stop(&field);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(each_allocation_of_faiss_may_fail),
+        cmocka_unit_test(a_build_fits_its_budget_or_leaves_nothing_behind),
+        cmocka_unit_test(a_build_stops_when_it_is_told),
+        cmocka_unit_test(a_stop_that_is_there_before_is_seen_at_once),
+        cmocka_unit_test(builds_searches_and_deaths_go_beside_each_other),
+        cmocka_unit_test(two_builds_go_beside_each_other),
+        cmocka_unit_test(a_restored_segment_answers_like_the_one_it_came_from),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
