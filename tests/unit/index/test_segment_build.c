@@ -31,6 +31,41 @@ void *_Znwm(size_t size_bytes)
     return block;
 }
 
+/* ---- BLAS ------------------------------------------------------------------------------------ */
+
+/* What libfaiss would call: OpenBLAS wants one caller at a time (decision 0004), and a build must
+ * not hold a lock for seconds. */
+static atomic_int blas_calls;
+void sgemm_(void);
+
+void sgemm_(void)
+{
+    atomic_fetch_add(&blas_calls, 1);
+}
+
+static void no_build_calls_blas(void **state)
+{
+    (void)state;
+    static struct field field;
+    field_start(&field, DIMENSION, TOPICS, UINT64_C(1) << 28);
+    field_add(&field, 4, NULL, NULL);
+    for (size_t i = 0; i < 2; i++) {
+        struct segment *segment = NULL;
+        assert_int_equal(field_build(&field, KINDS[i], NULL, 4, &segment), STATUS_OK);
+        segment_destroy(&segment);
+    }
+    assert_int_equal(atomic_load(&blas_calls), 0);
+    FaissIndex *index = NULL; /* while FAISS's own training does */
+    assert_int_equal(faiss_index_factory(&index, DIMENSION, "IVF16,Flat", METRIC_INNER_PRODUCT),
+                     OK);
+    (void)faiss_Index_train(index, ROWS_CHUNK_MAX, field.chunks[0]->units);
+    assert_true(atomic_load(&blas_calls) > 0);
+    faiss_Index_free(index);
+    field_stop(&field);
+}
+
+/* ---- memory of C++, one by one --------------------------------------------------------------- */
+
 static void each_allocation_of_faiss_may_fail(void **state)
 {
     (void)state;
@@ -336,6 +371,7 @@ static void a_restored_segment_answers_like_the_one_it_came_from(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(no_build_calls_blas),
         cmocka_unit_test(each_allocation_of_faiss_may_fail),
         cmocka_unit_test(a_build_fits_its_budget_or_leaves_nothing_behind),
         cmocka_unit_test(a_build_stops_when_it_is_told),
