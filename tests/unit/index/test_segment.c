@@ -2,7 +2,8 @@
  * Goal: a segment finds the nearest rows that count, however it is built and whatever part of it is
  * dead, expired or of another tag.
  * Method: seeded rows that look like prompts, the truth by a plain loop over the same scores;
- * floors of recall for graphs and lists. Set REPRISE_TEST_ROWS=102400 for the floor at that size.
+ * floors of recall for graphs and lists. REPRISE_TEST_ROWS=102400 measures at that size, in 384
+ * dimensions and over 5000 topics, for which the floor there is stated.
  */
 #include "tests/unit/index/segment_support.h"
 
@@ -45,7 +46,8 @@ static void a_graph_and_lists_find_near_rows(void **state)
     const char *rows = getenv("REPRISE_TEST_ROWS");
     const uint32_t chunks = rows != NULL ? (uint32_t)strtoul(rows, NULL, 10) / 4096 : CHUNKS;
     assert_in_range(chunks, 1, CHUNKS_MAX);
-    field_start(&field, DIMENSION, TOPICS, UINT64_C(1) << 31);
+    field_start(&field, rows != NULL ? 384 : DIMENSION, rows != NULL ? 5000 : TOPICS,
+                UINT64_C(1) << 31);
     field_add(&field, chunks, NULL, NULL);
     const struct segment_options *const all[] = {&HNSW, &IVF};
     for (size_t i = 0; i < 2; i++) {
