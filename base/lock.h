@@ -32,6 +32,8 @@
     X(LEASES,       "cache/lease.c: who computes and who waits; nothing is taken inside")           \
     X(DIRECTORY,    "index/directory.c: scope -> partition map")                                    \
     X(PARTITION,    "index/partition.c: one scope's rows and its view")                             \
+    X(INDEX_WORK,   "index/work.c: partitions that ask for a builder; nothing is taken inside")     \
+    X(RECALL,       "index/recall.c: searches to be repeated; tried, never waited for in one")      \
     X(INDEX_MEMORY, "index/memory.c: the vectors' budget, charged inside PARTITION")                \
     X(STRIPE,       "storage/table.c: one stripe of the exact table")                               \
     X(CERTIFY,      "trust/adaptive.c: one scope's ring of verdicts and its cut")                   \

@@ -146,8 +146,10 @@ static void fill_sides(struct contest *contest)
 {
     const size_t row_bytes = vector_row_bytes(DIMENSION);
     must(epochs_create(&contest->epochs) == STATUS_OK, "epochs");
-    must(directory_create(contest->epochs, UINT64_C(2) << 30, &contest->directory) == STATUS_OK,
-         "directory");
+    struct directory_setup setup = {.epochs = contest->epochs};
+    index_settings_read(NULL, &setup.settings);
+    setup.settings.memory_bytes = UINT64_C(2) << 30;
+    must(directory_create(&setup, &contest->directory) == STATUS_OK, "directory");
     must(faiss_IndexFlatIP_new_with(&contest->anchor, DIMENSION) == 0, "FAISS");
     must(faiss_Index_add(contest->anchor, contest->rows_count, contest->units) == 0, "FAISS");
     contest->codes = aligned_alloc(VECTOR_ROW_ALIGN, row_bytes * contest->rows_count);

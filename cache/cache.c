@@ -158,6 +158,14 @@ static enum status create_embedder(struct cache *cache, const struct cache_setup
     return embedder_open(&embedder_setup, &cache->embedder, failure);
 }
 
+static enum status create_directory(struct cache *cache, const struct cache_setup *setup)
+{
+    struct directory_setup directory_setup = {.epochs = cache->epochs, .clock_us = setup->clock_us};
+    index_settings_read(setup->options, &directory_setup.settings);
+    const enum status status = directory_create(&directory_setup, &cache->directory);
+    return status != STATUS_OK ? status : directory_builder_start(cache->directory);
+}
+
 static enum status create_parts(struct cache *cache, const struct cache_setup *setup,
                                 struct failure *failure)
 {
@@ -167,8 +175,7 @@ static enum status create_parts(struct cache *cache, const struct cache_setup *s
     if (status == STATUS_OK)
         status = create_embedder(cache, setup, failure);
     if (status == STATUS_OK)
-        status = directory_create(cache->epochs, option_or(options, "index.memory", 0),
-                                  &cache->directory);
+        status = create_directory(cache, setup);
     if (status == STATUS_OK)
         status = namespaces_create((uint32_t)options_uint(options, "cache.namespaces_max"),
                                    names_key.bytes, &cache->namespaces);

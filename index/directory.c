@@ -11,8 +11,9 @@
  * DIRECTORY from finding the partition until it has PARTITION, so it never puts a row into one
  * that is being retired.
  *
- * WHEN THE BUDGET IS SPENT, an insert tries once to throw dead rows of its own scope out, and is
- * then refused.
+ * WHEN THE BUDGET IS SPENT, an insert tries once to throw dead rows of its own scope out, on its
+ * own thread, and is then refused. Builders are told, and take from those that are not used
+ * (pressure.c).
  *
  * THREADS. directory_find: any registered one, inside an epoch. Writers: DIRECTORY, then
  * PARTITION; outside of any epoch, since what they retire is freed by them too.
@@ -23,7 +24,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "index/partition_inside.h"
+#include "index/builder.h"
+#include "index/directory_inside.h"
 #include "index/vector.h"
 
 enum { SLOTS_FIRST = 64 };
@@ -33,15 +35,6 @@ struct table {
     uint32_t slots_count; /* a power of two            */
     uint32_t used;        /* not NULL: partitions, GONE; the writer's only */
     _Atomic(struct partition *) slots[];
-};
-
-struct directory {
-    struct epochs *epochs;
-    struct memory *memory;
-    struct index_totals totals;
-    _Atomic uint64_t partitions, refused;
-    struct lock lock;
-    _Atomic(struct table *) table;
 };
 
 /* Marks a slot whose partition was retired. Only its address counts; nobody writes to it. */
@@ -144,28 +137,61 @@ static enum status replace_table(struct directory *directory, struct garbage *ga
     return STATUS_OK;
 }
 
+void directory_each(struct directory *directory,
+                    void (*look)(void *context, struct partition *partition), void *context)
+{
+    const struct table *table = table_now(directory);
+    for (uint32_t i = 0; i < table->slots_count; i++) {
+        struct partition *partition = load_slot(table, i);
+        if (partition != NULL && partition != GONE)
+            look(context, partition);
+    }
+}
+
 /* ---- create and destroy ---------------------------------------------------------------------- */
 
-UNSHARED enum status directory_create(struct epochs *epochs, uint64_t memory_bytes,
+static enum status make_parts(struct directory *directory)
+{
+    struct table *table = NULL;
+    struct index_common *common = &directory->common;
+    enum status status = memory_open(common->settings.memory_bytes, &directory->memory);
+    if (status == STATUS_OK)
+        status = work_create(&common->work);
+    if (status == STATUS_OK)
+        status = recall_create(&common->recall);
+    if (status == STATUS_OK)
+        status = table_create(SLOTS_FIRST, &table);
+    atomic_init(&directory->table, table);
+    return status;
+}
+
+UNSHARED enum status directory_create(const struct directory_setup *setup,
                                       struct directory **out_directory)
 {
-    assert(epochs != NULL);
+    assert(setup->epochs != NULL);
+    assert(setup->settings.segment_rows_max >= ROWS_CHUNK_MAX);
     struct directory *directory = calloc(1, sizeof(*directory));
     if (directory == NULL)
         return STATUS_NO_MEMORY;
-    directory->epochs = epochs;
+    directory->epochs = setup->epochs;
+    directory->clock_us = setup->clock_us;
+    directory->common.settings = setup->settings;
+    atomic_init(&directory->common.flat_row_ps, FLAT_ROW_PS_USUAL);
+    atomic_init(&directory->common.build_row_ns, BUILD_ROW_NS_USUAL);
     lock_init(&directory->lock, LOCK_RANK_DIRECTORY);
-    struct table *table = NULL;
-    enum status status = memory_open(memory_bytes, &directory->memory);
-    if (status == STATUS_OK)
-        status = table_create(SLOTS_FIRST, &table);
-    if (status != STATUS_OK) {
+    const enum status status = make_parts(directory);
+    if (status != STATUS_OK)
         directory_destroy(&directory);
-        return status;
-    }
-    atomic_init(&directory->table, table);
-    *out_directory = directory;
-    return STATUS_OK;
+    else
+        *out_directory = directory;
+    return status;
+}
+
+static void destroy_partition(void *context, struct partition *partition)
+{
+    struct directory *directory = context;
+    work_forget(directory->common.work, partition);
+    partition_destroy(&partition);
 }
 
 /* Accepts a directory that is only half made. */
@@ -175,16 +201,27 @@ UNSHARED void directory_destroy(struct directory **directory)
     if (doomed == NULL)
         return;
     *directory = NULL;
+    directory_builder_stop(doomed);
     struct table *table = atomic_load_explicit(&doomed->table, memory_order_acquire);
-    for (uint32_t i = 0; table != NULL && i < table->slots_count; i++) {
-        struct partition *partition = load_slot(table, i);
-        if (partition != NULL && partition != GONE)
-            partition_destroy(&partition);
-    }
+    if (table != NULL)
+        directory_each(doomed, destroy_partition, doomed);
     free(table);
+    recall_destroy(&doomed->common.recall);
+    work_destroy(&doomed->common.work);
     memory_close(&doomed->memory);
     lock_deinit(&doomed->lock);
     free(doomed);
+}
+
+enum status directory_builder_start(struct directory *directory)
+{
+    assert(directory->builder == NULL);
+    return builder_start(directory, directory->common.settings.builders, &directory->builder);
+}
+
+void directory_builder_stop(struct directory *directory)
+{
+    builder_stop(&directory->builder);
 }
 
 /* ---- find ------------------------------------------------------------------------------------ */
@@ -205,23 +242,35 @@ uint32_t directory_dimension(struct directory *directory, const struct partition
 
 /* ---- retire ---------------------------------------------------------------------------------- */
 
+/* What is in it goes with it. */
+static void uncount(struct index_common *common, const struct partition *partition)
+    REQUIRES(partition->lock)
+{
+    const struct view *view = partition_view(partition);
+    const uint64_t graph_rows = (uint64_t)view->chunks_covered * ROWS_CHUNK_MAX;
+    atomic_fetch_sub_explicit(&common->rows_dead, partition->rows_dead, memory_order_relaxed);
+    atomic_fetch_sub_explicit(&common->segments, view->segments_count, memory_order_relaxed);
+    atomic_fetch_sub_explicit(&common->graph_rows, graph_rows, memory_order_relaxed);
+}
+
 static void unlink_partition(struct directory *directory, struct partition *partition,
                              uint32_t slot, struct garbage *garbage) REQUIRES(directory->lock)
     REQUIRES(partition->lock)
 {
     assert(partition_rows(partition) == 0);
+    assert(partition->state == PARTITION_RESTS);
     struct table *table = table_now(directory);
     assert(load_slot(table, slot) == partition);
     atomic_store_explicit(&table->slots[slot], GONE, memory_order_release);
     atomic_fetch_sub_explicit(&directory->partitions, 1, memory_order_relaxed);
-    atomic_fetch_sub_explicit(&directory->totals.rows_dead, partition->rows_dead,
-                              memory_order_relaxed);
+    uncount(&directory->common, partition);
+    work_forget(directory->common.work, partition);
     garbage_add(garbage, &partition->retired, partition_release);
 }
 
 /* Somebody may have put a row into it since it was seen empty: looked at again, under both locks.
- */
-static void retire_if_empty(struct directory *directory, const struct partition_key *key)
+ * While somebody works there it stays, and he comes here afterwards. */
+void directory_retire_if_empty(struct directory *directory, const struct partition_key *key)
 {
     struct garbage garbage = {0};
     uint32_t slot = 0;
@@ -229,7 +278,7 @@ static void retire_if_empty(struct directory *directory, const struct partition_
     struct partition *partition = table_find(table_now(directory), key, &slot);
     if (partition != NULL) {
         lock_acquire(&partition->lock);
-        if (partition_rows(partition) == 0)
+        if (partition_rows(partition) == 0 && partition->state == PARTITION_RESTS)
             unlink_partition(directory, partition, slot, &garbage);
         lock_release(&partition->lock);
     }
@@ -240,20 +289,15 @@ static void retire_if_empty(struct directory *directory, const struct partition_
 /* ---- insert ---------------------------------------------------------------------------------- */
 
 static enum status make_partition(struct directory *directory, const struct partition_key *key,
-                                  uint32_t dimension, struct garbage *garbage,
+                                  uint32_t dimension, const struct index_choice *choice,
                                   struct partition **out_partition) REQUIRES(directory->lock)
 {
-    const struct table *table = table_now(directory);
-    enum status status = STATUS_OK;
-    if ((uint64_t)(table->used + 1) * 4 > (uint64_t)table->slots_count * 3)
-        status = replace_table(directory, garbage);
-    if (status != STATUS_OK)
-        return status;
     const struct partition_setup setup = {.key = *key,
                                           .dimension = dimension,
                                           .memory = directory->memory,
-                                          .totals = &directory->totals};
-    status = partition_create(&setup, out_partition);
+                                          .common = &directory->common,
+                                          .choice = choice};
+    const enum status status = partition_create(&setup, out_partition);
     if (status != STATUS_OK)
         return status;
     table_put(table_now(directory), *out_partition);
@@ -261,13 +305,27 @@ static enum status make_partition(struct directory *directory, const struct part
     return STATUS_OK;
 }
 
+static enum status make_slot(struct directory *directory, struct garbage *garbage)
+    REQUIRES(directory->lock)
+{
+    const struct table *table = table_now(directory);
+    if ((uint64_t)(table->used + 1) * 4 <= (uint64_t)table->slots_count * 3)
+        return STATUS_OK;
+    return replace_table(directory, garbage);
+}
+
 static enum status find_or_make(struct directory *directory, const struct partition_key *key,
-                                uint32_t dimension, struct garbage *garbage,
-                                struct partition **out_partition) REQUIRES(directory->lock)
+                                uint32_t dimension, const struct index_row *row,
+                                struct garbage *garbage, struct partition **out_partition)
+    REQUIRES(directory->lock)
 {
     struct partition *found = table_find(table_now(directory), key, NULL);
-    if (found == NULL)
-        return make_partition(directory, key, dimension, garbage, out_partition);
+    if (found == NULL) {
+        const enum status status = make_slot(directory, garbage);
+        return status != STATUS_OK
+                   ? status
+                   : make_partition(directory, key, dimension, row->choice, out_partition);
+    }
     if (found->dimension != dimension)
         return STATUS_DIM_MISMATCH;
     *out_partition = found;
@@ -280,7 +338,7 @@ static enum status try_insert(struct directory *directory, const struct partitio
     struct garbage garbage = {0};
     struct partition *partition = NULL;
     lock_acquire(&directory->lock);
-    enum status status = find_or_make(directory, key, dimension, &garbage, &partition);
+    enum status status = find_or_make(directory, key, dimension, row, &garbage, &partition);
     if (status == STATUS_OK) {
         lock_acquire(&partition->lock);
         lock_release(&directory->lock);
@@ -293,26 +351,6 @@ static enum status try_insert(struct directory *directory, const struct partitio
     return status;
 }
 
-/* Throws dead rows of the scope out, and what readers have left already; true if some left. */
-static bool reclaim(struct directory *directory, const struct partition_key *key)
-{
-    struct garbage garbage = {0};
-    lock_acquire(&directory->lock);
-    struct partition *partition = table_find(table_now(directory), key, NULL);
-    if (partition == NULL) {
-        lock_release(&directory->lock);
-        return false;
-    }
-    lock_acquire(&partition->lock);
-    lock_release(&directory->lock);
-    const bool some = partition_rewrite(partition, &garbage);
-    lock_release(&partition->lock);
-    garbage_retire(&garbage, directory->epochs);
-    if (some)
-        (void)epoch_collect(directory->epochs);
-    return some;
-}
-
 enum status directory_insert(struct directory *directory, const struct partition_key *key,
                              uint32_t dimension, const struct index_row *row)
 {
@@ -320,49 +358,73 @@ enum status directory_insert(struct directory *directory, const struct partition
     assert(dimension <= VECTOR_DIMENSION_MAX);
     assert(row->unit != NULL);
     enum status status = try_insert(directory, key, dimension, row);
-    if (status == STATUS_NO_MEMORY && reclaim(directory, key))
+    if (status == STATUS_NO_MEMORY && builder_reclaim(directory, key))
         status = try_insert(directory, key, dimension, row);
     if (status != STATUS_NO_MEMORY)
         return status;
     atomic_fetch_add_explicit(&directory->refused, 1, memory_order_relaxed);
-    retire_if_empty(directory, key); /* it may have been made for this row */
+    if (!atomic_exchange_explicit(&directory->is_pressed, true, memory_order_relaxed))
+        work_wake(directory->common.work, 1);
+    directory_retire_if_empty(directory, key); /* it may have been made for this row */
     return STATUS_NO_MEMORY;
 }
 
 /* ---- remove ---------------------------------------------------------------------------------- */
 
+bool directory_lock(struct directory *directory, const struct partition_key *key,
+                    struct partition **out_partition)
+{
+    lock_acquire(&directory->lock);
+    *out_partition = table_find(table_now(directory), key, NULL);
+    if (*out_partition == NULL) {
+        lock_release(&directory->lock);
+        return false;
+    }
+    lock_acquire(&(*out_partition)->lock);
+    lock_release(&directory->lock);
+    return true;
+}
+
 size_t directory_remove(struct directory *directory, const struct partition_key *key,
                         const struct digest *id, uint64_t sequence)
 {
-    struct garbage garbage = {0};
-    lock_acquire(&directory->lock);
-    struct partition *partition = table_find(table_now(directory), key, NULL);
-    if (partition == NULL) {
-        lock_release(&directory->lock);
+    struct partition *partition = NULL;
+    if (!directory_lock(directory, key, &partition))
         return 0;
-    }
-    lock_acquire(&partition->lock);
-    lock_release(&directory->lock);
-    const size_t removed = partition_remove(partition, id, sequence, &garbage);
+    const size_t removed = partition_remove(partition, id, sequence);
     const bool emptied = partition_rows(partition) == 0;
     lock_release(&partition->lock); /* from here on it may be gone */
-    garbage_retire(&garbage, directory->epochs);
     if (emptied)
-        retire_if_empty(directory, key);
+        directory_retire_if_empty(directory, key);
     return removed;
 }
 
-/* ---- figures --------------------------------------------------------------------------------- */
+/* ---- one scope ------------------------------------------------------------------------------- */
 
-void directory_stats(const struct directory *directory, struct directory_stats *out_stats)
+uint32_t directory_vector(struct directory *directory, const struct partition_key *key,
+                          const struct digest *id, uint64_t sequence, float *out, uint32_t max)
 {
-    const struct index_totals *totals = &directory->totals;
-    *out_stats = (struct directory_stats){
-        .partitions = atomic_load_explicit(&directory->partitions, memory_order_relaxed),
-        .rows = atomic_load_explicit(&totals->rows, memory_order_relaxed),
-        .dead_rows = atomic_load_explicit(&totals->rows_dead, memory_order_relaxed),
-        .size_bytes = memory_used(directory->memory),
-        .bytes_max = memory_max(directory->memory),
-        .refused = atomic_load_explicit(&directory->refused, memory_order_relaxed),
-    };
+    struct partition *partition = NULL;
+    if (!directory_lock(directory, key, &partition))
+        return 0;
+    struct row_at at;
+    uint32_t dimension = 0;
+    if (partition->dimension <= max && row_map_find(&partition->map, id, sequence, &at)) {
+        dimension = partition->dimension;
+        memcpy(out, rows_chunk_unit(at.chunk, at.row), dimension * sizeof(*out));
+    }
+    lock_release(&partition->lock);
+    return dimension;
+}
+
+enum status directory_set_kind(struct directory *directory, const struct partition_key *key,
+                               const struct index_choice *choice)
+{
+    struct partition *partition = NULL;
+    if (!directory_lock(directory, key, &partition))
+        return STATUS_NOT_FOUND;
+    partition_choose(partition, choice);
+    work_ask(directory->common.work, partition);
+    lock_release(&partition->lock);
+    return STATUS_OK;
 }

@@ -11,9 +11,9 @@
 #include <stdint.h>
 
 #include "base/epoch.h"
-#include "base/options.h"
 #include "base/status.h"
 #include "index/partition.h"
+#include "index/settings.h"
 
 struct directory;
 
@@ -22,22 +22,29 @@ struct partition_key {
     uint64_t space;    /* embed_space.id: vectors of two spaces never meet */
 };
 
-extern const struct option_row index_option_rows[]; /* index.memory */
-extern const size_t index_option_rows_count;
-
-/* memory_bytes: budget for rows of all partitions; 0: a quarter of the container's memory, which is
- * what `index.memory` means when it is not set. The epochs outlive the directory. */
-enum status directory_create(struct epochs *epochs, uint64_t memory_bytes,
-                             struct directory **out_directory);
+/* epochs outlive the directory. clock_us: monotonic, for lookup rates and the time of builds; NULL:
+ * a scan becomes a graph by its rows alone. */
+struct directory_setup {
+    struct epochs *epochs;
+    struct index_settings settings;
+    uint64_t (*clock_us)(void);
+};
+enum status directory_create(const struct directory_setup *setup, struct directory **out_directory);
 void directory_destroy(struct directory **directory); /* nobody is inside any more */
+
+/* Graphs and lists are built, and removed rows thrown out, only while builders run. Stop waits for
+ * them, at most for 256 rows of a build; once stopped they may be started again. */
+enum status directory_builder_start(struct directory *directory);
+void directory_builder_stop(struct directory *directory);
 
 /* Inside an epoch. NULL if the scope has no rows. The partition lives until epoch_leave. */
 struct partition *directory_find(struct directory *directory, const struct partition_key *key);
 
 /*
  * Makes the partition at its first row. Findable when it returns. STATUS_DIM_MISMATCH if the
- * partition has rows of another dimension, STATUS_NO_MEMORY if the budget is spent. The vector is
- * unit length (vector_normalise). Like directory_remove: holding no lock, outside of any epoch.
+ * partition has rows of another dimension, STATUS_NO_MEMORY if the budget is spent: then builders
+ * make room for later rows. The vector is unit length (vector_normalise). Like directory_remove:
+ * holding no lock, outside of any epoch.
  */
 enum status directory_insert(struct directory *directory, const struct partition_key *key,
                              uint32_t dimension, const struct index_row *row);
@@ -50,8 +57,53 @@ size_t directory_remove(struct directory *directory, const struct partition_key 
 /* 0 if the scope has no rows yet. */
 uint32_t directory_dimension(struct directory *directory, const struct partition_key *key);
 
+/* Copies the vector of that entry's row of that very sequence. Returns its dimension; 0 if no such
+ * row lives, or it has more than `max` floats. Outside of any epoch. */
+uint32_t directory_vector(struct directory *directory, const struct partition_key *key,
+                          const struct digest *id, uint64_t sequence, float *out, uint32_t max);
+
+/* A live partition is searched otherwise at once, and built otherwise in the background; searches
+ * go on meanwhile. NULL: by the options. STATUS_NOT_FOUND if the scope has no rows. */
+enum status directory_set_kind(struct directory *directory, const struct partition_key *key,
+                               const struct index_choice *choice);
+
+/* ---- figures --------------------------------------------------------------------------------- */
+
 struct directory_stats {
     uint64_t partitions, rows, dead_rows, size_bytes, bytes_max;
-    uint64_t refused; /* inserts refused because the budget was spent */
+    uint64_t refused;              /* inserts refused because the budget was spent           */
+    uint64_t segments, graph_rows; /* what graphs and lists cover                            */
+    uint64_t builds;               /* that were published                                    */
+    uint64_t builds_refused;       /* because their memory did not fit; rows stayed flat     */
+    uint64_t rewrites;             /* of rows with dead ones among them                      */
+    uint64_t graphs_given_up;      /* of cold partitions, for their memory                   */
+    uint64_t rows_given_up;        /* living rows of unused partitions, for their memory     */
+    uint64_t recall_found, recall_wanted; /* hits of sampled searches; of an exact search    */
 };
 void directory_stats(const struct directory *directory, struct directory_stats *out_stats);
+
+enum partition_state {
+    PARTITION_RESTS,
+    PARTITION_WAITS,   /* for a builder                   */
+    PARTITION_WATCHED, /* flat, and looked at every second */
+    PARTITION_BUILDS,
+    PARTITION_REWRITES,
+};
+
+struct partition_stats {
+    struct partition_key key;
+    uint32_t dimension, segments;
+    enum index_kind kind;  /* of its segments; INDEX_FLAT without           */
+    enum index_kind asked; /* INDEX_AUTO: by the promotion rule             */
+    enum partition_state state;
+    uint32_t work_rows, work_rows_done;  /* of what is being built            */
+    uint64_t rows, dead_rows, flat_rows; /* flat: scanned, dead ones included */
+    uint64_t size_bytes;                 /* all that it holds                */
+    uint64_t searches;
+    uint64_t recall_found, recall_wanted;
+};
+/* Calls `visit` for each partition there is, holding no lock; one that comes or goes meanwhile may
+ * be left out. Outside of any epoch. */
+enum status directory_each_stats(struct directory *directory,
+                                 void (*visit)(void *context, const struct partition_stats *stats),
+                                 void *context);

@@ -11,7 +11,7 @@
  * THREADS. Any; INDEX_MEMORY guards the count. Whoever gives the last byte back after memory_close
  * frees the budget.
  *
- * NOT HERE. What is given up when the budget is spent: partition.c and rewrite.c.
+ * NOT HERE. What is given up when the budget is spent: pressure.c.
  */
 #include "index/memory.h"
 
@@ -22,7 +22,6 @@
 
 #include "base/lock.h"
 #include "base/machine.h"
-#include "index/directory.h"
 
 enum {
     HUGE_PAGE_BYTES = 2 << 20,
@@ -30,12 +29,6 @@ enum {
     REWRITE_SHARE = 16, /* one part of so many is kept for rewriting */
     STANDARD_SHARE = 4, /* the default: one part of so many of the container's memory */
 };
-
-const struct option_row index_option_rows[] = {
-    {"index.memory", OPTION_SIZE, "", "1MiB", "65536GiB", NULL, "bytes",
-     "What the vectors of the semantic tier may hold; unset: 25 % of the container's memory."},
-};
-const size_t index_option_rows_count = sizeof(index_option_rows) / sizeof(index_option_rows[0]);
 
 struct memory {
     struct lock lock;

@@ -1,77 +1,47 @@
 /*
  * partition.c - the rows of one scope: inserted, removed, published.
  *
- * WHAT READERS SEE is one atomic pointer to an immutable list of chunks. A new row appears when
- * its chunk's count is released, a new chunk when a longer list is published; the old list leaves
- * through the epoch. So an insert costs no reader anything, and costs the writer a new list once
- * per chunk. A list with room to grow in place was rejected: at most one in 4096 inserts needs a
- * new one.
+ * WHAT READERS SEE is one atomic pointer to an immutable list of chunks, with segments over some of
+ * them. A new row appears when its chunk's count is released, a new chunk when a longer list is
+ * published; the old list leaves through the epoch. So an insert costs no reader anything, and
+ * costs the writer a new list once per chunk. A list with room to grow in place was rejected: at
+ * most one in 4096 inserts needs a new one.
+ *
+ * CHUNKS. A young partition has small ones. When it has outgrown them, their rows are copied into
+ * the first one of 4096, and from then on no row moves, but by a rewrite: segments number rows by
+ * their place in chunks of that size.
+ *
+ * WORK. What takes longer than a lock may be held, building and rewriting, is done by whoever sets
+ * `state`, one at a time, while rows come and die. He alone takes chunks out of the view then.
  *
  * THREADS. Any may search (search.c). Inserts and removals hold PARTITION, one at a time. Nothing
  * that readers could still see is freed here: it goes into the caller's garbage.
  *
- * NOT HERE. Searching (search.c), rewriting (rewrite.c), finding the partition and retiring it
- * (directory.c).
+ * NOT HERE. Views (view.c), searching (search.c), rewriting (rewrite.c), building (extend.c),
+ * finding the partition and retiring it (directory.c).
  */
-#include "index/partition_inside.h"
-
 #include <assert.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/check.h"
+#include "index/partition_inside.h"
 #include "index/vector.h"
 
-void garbage_add(struct garbage *garbage, struct epoch_retired *object,
-                 void (*release)(struct epoch_retired *object))
-{
-    assert(object != NULL);
-    assert(release != NULL);
-    *object = (struct epoch_retired){.next = garbage->first, .release = release};
-    garbage->first = object;
-}
-
-void garbage_retire(struct garbage *garbage, struct epochs *epochs)
-{
-    assert(lock_none_held());
-    while (garbage->first != NULL) {
-        struct epoch_retired *object = garbage->first;
-        garbage->first = object->next;
-        epoch_retire(epochs, object, object->release);
-    }
-}
-
-/* ---- views ----------------------------------------------------------------------------------- */
-
-enum status view_create(uint32_t chunks_max, struct view **out_view)
-{
-    struct view *view = calloc(1, sizeof(*view) + chunks_max * sizeof(view->chunks[0]));
-    if (view == NULL)
-        return STATUS_NO_MEMORY;
-    *out_view = view;
-    return STATUS_OK;
-}
-
-static void view_release(struct epoch_retired *retired)
-{
-    free((char *)retired - offsetof(struct view, retired));
-}
-
-static struct view *view_now(const struct partition *partition)
-{
-    struct view *view = atomic_load_explicit(&partition->view, memory_order_relaxed);
-    assert(view != NULL);
-    return view; /* relaxed: only writers change it, and the lock orders them */
-}
-
-void partition_publish(struct partition *partition, struct view *next, struct garbage *garbage)
-{
-    struct view *before = view_now(partition);
-    assert(next != before);
-    atomic_store_explicit(&partition->view, next, memory_order_release);
-    garbage_add(garbage, &before->retired, view_release);
-}
+enum { SMALL_ROWS_MAX = ROWS_CHUNK_MAX / 2 };
 
 /* ---- create and destroy ---------------------------------------------------------------------- */
+
+static enum status make_parts(struct partition *partition)
+{
+    struct view *empty = calloc(1, sizeof(*empty));
+    atomic_init(&partition->view, empty);
+    partition->use = aligned_alloc(_Alignof(struct partition_use), sizeof(*partition->use));
+    if (empty == NULL || partition->use == NULL)
+        return STATUS_NO_MEMORY;
+    memset(partition->use, 0, sizeof(*partition->use));
+    return STATUS_OK;
+}
 
 UNSHARED enum status partition_create(const struct partition_setup *setup,
                                       struct partition **out_partition)
@@ -81,34 +51,41 @@ UNSHARED enum status partition_create(const struct partition_setup *setup,
     struct partition *partition = calloc(1, sizeof(*partition));
     if (partition == NULL)
         return STATUS_NO_MEMORY;
-    struct view *empty = NULL;
-    if (view_create(0, &empty) != STATUS_OK) {
-        free(partition);
-        return STATUS_NO_MEMORY;
-    }
     partition->key = setup->key;
     partition->dimension = setup->dimension;
     partition->memory = setup->memory;
-    partition->totals = setup->totals;
-    atomic_init(&partition->view, empty);
+    partition->common = setup->common;
     lock_init(&partition->lock, LOCK_RANK_PARTITION);
     row_map_init(&partition->map, setup->memory);
+    if (make_parts(partition) != STATUS_OK) {
+        partition_destroy(&partition);
+        return STATUS_NO_MEMORY;
+    }
+    const int64_t now_ms = atomic_load_explicit(&setup->common->now_ms, memory_order_relaxed);
+    atomic_init(&partition->use->used_ms, now_ms);
+    partition_choose(partition, setup->choice);
     *out_partition = partition;
     return STATUS_OK;
 }
 
+/* Accepts a partition that is only half made. */
 UNSHARED void partition_destroy(struct partition **partition)
 {
     struct partition *doomed = *partition;
     if (doomed == NULL)
         return;
     *partition = NULL;
+    assert(doomed->state == PARTITION_RESTS);
+    assert(doomed->link.place == WORK_NOWHERE);
     row_map_deinit(&doomed->map);
     lock_deinit(&doomed->lock);
-    struct view *view = view_now(doomed);
-    for (uint32_t i = 0; i < view->chunks_count; i++)
+    struct view *view = partition_view(doomed);
+    for (uint32_t i = 0; view != NULL && i < view->segments_count; i++)
+        segment_destroy(&view->segments[i].segment);
+    for (uint32_t i = 0; view != NULL && i < view->chunks_count; i++)
         rows_chunk_destroy(&view->chunks[i]);
     free(view);
+    free(doomed->use);
     free(doomed);
 }
 
@@ -129,31 +106,130 @@ uint64_t partition_rows(const struct partition *partition)
     return atomic_load_explicit(&partition->rows_live, memory_order_relaxed);
 }
 
+uint64_t partition_size_bytes(const struct partition *partition)
+{
+    const struct view *view = partition_view(partition);
+    uint64_t size_bytes = sizeof(*partition) + sizeof(*partition->use) + sizeof(*view) +
+                          view->chunks_count * sizeof(struct rows_chunk *) +
+                          row_map_size_bytes(&partition->map);
+    for (uint32_t i = 0; i < view->chunks_count; i++)
+        size_bytes += view->chunks[i]->size_bytes;
+    for (uint32_t i = 0; i < view->segments_count; i++)
+        size_bytes += segment_size_bytes(view->segments[i].segment);
+    return size_bytes;
+}
+
+void partition_choose(struct partition *partition, const struct index_choice *choice)
+{
+    const struct index_settings *settings = &partition->common->settings;
+    const struct index_choice none = {0};
+    const struct index_choice *mine = choice != NULL ? choice : &none;
+    const enum index_kind kind = mine->is_kind_set ? mine->kind : settings->kind;
+    const uint32_t ef_search = mine->ef_search > 0 ? mine->ef_search : settings->ef_search;
+    const uint32_t nprobe = mine->nprobe > 0 ? mine->nprobe : settings->nprobe;
+    assert(kind < INDEX_KINDS);
+    assert(ef_search <= INDEX_EF_SEARCH_MAX);
+    assert(nprobe <= INDEX_NPROBE_MAX);
+    atomic_store_explicit(&partition->kind, kind, memory_order_relaxed);
+    atomic_store_explicit(&partition->ef_search, ef_search, memory_order_relaxed);
+    atomic_store_explicit(&partition->nprobe, nprobe, memory_order_relaxed);
+}
+
 /* ---- insert ---------------------------------------------------------------------------------- */
+
+static void ask(struct partition *partition)
+{
+    if (partition->common->work != NULL)
+        work_ask(partition->common->work, partition);
+}
+
+/* A rewrite may have left a chunk with room. */
+static struct rows_chunk *find_room(const struct partition *partition)
+{
+    const struct view *view = partition_view(partition);
+    for (uint32_t i = view->chunks_covered; i < view->chunks_count; i++)
+        if (!view->chunks[i]->frozen && !rows_chunk_is_full(view->chunks[i]))
+            return view->chunks[i];
+    return NULL;
+}
+
+/* The small chunks, if a chunk of full size takes all their rows and nobody works on them. */
+static void mark_small(struct partition *partition) REQUIRES(partition->lock)
+{
+    const struct view *view = partition_view(partition);
+    uint32_t rows = 0;
+    if (partition->state != PARTITION_RESTS)
+        return;
+    for (uint32_t i = view->chunks_covered; i < view->chunks_count; i++)
+        if (view->chunks[i]->capacity < ROWS_CHUNK_MAX)
+            rows += rows_chunk_count(view->chunks[i]) - view->chunks[i]->rows_dead;
+    if (rows > SMALL_ROWS_MAX)
+        return; /* the next rewrite does it, without the lock */
+    for (uint32_t i = view->chunks_covered; i < view->chunks_count; i++)
+        if (view->chunks[i]->capacity < ROWS_CHUNK_MAX)
+            view->chunks[i]->mark = ROWS_LEAVE;
+}
+
+static void unmark(const struct view *view)
+{
+    for (uint32_t i = view->chunks_covered; i < view->chunks_count; i++)
+        view->chunks[i]->mark = ROWS_STAY;
+}
+
+static void move_row(struct partition *partition, struct row_at from, struct rows_chunk *chunk)
+    REQUIRES(partition->lock)
+{
+    const uint32_t copy = rows_chunk_copy(chunk, from.chunk, from.row);
+    row_map_move(&partition->map, from, (struct row_at){chunk, copy});
+}
+
+/* Before `chunk` is published: who still searches the small ones finds each row once. */
+static void merge_small(struct partition *partition, struct rows_chunk *chunk,
+                        struct garbage *garbage) REQUIRES(partition->lock)
+{
+    const struct view *view = partition_view(partition);
+    for (uint32_t i = view->chunks_covered; i < view->chunks_count; i++) {
+        struct rows_chunk *small = view->chunks[i];
+        if (small->mark != ROWS_LEAVE)
+            continue;
+        const uint32_t count = rows_chunk_count(small);
+        for (uint32_t row = 0; row < count; row++)
+            if (!rows_chunk_is_dead(small, row))
+                move_row(partition, (struct row_at){small, row}, chunk);
+        garbage_add(garbage, &small->retired, rows_chunk_release);
+    }
+}
 
 static enum status open_chunk(struct partition *partition, struct garbage *garbage)
     REQUIRES(partition->lock)
 {
-    const struct view *before = view_now(partition);
-    struct view *next = NULL;
-    enum status status = view_create(before->chunks_count + 1, &next);
+    struct rows_chunk *chunk = NULL;
+    enum status status = rows_chunk_create(partition->memory, MEMORY_ROWS, partition->dimension,
+                                           rows_capacity_next(partition->capacity), &chunk);
     if (status != STATUS_OK)
         return status;
-    struct rows_chunk *chunk = NULL;
-    status = rows_chunk_create(partition->memory, MEMORY_ROWS, partition->dimension,
-                               rows_capacity_next(partition->capacity), &chunk);
+    struct view *next = NULL;
+    const struct view_change change = {.flat = &chunk, .flat_count = 1};
+    if (chunk->capacity == ROWS_CHUNK_MAX)
+        mark_small(partition);
+    status = view_next(partition_view(partition), &change, &next);
     if (status != STATUS_OK) {
-        free(next);
+        unmark(partition_view(partition));
+        rows_chunk_destroy(&chunk);
         return status;
     }
-    for (uint32_t i = 0; i < before->chunks_count; i++)
-        next->chunks[i] = before->chunks[i];
-    next->chunks[before->chunks_count] = chunk;
-    next->chunks_count = before->chunks_count + 1;
+    merge_small(partition, chunk, garbage);
+    partition_publish(partition, next, &change, garbage);
     partition->growing = chunk;
-    partition->capacity += chunk->capacity;
-    partition_publish(partition, next, garbage);
     return STATUS_OK;
+}
+
+static void touch(struct partition *partition, uint64_t sequence)
+{
+    const int64_t now_ms = atomic_load_explicit(&partition->common->now_ms, memory_order_relaxed);
+    atomic_store_explicit(&partition->use->used_ms, now_ms, memory_order_relaxed);
+    if (sequence > atomic_load_explicit(&partition->sequence_last, memory_order_relaxed))
+        atomic_store_explicit(&partition->sequence_last, sequence, memory_order_relaxed);
 }
 
 enum status partition_insert(struct partition *partition, const struct index_row *row,
@@ -163,43 +239,70 @@ enum status partition_insert(struct partition *partition, const struct index_row
     enum status status = row_map_reserve(&partition->map);
     if (status == STATUS_OK &&
         (partition->growing == NULL || rows_chunk_is_full(partition->growing)))
+        partition->growing = find_room(partition);
+    if (status == STATUS_OK && partition->growing == NULL)
         status = open_chunk(partition, garbage);
     if (status != STATUS_OK)
         return status;
     struct rows_chunk *chunk = partition->growing;
     row_map_insert(&partition->map, (struct row_at){chunk, rows_chunk_append(chunk, row)});
     atomic_fetch_add_explicit(&partition->rows_live, 1, memory_order_relaxed);
-    atomic_fetch_add_explicit(&partition->totals->rows, 1, memory_order_relaxed);
+    atomic_fetch_add_explicit(&partition->common->rows, 1, memory_order_relaxed);
+    touch(partition, row->sequence);
+    if (chunk->capacity == ROWS_CHUNK_MAX && rows_chunk_is_full(chunk))
+        ask(partition);
     assert_slow(partition->map.used == partition_rows(partition));
     return STATUS_OK;
 }
 
 /* ---- remove ---------------------------------------------------------------------------------- */
 
-static void count_dead(struct partition *partition, uint64_t rows) REQUIRES(partition->lock)
+/* Asks once the chunk alone would be worth it, and then for every few more: a segment is rewritten
+ * for its own dead rows, however many other rows live. */
+static void ask_if_due(struct partition *partition, const struct rows_chunk *chunk)
+    REQUIRES(partition->lock)
 {
-    assert(partition_rows(partition) >= rows);
-    partition->rows_dead += rows;
-    atomic_fetch_sub_explicit(&partition->rows_live, rows, memory_order_relaxed);
-    atomic_fetch_sub_explicit(&partition->totals->rows, rows, memory_order_relaxed);
-    atomic_fetch_add_explicit(&partition->totals->rows_dead, rows, memory_order_relaxed);
+    enum { EVERY = 64 };
+    const uint64_t live = partition_rows(partition);
+    const bool chunk_is_due =
+        chunk->rows_dead % EVERY == 0 && chunk->rows_dead * 5 > rows_chunk_count(chunk);
+    if (live > 0 && (chunk_is_due || rewrite_is_due(partition, partition->rows_dead, live)))
+        ask(partition);
 }
 
-size_t partition_remove(struct partition *partition, const struct digest *id, uint64_t sequence,
-                        struct garbage *garbage)
+size_t partition_remove(struct partition *partition, const struct digest *id, uint64_t sequence)
 {
     size_t removed = 0;
     struct row_at at;
     while (row_map_take(&partition->map, id, sequence, &at)) {
         rows_chunk_kill(at.chunk, at.row);
+        partition->rows_dead++;
+        atomic_fetch_sub_explicit(&partition->rows_live, 1, memory_order_relaxed);
+        ask_if_due(partition, at.chunk);
         removed++;
     }
-    if (removed == 0)
-        return 0;
-    count_dead(partition, removed);
+    atomic_fetch_sub_explicit(&partition->common->rows, removed, memory_order_relaxed);
+    atomic_fetch_add_explicit(&partition->common->rows_dead, removed, memory_order_relaxed);
     assert_slow(partition->map.used == partition_rows(partition));
-    if (partition_rewrite_is_due(partition))
-        (void)partition_rewrite(partition,
-                                garbage); /* no memory for it: the next removal tries again */
     return removed;
+}
+
+uint64_t partition_clear(struct partition *partition, struct garbage *garbage)
+{
+    assert(partition->state == PARTITION_RESTS);
+    const struct view *view = partition_view(partition);
+    const uint64_t live = partition_rows(partition);
+    const struct view_change change = {.segments_dropped = view_every_segment(view)};
+    struct view *next = NULL;
+    if (view_next(view, &change, &next) != STATUS_OK)
+        return 0;
+    for (uint32_t i = 0; i < view->chunks_count; i++)
+        garbage_add(garbage, &view->chunks[i]->retired, rows_chunk_release);
+    next->chunks_count = 0;
+    partition->growing = NULL;
+    row_map_deinit(&partition->map);
+    atomic_store_explicit(&partition->rows_live, 0, memory_order_relaxed);
+    atomic_fetch_sub_explicit(&partition->common->rows, live, memory_order_relaxed);
+    partition_publish(partition, next, &change, garbage);
+    return live;
 }

@@ -1,5 +1,6 @@
 /*
- * partition.h - the rows of one scope, searched exactly: int8 scan, best rows re-ranked in fp32.
+ * partition.h - the rows of one scope: graphs or lists over most of a large one, an int8 scan of
+ * the rest, best rows re-ranked in fp32.
  *
  * Threads: searches run side by side on an immutable view inside an epoch and take no lock; an
  * insert waits only for other writers of the same scope. Nothing returned points into the
@@ -14,6 +15,8 @@ struct partition;
 
 enum { INDEX_SIDE_BYTES = 64, SEARCH_HITS_MAX = 128 };
 
+struct index_choice; /* directory.h */
+
 struct index_row {
     struct digest id;               /* the entry's exact key                                     */
     uint64_t sequence;              /* of the Set that brought the vector                        */
@@ -21,6 +24,7 @@ struct index_row {
     int64_t expires_ms;             /* 0 = never; at this very millisecond it is over            */
     const float *unit;              /* the vector, length 1; copied                              */
     uint8_t side[INDEX_SIDE_BYTES]; /* opaque here: the guard's signature of the prompt          */
+    const struct index_choice *choice; /* if this row makes the partition; NULL: the options     */
 };
 
 struct search_hit {
@@ -48,3 +52,6 @@ void partition_search(const struct partition *partition, struct search *search);
 
 uint32_t partition_dimension(const struct partition *partition);
 uint64_t partition_rows(const struct partition *partition); /* live ones */
+
+/* About how long a search takes one thread, in microseconds; inside an epoch. */
+uint32_t partition_cost_us(const struct partition *partition);

@@ -1,209 +1,307 @@
 /*
- * rewrite.c - dead rows leave: the living rows of chunks that have many dead ones are packed into
- * fresh chunks.
+ * rewrite.c - dead rows leave: the living rows of some chunks are copied into fresh ones.
  *
- * WHEN. More than 20 % and at least 1,000 rows are dead (Lucene rewrites from 40 %, Qdrant vacuums
- * from 20 %); from 64 rows on when memory is tight, or when more rows are dead than alive: each of
- * these copies at most eight rows for one that was removed.
+ * HOW. 1. Copy, holding nothing: a published row never changes, but for dying. 2. If the chunks
+ * were a segment's, build one over the copies. 3. Chunk by chunk, holding PARTITION: kill the
+ * copies of rows that died since, and note in the chunk where its copies lie; from here on a row
+ * that dies, dies in both. 4. Publish a view with the fresh chunks instead of the old. 5. Chunk by
+ * chunk, holding PARTITION: move the map's rows over. 6. Retire the old chunks.
  *
- * HOW. Chunk by chunk, not all rows at once: a full index can then be cleaned with the memory of
- * one chunk, which memory.c keeps for this. A pass copies at most 16,384 rows, so that inserts of
- * the scope wait for milliseconds only; the next removal does the next pass. Searches go on in the
- * old view. Afterwards the dead share is below 10 %, or another pass is due.
+ * So no row is lost, revived, or found twice, and the lock is held for one chunk's rows at a time:
+ * 4096 bits in step 3, 4096 slots of the map in step 5, a fraction of a millisecond. Copying under
+ * the lock was measured first: 8 MiB a chunk, and all inserts of the scope behind it.
  *
- * THREADS. The writer, holding PARTITION: so no row dies between copying and publishing.
+ * MEMORY. A segment is copied as a whole or not at all; if that does not fit, it is dissolved
+ * (builder.c) and its chunks are rewritten a few at a time, for which memory.c keeps a part.
+ *
+ * THREADS. One works on a partition (its state). Frozen chunks take no further row.
+ *
+ * NOT HERE. Which chunks, and when (plan.c).
  */
 #include <assert.h>
 #include <stdlib.h>
 
 #include "base/check.h"
-#include "index/partition_inside.h"
+#include "index/job.h"
 
-enum {
-    DEAD_PERCENT = 20,
-    DEAD_MIN = 1000,
-    DEAD_MIN_TIGHT = 64,
-    VICTIM_DEAD_PERCENT = 10,
-    VICTIM_CAPACITY_SMALL = ROWS_CHUNK_MAX / 2, /* smaller chunks are merged on the way */
-    PASS_ROWS_MAX = 4 * ROWS_CHUNK_MAX,
+/* One run of a plan. */
+struct rewrite {
+    const struct job *job;
+    const struct plan *plan;
+    struct rows_chunk **fresh; /* room for one more than the plan has chunks */
+    uint32_t **places;         /* of each of the plan's chunks               */
+    uint32_t chunks_done;      /* of the plan's: copied                      */
+    uint32_t fresh_count;
+    uint32_t full_count;     /* of fresh, in front: those a segment can take */
+    struct segment *segment; /* over these, or NULL                          */
 };
 
-/* One pass: the new list of chunks as it grows, and the sums of what left. */
-struct pass {
-    struct view *next;
-    struct rows_chunk *fresh; /* is being filled */
-    uint64_t rows_copied;
-    uint32_t chunks_dropped;
-    uint64_t rows_dropped; /* dead ones, with their chunks */
-    bool out_of_memory;
-};
-
-bool partition_rewrite_is_due(const struct partition *partition)
+static enum status rewrite_init(struct rewrite *rewrite, const struct job *job,
+                                const struct plan *plan)
 {
-    const uint64_t dead = partition->rows_dead, live = partition_rows(partition);
-    if (live == 0 || dead < DEAD_MIN_TIGHT) /* an empty partition is retired as a whole */
+    *rewrite = (struct rewrite){.job = job, .plan = plan};
+    rewrite->fresh = calloc(plan->chunks_count + 1, sizeof(*rewrite->fresh));
+    rewrite->places = calloc(plan->chunks_count, sizeof(*rewrite->places));
+    return rewrite->fresh != NULL && rewrite->places != NULL ? STATUS_OK : STATUS_NO_MEMORY;
+}
+
+static size_t places_bytes(const struct rows_chunk *chunk)
+{
+    return rows_chunk_count(chunk) * sizeof(uint32_t);
+}
+
+/* What was published belongs to the view by now, and has been taken out of `fresh`. */
+static void rewrite_deinit(struct rewrite *rewrite)
+{
+    struct memory *memory = rewrite->job->partition->memory;
+    segment_destroy(&rewrite->segment);
+    for (uint32_t i = 0; rewrite->fresh != NULL && i < rewrite->fresh_count; i++)
+        rows_chunk_destroy(&rewrite->fresh[i]);
+    for (uint32_t i = 0; rewrite->places != NULL && i < rewrite->plan->chunks_count; i++)
+        if (rewrite->places[i] != NULL)
+            memory_free(memory, rewrite->places[i], places_bytes(rewrite->plan->chunks[i]));
+    free(rewrite->fresh);
+    free(rewrite->places);
+}
+
+/* ---- 1: copy --------------------------------------------------------------------------------- */
+
+static uint32_t count_living(const struct rows_chunk *chunk)
+{
+    uint32_t living = 0;
+    const uint32_t count = rows_chunk_count(chunk);
+    for (uint32_t row = 0; row < count; row++)
+        living += !rows_chunk_is_dead(chunk, row);
+    return living;
+}
+
+/* Of the chunk that is being filled. */
+static uint32_t room_left(const struct rewrite *rewrite)
+{
+    if (rewrite->fresh_count == 0)
+        return 0;
+    const struct rows_chunk *last = rewrite->fresh[rewrite->fresh_count - 1];
+    return last->capacity - rows_chunk_count(last);
+}
+
+static bool add_fresh(struct rewrite *rewrite, uint32_t capacity)
+{
+    struct partition *partition = rewrite->job->partition;
+    assert(rewrite->fresh_count <= rewrite->plan->chunks_count);
+    if (rows_chunk_create(partition->memory, MEMORY_REWRITE, partition->dimension, capacity,
+                          &rewrite->fresh[rewrite->fresh_count]) != STATUS_OK)
         return false;
-    if (dead > live)
-        return true;
-    if (dead * 100 <= (dead + live) * DEAD_PERCENT)
-        return false;
-    return dead >= DEAD_MIN || memory_is_tight(partition->memory);
-}
-
-static uint32_t chunk_live(const struct rows_chunk *chunk)
-{
-    assert(chunk->rows_dead <= rows_chunk_count(chunk));
-    return rows_chunk_count(chunk) - chunk->rows_dead;
-}
-
-static bool has_gain(const struct rows_chunk *chunk)
-{
-    return (uint64_t)chunk->rows_dead * 100 >=
-               (uint64_t)rows_chunk_count(chunk) * VICTIM_DEAD_PERCENT &&
-           chunk->rows_dead > 0;
-}
-
-static bool is_victim(const struct rows_chunk *chunk)
-{
-    return has_gain(chunk) || chunk->capacity < VICTIM_CAPACITY_SMALL;
-}
-
-/* How many living rows the next fresh chunk will get: of victims from `first` on, as long as they
- * fit together. */
-static uint32_t group_rows(const struct view *view, uint32_t first)
-{
-    uint32_t rows = 0;
-    for (uint32_t i = first; i < view->chunks_count; i++) {
-        if (!is_victim(view->chunks[i]))
-            continue;
-        if (rows + chunk_live(view->chunks[i]) > ROWS_CHUNK_MAX)
-            break;
-        rows += chunk_live(view->chunks[i]);
-    }
-    return rows;
-}
-
-static void keep(struct pass *pass, struct rows_chunk *chunk)
-{
-    pass->next->chunks[pass->next->chunks_count++] = chunk;
-}
-
-/* For as many victims as fit into one chunk; where memory is short, for this one alone. */
-static enum status create_fresh(struct partition *partition, const struct view *view, uint32_t at,
-                                struct rows_chunk **out_fresh) REQUIRES(partition->lock)
-{
-    const uint32_t together = group_rows(view, at), alone = chunk_live(view->chunks[at]);
-    assert(together >= alone);
-    const enum status status = rows_chunk_create(partition->memory, MEMORY_REWRITE,
-                                                 partition->dimension, together, out_fresh);
-    if (status == STATUS_OK || together == alone)
-        return status;
-    return rows_chunk_create(partition->memory, MEMORY_REWRITE, partition->dimension, alone,
-                             out_fresh);
-}
-
-static bool fresh_is_full(const struct pass *pass)
-{
-    return pass->fresh == NULL || rows_chunk_is_full(pass->fresh);
-}
-
-/* Sees to it that pass->fresh takes the chunk's living rows; false when there is no memory. */
-static bool make_room(struct partition *partition, struct pass *pass, const struct view *view,
-                      uint32_t at) REQUIRES(partition->lock)
-{
-    if (!fresh_is_full(pass))
-        return true; /* it was made for this chunk too */
-    struct rows_chunk *fresh = NULL;
-    if (create_fresh(partition, view, at, &fresh) != STATUS_OK)
-        return false;
-    keep(pass, fresh);
-    pass->fresh = fresh;
-    partition->capacity += fresh->capacity;
+    rewrite->fresh_count++;
     return true;
 }
 
-static void copy_living(struct partition *partition, struct pass *pass, struct rows_chunk *chunk)
-    REQUIRES(partition->lock)
+/* Full size, unless the scope is small and all that is left to copy fits into less. */
+static uint32_t fresh_capacity(const struct rewrite *rewrite)
 {
-    const uint32_t count = rows_chunk_count(chunk);
-    for (uint32_t row = 0; row < count; row++) {
-        if (rows_chunk_is_dead(chunk, row))
-            continue;
-        const uint32_t copy = rows_chunk_copy(pass->fresh, chunk, row);
-        row_map_move(&partition->map, (struct row_at){chunk, row},
-                     (struct row_at){pass->fresh, copy});
-        pass->rows_copied++;
-    }
+    uint64_t rows = partition_rows(rewrite->job->partition) >= ROWS_CHUNK_MAX ? ROWS_CHUNK_MAX : 0;
+    for (uint32_t i = rewrite->chunks_done;
+         rows < ROWS_CHUNK_MAX && i < rewrite->plan->chunks_count; i++)
+        rows += count_living(rewrite->plan->chunks[i]);
+    return rows < ROWS_CHUNK_MAX ? (uint32_t)rows : ROWS_CHUNK_MAX;
 }
 
-/* The chunk's living rows go to a fresh chunk, the chunk into the garbage; without memory it stays.
- */
-static void rewrite_chunk(struct partition *partition, struct pass *pass, const struct view *view,
-                          uint32_t at, struct garbage *garbage) REQUIRES(partition->lock)
+/* Short of memory, a chunk for just these rows will do, if that frees more than it takes. */
+static bool make_room(struct rewrite *rewrite, const struct rows_chunk *chunk, uint32_t living)
 {
-    struct rows_chunk *chunk = view->chunks[at];
-    if (chunk_live(chunk) > 0) {
-        if (!make_room(partition, pass, view, at)) {
-            pass->out_of_memory = true;
-            keep(pass, chunk);
-            return;
-        }
-        copy_living(partition, pass, chunk);
-    }
-    if (partition->growing == chunk)
-        partition->growing = NULL;
-    assert(partition->capacity >= chunk->capacity);
-    partition->capacity -= chunk->capacity;
-    pass->rows_dropped += chunk->rows_dead;
-    pass->chunks_dropped++;
-    garbage_add(garbage, &chunk->retired, rows_chunk_release);
-}
-
-/* Chunks without a living row cost nothing to drop; the others only as far as this pass goes. */
-static bool is_taken(const struct pass *pass, const struct rows_chunk *chunk)
-{
-    if (!is_victim(chunk))
-        return false;
-    if (chunk_live(chunk) == 0)
+    const uint32_t room = room_left(rewrite);
+    if (living <= room || add_fresh(rewrite, fresh_capacity(rewrite)))
         return true;
-    return !pass->out_of_memory && (pass->rows_copied < PASS_ROWS_MAX || !fresh_is_full(pass));
+    return room == 0 && rewrite->plan->segments_dropped == 0 && living < rows_chunk_count(chunk) &&
+           add_fresh(rewrite, living);
 }
 
-static bool worth_a_pass(const struct view *view)
+/* Rows go where there is room, the older fresh chunk first. */
+static uint32_t copy_row(struct rewrite *rewrite, const struct rows_chunk *chunk, uint32_t row)
 {
-    for (uint32_t i = 0; i < view->chunks_count; i++)
-        if (has_gain(view->chunks[i]))
-            return true;
-    return false;
+    uint32_t to = rewrite->fresh_count - 1;
+    if (to > 0 && !rows_chunk_is_full(rewrite->fresh[to - 1]))
+        to--;
+    return to * ROWS_CHUNK_MAX + rows_chunk_copy(rewrite->fresh[to], chunk, row);
 }
 
-static void count_dropped(struct partition *partition, uint64_t rows) REQUIRES(partition->lock)
+static bool copy_chunk(struct rewrite *rewrite, uint32_t at)
 {
-    assert(partition->rows_dead >= rows);
-    partition->rows_dead -= rows;
-    atomic_fetch_sub_explicit(&partition->totals->rows_dead, rows, memory_order_relaxed);
-}
-
-bool partition_rewrite(struct partition *partition, struct garbage *garbage)
-{
-    struct view *view = atomic_load_explicit(&partition->view, memory_order_relaxed);
-    struct pass pass = {0};
-    if (!worth_a_pass(view) || view_create(view->chunks_count, &pass.next) != STATUS_OK)
+    struct partition *partition = rewrite->job->partition;
+    const struct rows_chunk *chunk = rewrite->plan->chunks[at];
+    const uint32_t count = rows_chunk_count(chunk), living = count_living(chunk);
+    if (count == 0)
+        return true; /* it leaves as it is */
+    uint32_t *places = memory_alloc(partition->memory, MEMORY_REWRITE, places_bytes(chunk));
+    rewrite->places[at] = places;
+    if (places == NULL || (living > 0 && !make_room(rewrite, chunk, living)))
         return false;
-    for (uint32_t i = 0; i < view->chunks_count; i++) {
-        if (is_taken(&pass, view->chunks[i]))
-            rewrite_chunk(partition, &pass, view, i, garbage);
-        else
-            keep(&pass, view->chunks[i]);
+    for (uint32_t row = 0; row < count; row++)
+        places[row] =
+            rows_chunk_is_dead(chunk, row) ? ROWS_NOT_COPIED : copy_row(rewrite, chunk, row);
+    atomic_fetch_add_explicit(&partition->work_rows_done, living, memory_order_relaxed);
+    return true;
+}
+
+static enum status copy_chunks(struct rewrite *rewrite)
+{
+    const struct plan *plan = rewrite->plan;
+    for (; rewrite->chunks_done < plan->chunks_count; rewrite->chunks_done++) {
+        if (atomic_load_explicit(rewrite->job->stop, memory_order_relaxed))
+            return STATUS_CANCELLED;
+        if (!copy_chunk(rewrite, rewrite->chunks_done))
+            break;
     }
-    if (pass.chunks_dropped == 0) { /* no memory for even one */
-        free(pass.next);
-        return false;
+    const bool is_whole = rewrite->chunks_done == plan->chunks_count;
+    if (rewrite->chunks_done == 0 || (!is_whole && plan->segments_dropped != 0))
+        return STATUS_NO_MEMORY;
+    return STATUS_OK;
+}
+
+/* ---- 2: build -------------------------------------------------------------------------------- */
+
+/* Without the memory for it the rows are scanned, until there is some. */
+static enum status build(struct rewrite *rewrite)
+{
+    for (uint32_t i = 0; i < rewrite->fresh_count; i++) {
+        const struct rows_chunk *fresh = rewrite->fresh[i];
+        if (fresh->capacity != ROWS_CHUNK_MAX || !rows_chunk_is_full(fresh))
+            break;
+        rewrite->full_count++;
     }
-    assert(fresh_is_full(&pass));
-    assert(pass.next->chunks_count <= view->chunks_count); /* a fresh one stands for one or more */
-    count_dropped(partition, pass.rows_dropped);
-    partition_publish(partition, pass.next, garbage);
-    assert_slow(partition->map.used == partition_rows(partition));
-    return pass.rows_dropped > 0;
+    if (rewrite->plan->segment_kind == INDEX_FLAT || rewrite->full_count == 0) {
+        rewrite->full_count = 0;
+        return STATUS_OK;
+    }
+    atomic_store_explicit(&rewrite->job->partition->work_rows_done, 0, memory_order_relaxed);
+    const enum status status = extend_build(rewrite->job, rewrite->plan, rewrite->fresh,
+                                            rewrite->full_count, &rewrite->segment);
+    if (status != STATUS_OK)
+        rewrite->full_count = 0;
+    return status == STATUS_NO_MEMORY ? STATUS_OK : status;
+}
+
+/* ---- 3 and 4: publish ------------------------------------------------------------------------ */
+
+static void catch_up(struct rewrite *rewrite, uint32_t at)
+{
+    struct partition *partition = rewrite->job->partition;
+    struct rows_chunk *chunk = rewrite->plan->chunks[at];
+    const uint32_t *places = rewrite->places[at];
+    const uint32_t count = rows_chunk_count(chunk);
+    lock_acquire(&partition->lock);
+    for (uint32_t row = 0; places != NULL && row < count; row++)
+        if (places[row] != ROWS_NOT_COPIED && rows_chunk_is_dead(chunk, row))
+            rows_chunk_kill(rewrite->fresh[places[row] / ROWS_CHUNK_MAX],
+                            places[row] % ROWS_CHUNK_MAX);
+    chunk->copies = (struct rows_copies){rewrite->fresh, rewrite->places[at]};
+    lock_release(&partition->lock);
+}
+
+static void mark_chunks(struct rewrite *rewrite, enum rows_mark mark)
+{
+    for (uint32_t i = 0; i < rewrite->chunks_done; i++)
+        rewrite->plan->chunks[i]->mark = mark;
+}
+
+static enum status publish(struct rewrite *rewrite, struct garbage *garbage)
+{
+    struct partition *partition = rewrite->job->partition;
+    const struct view_change change = {.segments_dropped = rewrite->plan->segments_dropped,
+                                       .segment = rewrite->segment,
+                                       .joined = rewrite->fresh,
+                                       .joined_count = rewrite->full_count,
+                                       .flat = rewrite->fresh + rewrite->full_count,
+                                       .flat_count = rewrite->fresh_count - rewrite->full_count};
+    struct view *next = NULL;
+    lock_acquire(&partition->lock);
+    mark_chunks(rewrite, ROWS_LEAVE);
+    const enum status status = view_next(partition_view(partition), &change, &next);
+    if (status == STATUS_OK)
+        partition_publish(partition, next, &change, garbage);
+    else
+        mark_chunks(rewrite, ROWS_STAY);
+    lock_release(&partition->lock);
+    return status;
+}
+
+/* ---- 5: the map ------------------------------------------------------------------------------ */
+
+/* A row is in the map as long as it lives. */
+static void move_rows(struct rewrite *rewrite, uint32_t at)
+{
+    struct partition *partition = rewrite->job->partition;
+    struct rows_chunk *chunk = rewrite->plan->chunks[at];
+    const uint32_t *places = rewrite->places[at];
+    const uint32_t count = rows_chunk_count(chunk);
+    lock_acquire(&partition->lock);
+    for (uint32_t row = 0; places != NULL && row < count; row++)
+        if (!rows_chunk_is_dead(chunk, row))
+            row_map_move(&partition->map, (struct row_at){chunk, row},
+                         (struct row_at){rewrite->fresh[places[row] / ROWS_CHUNK_MAX],
+                                         places[row] % ROWS_CHUNK_MAX});
+    chunk->copies = (struct rows_copies){0};
+    lock_release(&partition->lock);
+}
+
+static void forget_copies(struct rewrite *rewrite)
+{
+    struct partition *partition = rewrite->job->partition;
+    lock_acquire(&partition->lock);
+    for (uint32_t i = 0; i < rewrite->chunks_done; i++)
+        rewrite->plan->chunks[i]->copies = (struct rows_copies){0};
+    lock_release(&partition->lock);
+}
+
+/* Those that were not copied grow again. */
+static void thaw(const struct rewrite *rewrite)
+{
+    struct partition *partition = rewrite->job->partition;
+    lock_acquire(&partition->lock);
+    for (uint32_t i = 0; i < rewrite->plan->chunks_count; i++)
+        rewrite->plan->chunks[i]->frozen = false;
+    lock_release(&partition->lock);
+}
+
+/* ---- the whole ------------------------------------------------------------------------------- */
+
+static enum status swap(struct rewrite *rewrite, struct garbage *garbage)
+{
+    for (uint32_t i = 0; i < rewrite->chunks_done; i++)
+        catch_up(rewrite, i);
+    const enum status status = publish(rewrite, garbage);
+    if (status != STATUS_OK) {
+        forget_copies(rewrite);
+        return status;
+    }
+    rewrite->segment = NULL;
+    for (uint32_t i = 0; i < rewrite->chunks_done; i++)
+        move_rows(rewrite, i);
+    return STATUS_OK;
+}
+
+enum status rewrite_run(const struct job *job, const struct plan *plan)
+{
+    assert(plan->kind == PLAN_REWRITE);
+    assert(plan->chunks_count > 0);
+    assert(plan->base == NULL);
+    struct rewrite rewrite;
+    struct garbage garbage = {0};
+    enum status status = rewrite_init(&rewrite, job, plan);
+    if (status == STATUS_OK)
+        status = copy_chunks(&rewrite);
+    if (status == STATUS_OK)
+        status = build(&rewrite);
+    if (status == STATUS_OK)
+        status = swap(&rewrite, &garbage);
+    thaw(&rewrite);
+    if (status == STATUS_OK) {
+        rewrite.fresh_count = 0; /* they are the view's */
+        atomic_fetch_add_explicit(&job->partition->common->rewrites, 1, memory_order_relaxed);
+    }
+    const uint32_t gone = status == STATUS_OK ? rewrite.chunks_done : 0;
+    rewrite_deinit(&rewrite);
+    for (uint32_t i = 0; i < gone; i++)
+        garbage_add(&garbage, &plan->chunks[i]->retired, rows_chunk_release);
+    garbage_retire(&garbage, job->epochs);
+    return status;
 }

@@ -15,7 +15,7 @@
 #include <assert.h>
 #include <string.h>
 
-enum { SLOTS_FIRST = 32 };
+enum { SLOTS_FIRST = 8 };
 
 struct row_map_slot {
     struct rows_chunk *chunk; /* NULL: free */
@@ -133,6 +133,29 @@ bool row_map_take(struct row_map *map, const struct digest *id, uint64_t sequenc
         return true;
     }
     return false;
+}
+
+bool row_map_find(const struct row_map *map, const struct digest *id, uint64_t sequence,
+                  struct row_at *out_at)
+{
+    if (map->used == 0)
+        return false;
+    const uint32_t hash = hash_of(id);
+    for (uint32_t slot = home_of(map, hash); map->slots[slot].chunk != NULL;
+         slot = next_slot(map, slot)) {
+        const struct row_map_slot *entry = &map->slots[slot];
+        if (entry->hash != hash || entry->chunk->sequences[entry->row] != sequence ||
+            !digest_equal(&entry->chunk->ids[entry->row], id))
+            continue;
+        *out_at = (struct row_at){entry->chunk, entry->row};
+        return true;
+    }
+    return false;
+}
+
+size_t row_map_size_bytes(const struct row_map *map)
+{
+    return map->slots_count * sizeof(*map->slots);
 }
 
 void row_map_move(struct row_map *map, struct row_at from, struct row_at to)

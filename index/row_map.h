@@ -39,5 +39,9 @@ void row_map_insert(struct row_map *map, struct row_at at);
  * more). */
 bool row_map_take(struct row_map *map, const struct digest *id, uint64_t sequence,
                   struct row_at *out_at);
+/* The row of that entry and that very sequence; false if it does not live. */
+bool row_map_find(const struct row_map *map, const struct digest *id, uint64_t sequence,
+                  struct row_at *out_at);
 /* A row that is in the map has been copied elsewhere. */
 void row_map_move(struct row_map *map, struct row_at from, struct row_at to);
+size_t row_map_size_bytes(const struct row_map *map);

@@ -29,7 +29,7 @@ enum { ARRAY_ALIGN = 64 };
 uint32_t rows_capacity_next(uint64_t capacity_total)
 {
     uint64_t below = 0;
-    for (uint32_t capacity = 16; capacity < ROWS_CHUNK_MAX; capacity *= 4) {
+    for (uint32_t capacity = ROWS_CHUNK_FIRST; capacity < ROWS_CHUNK_MAX; capacity *= 4) {
         below += capacity;
         if (capacity_total < below)
             return capacity;
@@ -145,8 +145,7 @@ uint32_t rows_chunk_append(struct rows_chunk *chunk, const struct index_row *row
 uint32_t rows_chunk_copy(struct rows_chunk *chunk, const struct rows_chunk *from, uint32_t row)
 {
     assert(chunk->dimension == from->dimension);
-    assert(row < rows_chunk_count(from));
-    assert(!rows_chunk_is_dead(from, row));
+    assert(row < rows_chunk_count(from)); /* it may die meanwhile: the caller looks again */
     const uint32_t at = next_row(chunk);
     memcpy(chunk->codes + (size_t)at * chunk->row_bytes,
            from->codes + (size_t)row * from->row_bytes, chunk->row_bytes);
@@ -163,10 +162,23 @@ uint32_t rows_chunk_copy(struct rows_chunk *chunk, const struct rows_chunk *from
     return at;
 }
 
+static struct rows_chunk *copy_of(const struct rows_chunk *chunk, uint32_t row, uint32_t *out_row)
+{
+    if (chunk->copies.places == NULL || chunk->copies.places[row] == ROWS_NOT_COPIED)
+        return NULL;
+    const uint32_t place = chunk->copies.places[row];
+    *out_row = place % ROWS_CHUNK_MAX;
+    return chunk->copies.fresh[place / ROWS_CHUNK_MAX];
+}
+
 void rows_chunk_kill(struct rows_chunk *chunk, uint32_t row)
 {
     assert(row < rows_chunk_count(chunk));
     assert(!rows_chunk_is_dead(chunk, row));
+    uint32_t copy_row = 0;
+    struct rows_chunk *copy = copy_of(chunk, row, &copy_row);
+    if (copy != NULL)
+        rows_chunk_kill(copy, copy_row);
     atomic_fetch_or_explicit(&chunk->tombstones[row / 64], UINT64_C(1) << (row % 64),
                              memory_order_relaxed);
     chunk->rows_dead++;

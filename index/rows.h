@@ -15,7 +15,23 @@
 #include "index/memory.h"
 #include "index/partition.h"
 
-enum { ROWS_CHUNK_MAX = 4096 };
+enum { ROWS_CHUNK_FIRST = 4, ROWS_CHUNK_MAX = 4096 };
+
+/* What becomes of a chunk in the next view; set and cleared within one hold of PARTITION. */
+enum rows_mark {
+    ROWS_STAY,
+    ROWS_LEAVE, /* its living rows have been copied                 */
+    ROWS_JOIN,  /* it is listed among the chunks of the new segment */
+};
+
+#define ROWS_NOT_COPIED UINT32_MAX
+
+/* While rows are moving: where their copies lie, so that whoever dies meanwhile dies in both. */
+struct rows_copies {
+    struct rows_chunk *const *fresh; /* outlives this                                             */
+    uint32_t
+        *places; /* of each row: number in `fresh` x ROWS_CHUNK_MAX + row, or ROWS_NOT_COPIED */
+};
 
 struct rows_chunk {
     struct epoch_retired retired; /* once no view of writers has it */
@@ -25,6 +41,9 @@ struct rows_chunk {
     uint32_t capacity;            /* rows                       */
     uint32_t dimension;           /* floats of a re-rank row    */
     uint32_t rows_dead;           /* the writer's only          */
+    enum rows_mark mark;          /* the writer's only          */
+    bool frozen;                  /* the writer's only: is being copied, takes no more rows */
+    struct rows_copies copies;    /* the writer's only; places NULL: none */
     atomic_bool tags_differ;      /* set before the first row with another tag is published */
     _Atomic uint32_t rows_count;  /* published rows                                         */
     uint8_t *codes;               /* hot: scanned                                           */
@@ -38,7 +57,8 @@ struct rows_chunk {
     float *units;   /* for the re-rank, `dimension` a row                     */
 };
 
-/* Rows of the next chunk of a partition that has room for so many: 16, 64, 256, 1024, then 4096. */
+/* Rows of the next chunk of a partition that has room for so many: 4, 16, 64, 256, 1024, then
+ * 4096. */
 uint32_t rows_capacity_next(uint64_t capacity_total);
 
 /* STATUS_NO_MEMORY if the budget or the machine has no room. */
@@ -53,7 +73,7 @@ void rows_chunk_release(struct epoch_retired *retired);
  * it can be counted. */
 uint32_t rows_chunk_append(struct rows_chunk *chunk, const struct index_row *row);
 uint32_t rows_chunk_copy(struct rows_chunk *chunk, const struct rows_chunk *from, uint32_t row);
-/* Marks a living row as dead. */
+/* Marks a living row as dead, and its copy. */
 void rows_chunk_kill(struct rows_chunk *chunk, uint32_t row);
 
 static inline uint32_t rows_chunk_count(const struct rows_chunk *chunk)

@@ -16,11 +16,9 @@
 #include "base/epoch.h"
 #include "base/status.h"
 #include "index/candidates.h"
+#include "index/kind.h"
 #include "index/memory.h"
 #include "index/rows.h"
-
-enum index_kind { INDEX_AUTO, INDEX_FLAT, INDEX_HNSW, INDEX_IVF, INDEX_KINDS }; /* as in proto */
-const char *index_kind_name(enum index_kind kind);                              /* "hnsw"      */
 
 struct segment_options {
     enum index_kind kind; /* HNSW or IVF */

@@ -5,21 +5,47 @@
 #pragma once
 #include "tests/unit/index/index_support.h"
 
+#include <stdatomic.h>
+
 #include "base/epoch.h"
 #include "base/thread.h"
+#include "index/builder.h"
 #include "index/directory.h"
+#include "index/faiss_c.h"
 
 struct stand {
     struct epochs *epochs;
     struct directory *directory;
 };
 
-static inline struct stand make_stand(uint64_t memory_bytes)
+static inline struct stand make_stand_with(const struct index_settings *settings,
+                                           uint64_t (*clock_us)(void))
 {
     struct stand stand;
     assert_int_equal(epochs_create(&stand.epochs), STATUS_OK);
-    assert_int_equal(directory_create(stand.epochs, memory_bytes, &stand.directory), STATUS_OK);
+    const struct directory_setup setup = {
+        .epochs = stand.epochs, .settings = *settings, .clock_us = clock_us};
+    assert_int_equal(directory_create(&setup, &stand.directory), STATUS_OK);
     return stand;
+}
+
+static inline struct stand make_stand(uint64_t memory_bytes)
+{
+    struct index_settings settings;
+    index_settings_read(NULL, &settings);
+    settings.memory_bytes = memory_bytes;
+    return make_stand_with(&settings, NULL);
+}
+
+/* What builders would do, done by hand; how many steps. */
+static inline uint32_t build_all(struct stand *stand)
+{
+    static const atomic_bool never = false;
+    uint32_t steps = 0;
+    faiss_c_single_thread();
+    while (builder_step(stand->directory, &never))
+        steps++;
+    return steps;
 }
 
 static inline void drop_stand(struct stand *stand)

@@ -142,7 +142,7 @@ static void a_spent_budget_refuses_and_counts(void **state)
 static void a_refused_first_row_leaves_no_partition(void **state)
 {
     (void)state;
-    struct stand stand = make_stand(3000);
+    struct stand stand = make_stand(1200);
     float unit[DIMENSION];
     uint64_t seed = 15;
     chance_unit(&seed, DIMENSION, unit);

@@ -7,7 +7,6 @@
 
 #include <unistd.h>
 
-#include "index/directory.h"
 #include "index/memory.h"
 
 static void what_does_not_fit_is_refused(void **state)
@@ -109,23 +108,6 @@ static void the_default_is_a_part_of_this_machine(void **state)
     memory_close(&memory);
 }
 
-static void the_option_has_a_row(void **state)
-{
-    (void)state;
-    assert_int_equal(index_option_rows_count, 1);
-    assert_string_equal(index_option_rows[0].name, "index.memory");
-    assert_int_equal(index_option_rows[0].type, OPTION_SIZE);
-    assert_string_equal(index_option_rows[0].standard, "");
-    struct options *options = NULL;
-    const struct option_table table = {index_option_rows, index_option_rows_count};
-    char *argv[] = {"test", "--index-memory=64MiB"};
-    assert_int_equal(options_create(&table, 1, &options), STATUS_OK);
-    assert_false(options_is_set(options, "index.memory"));
-    assert_int_equal(options_read_flags(options, 2, argv, stderr), STATUS_OK);
-    assert_int_equal(options_uint(options, "index.memory"), 64 << 20);
-    options_destroy(&options);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -136,7 +118,6 @@ int main(void)
         cmocka_unit_test(the_last_block_may_come_back_after_closing),
         cmocka_unit_test(closing_nothing_is_fine),
         cmocka_unit_test(the_default_is_a_part_of_this_machine),
-        cmocka_unit_test(the_option_has_a_row),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

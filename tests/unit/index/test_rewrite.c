@@ -42,9 +42,11 @@ static void nothing_is_rewritten_below_a_thousand_dead_rows(void **state)
     for (uint32_t i = 0; i < 999; i++)
         assert_int_equal(stand_remove(&stand, i * 4, 1 + i * 4), 1);
     assert_int_equal(stand_dead(&stand), 999);
+    assert_int_equal(stand_step(&stand), PLAN_NOTHING);
     assert_int_equal(stand_remove(&stand, 3999, UINT64_MAX), 1); /* 1000 of 4000, above 20 % */
+    assert_int_equal(stand_step(&stand), PLAN_REWRITE);
     assert_true(stand_dead(&stand) < 400);
-    assert_int_equal(atomic_load(&stand.totals.rows_dead), stand_dead(&stand));
+    assert_int_equal(atomic_load(&stand.common.rows_dead), stand_dead(&stand));
     stand_stop(&stand);
 }
 
@@ -57,7 +59,9 @@ static void nothing_is_rewritten_below_a_fifth(void **state)
     for (uint32_t i = 0; i < 2000; i++)
         assert_int_equal(stand_remove(&stand, i * 5, UINT64_MAX), 1);
     assert_int_equal(stand_dead(&stand), 2000);
+    assert_int_equal(stand_step(&stand), PLAN_NOTHING);
     assert_int_equal(stand_remove(&stand, 1, UINT64_MAX), 1);
+    stand_settle(&stand);
     assert_true(stand_dead(&stand) < 1000);
     stand_stop(&stand);
 }
@@ -71,7 +75,9 @@ static void small_partitions_are_cleaned_once_most_is_dead(void **state)
     for (uint32_t i = 0; i < 70; i++)
         stand_remove(&stand, i, UINT64_MAX);
     assert_int_equal(stand_dead(&stand), 70); /* as many dead as alive */
+    assert_int_equal(stand_step(&stand), PLAN_NOTHING);
     stand_remove(&stand, 70, UINT64_MAX);
+    assert_int_equal(stand_step(&stand), PLAN_REWRITE);
     assert_int_equal(stand_dead(&stand), 0);
     for (uint32_t i = 71; i < 140; i++)
         assert_true(is_found(&stand, i));
@@ -92,6 +98,8 @@ static void the_living_stay_findable_and_the_dead_are_given_back(void **state)
         assert_int_equal(stand_remove(&stand, i, UINT64_MAX), !dead[i]);
         removed += !dead[i];
         dead[i] = true;
+        if (removed % 100 == 0)
+            stand_settle(&stand);
     }
     (void)epoch_collect(stand.epochs);
     const uint64_t live = partition_rows(stand.partition);
@@ -114,6 +122,7 @@ static void inserts_go_on_after_a_rewrite(void **state)
     insert_rows(&stand, 0, 1500);
     for (uint32_t i = 0; i < 1400; i++)
         stand_remove(&stand, i, UINT64_MAX);
+    stand_settle(&stand);
     insert_rows(&stand, 1500, 3000);
     for (uint32_t i = 1400; i < 4500; i += 11)
         assert_true(is_found(&stand, i));
@@ -133,6 +142,7 @@ static void a_pass_is_bounded_and_the_next_goes_on(void **state)
         stand_remove(&stand, i * 5, UINT64_MAX);
     assert_int_equal(stand_dead(&stand), ROWS / 5);
     stand_remove(&stand, ROWS - 1, UINT64_MAX);
+    assert_int_equal(stand_step(&stand), PLAN_REWRITE);
     const uint64_t left = stand_dead(&stand);
     assert_true(left > 0); /* one pass did not reach all of 30000 rows */
     assert_true(stand_rewrite(&stand));
@@ -172,6 +182,8 @@ static void a_full_index_can_be_cleaned_and_filled_again(void **state)
     assert_true(rows < ROWS - 4000);
     for (uint32_t i = 0; i < rows / 2; i++) {
         assert_int_equal(stand_remove(&stand, i * 2, UINT64_MAX), 1);
+        if (i % 500 == 499)
+            (void)stand_rewrite(&stand);
         assert_true(memory_used(stand.memory) <= 4 << 20);
     }
     (void)epoch_collect(stand.epochs);
@@ -195,6 +207,8 @@ static void chunks_do_not_multiply_under_churn(void **state)
             const struct index_row row = row_of(at, 1 + at, units[at]);
             assert_int_equal(stand_insert(&stand, &row), STATUS_OK);
             assert_int_equal(stand_remove(&stand, old, UINT64_MAX), 1);
+            if (i % 64 == 0)
+                stand_settle(&stand);
         }
     assert_int_equal(partition_rows(stand.partition), LIVE);
     const struct view *view = atomic_load(&stand.partition->view);

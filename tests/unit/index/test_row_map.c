@@ -128,7 +128,7 @@ static void a_map_that_may_not_grow_stays_as_it_was(void **state)
     struct memory *memory = NULL, *rows_memory = NULL;
     struct row_map map;
     assert_int_equal(memory_open(1 << 20, &rows_memory), STATUS_OK);
-    assert_int_equal(memory_open(32 * 16 + 200, &memory), STATUS_OK); /* the first slots only */
+    assert_int_equal(memory_open((16 + 32) * 16 + 200, &memory), STATUS_OK); /* 32 slots and no more */
     assert_int_equal(rows_chunk_create(rows_memory, MEMORY_ROWS, 1, 100, &model.chunk), STATUS_OK);
     row_map_init(&map, memory);
     struct row_at at;

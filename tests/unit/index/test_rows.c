@@ -33,16 +33,16 @@ static struct rows_chunk *make_chunk(uint32_t dimension, uint32_t capacity)
 static void chunks_grow_by_four_to_4096_rows(void **state)
 {
     (void)state;
-    const uint32_t expected[] = {16, 64, 256, 1024, 4096, 4096, 4096};
+    const uint32_t expected[] = {4, 16, 64, 256, 1024, 4096, 4096};
     uint64_t total = 0;
     for (size_t i = 0; i < sizeof(expected) / sizeof(expected[0]); i++) {
         assert_int_equal(rows_capacity_next(total), expected[i]);
         total += expected[i];
     }
-    assert_int_equal(rows_capacity_next(15), 16);
-    assert_int_equal(rows_capacity_next(16), 64);
-    assert_int_equal(rows_capacity_next(1359), 1024);
-    assert_int_equal(rows_capacity_next(1360), 4096);
+    assert_int_equal(rows_capacity_next(3), 4);
+    assert_int_equal(rows_capacity_next(4), 16);
+    assert_int_equal(rows_capacity_next(1363), 1024);
+    assert_int_equal(rows_capacity_next(1364), 4096);
 }
 
 static void arrays_are_aligned_and_do_not_overlap(void **state)

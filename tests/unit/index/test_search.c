@@ -239,7 +239,7 @@ static void chunks_of_another_tag_are_not_touched(void **state)
 {
     (void)state;
     struct stand stand;
-    fill_stand(&stand, 1360); /* whole chunks, all tag 1 */
+    fill_stand(&stand, 1364); /* whole chunks, all tag 1 */
     struct search search = {.unit = units[0], .dimension = DIMENSION, .tag = 9, .hits_max = 1};
     epoch_enter(stand.epochs);
     partition_search(stand.partition, &search);
