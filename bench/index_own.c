@@ -30,8 +30,10 @@ struct own *own_create(const struct bench *bench, const struct own_plan *plan)
     own->plan = *plan;
     own->breadth = 32;
     must(epochs_create(&own->epochs) == STATUS_OK, "epochs");
-    must(directory_create(own->epochs, UINT64_C(16) << 30, &own->directory) == STATUS_OK,
-         "directory");
+    struct directory_setup setup = {.epochs = own->epochs};
+    index_settings_read(NULL, &setup.settings);
+    setup.settings.memory_bytes = UINT64_C(16) << 30;
+    must(directory_create(&setup, &own->directory) == STATUS_OK, "directory");
     if (plan->kind == INDEX_HNSW || plan->kind == INDEX_IVF)
         own->segments = segments_create(bench, plan);
     else
