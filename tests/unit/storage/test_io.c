@@ -1,6 +1,7 @@
 /*
- * Goal: every backend of io.h keeps what io.h promises. Method: one suite, run on io_posix, and on
- * whatever else stands in `makers`; a backend that this machine forbids is skipped with its reason.
+ * Goal: every backend of io.h keeps what io.h promises, io_folder and io_file beneath it. Method:
+ * one suite, run on io_posix, and on whatever else stands in `makers`; a backend that this machine
+ * forbids is skipped with its reason.
  */
 #include <errno.h>
 #include <pthread.h>

@@ -252,7 +252,7 @@ static uint8_t *put_payload(const struct entry *entry, const float *vector, uint
                             size_t *out_size)
 {
     *out_size = record_put_size(entry, dimension);
-    uint8_t *payload = malloc(*out_size);
+    uint8_t *payload = calloc(1, *out_size);
     assert_non_null(payload);
     record_put_write(payload, entry, vector, dimension);
     return payload;
