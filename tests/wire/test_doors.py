@@ -123,7 +123,11 @@ class Queued(unittest.TestCase):
         self.assertEqual(sum(tier.entries for tier in stats.tiers if tier.tier == M.TIER_EXACT), busy.texts)
         server.stop()
         counts = counted(server)
-        self.assertEqual((counts["dropped_cancelled"], counts["dropped_deadline"]), (len(futures), 0), counts)
+        # Get, Set and the batches come with their message. Invalidate and Stats are let in first and read then: one that is cancelled between
+        # the two never waited for compute, and the round trip of check() does not tell.
+        self.assertLessEqual(counts["dropped_cancelled"], len(futures), counts)
+        self.assertGreaterEqual(counts["dropped_cancelled"], len(futures) * 4 // 6, counts)
+        self.assertEqual(counts["dropped_deadline"], 0, counts)
 
 
 class Overload(unittest.TestCase):
