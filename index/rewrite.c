@@ -95,13 +95,16 @@ static bool add_fresh(struct rewrite *rewrite, uint32_t capacity)
     return true;
 }
 
-/* Full size, unless the scope is small and all that is left to copy fits into less. */
-static uint32_t fresh_capacity(const struct rewrite *rewrite)
+/* Full size, unless the scope is small and all that is left to copy fits into less. `living` were
+ * counted a moment ago: all of them may have died since, and a chunk has one row at least. */
+static uint32_t fresh_capacity(const struct rewrite *rewrite, uint32_t living)
 {
     uint64_t rows = partition_rows(rewrite->job->partition) >= ROWS_CHUNK_MAX ? ROWS_CHUNK_MAX : 0;
     for (uint32_t i = rewrite->chunks_done;
          rows < ROWS_CHUNK_MAX && i < rewrite->plan->chunks_count; i++)
         rows += count_living(rewrite->plan->chunks[i]);
+    if (rows < living)
+        rows = living;
     return rows < ROWS_CHUNK_MAX ? (uint32_t)rows : ROWS_CHUNK_MAX;
 }
 
@@ -109,7 +112,7 @@ static uint32_t fresh_capacity(const struct rewrite *rewrite)
 static bool make_room(struct rewrite *rewrite, const struct rows_chunk *chunk, uint32_t living)
 {
     const uint32_t room = room_left(rewrite);
-    if (living <= room || add_fresh(rewrite, fresh_capacity(rewrite)))
+    if (living <= room || add_fresh(rewrite, fresh_capacity(rewrite, living)))
         return true;
     return room == 0 && rewrite->plan->segments_dropped == 0 && living < rows_chunk_count(chunk) &&
            add_fresh(rewrite, living);
