@@ -26,6 +26,7 @@
 
 #include "index/builder.h"
 #include "index/directory_inside.h"
+#include "index/restore.h"
 #include "index/vector.h"
 
 enum { SLOTS_FIRST = 64 };
@@ -202,6 +203,7 @@ UNSHARED void directory_destroy(struct directory **directory)
         return;
     *directory = NULL;
     directory_builder_stop(doomed);
+    restore_abandon(doomed);
     struct table *table = atomic_load_explicit(&doomed->table, memory_order_acquire);
     if (table != NULL)
         directory_each(doomed, destroy_partition, doomed);
@@ -290,7 +292,8 @@ void directory_retire_if_empty(struct directory *directory, const struct partiti
 
 static enum status make_partition(struct directory *directory, const struct partition_key *key,
                                   uint32_t dimension, const struct index_choice *choice,
-                                  struct partition **out_partition) REQUIRES(directory->lock)
+                                  struct garbage *garbage, struct partition **out_partition)
+    REQUIRES(directory->lock)
 {
     const struct partition_setup setup = {.key = *key,
                                           .dimension = dimension,
@@ -300,6 +303,8 @@ static enum status make_partition(struct directory *directory, const struct part
     const enum status status = partition_create(&setup, out_partition);
     if (status != STATUS_OK)
         return status;
+    if (directory->restore != NULL)
+        restore_attach(directory->restore, *out_partition, garbage);
     table_put(table_now(directory), *out_partition);
     atomic_fetch_add_explicit(&directory->partitions, 1, memory_order_relaxed);
     return STATUS_OK;
@@ -324,7 +329,7 @@ static enum status find_or_make(struct directory *directory, const struct partit
         const enum status status = make_slot(directory, garbage);
         return status != STATUS_OK
                    ? status
-                   : make_partition(directory, key, dimension, row->choice, out_partition);
+                   : make_partition(directory, key, dimension, row->choice, garbage, out_partition);
     }
     if (found->dimension != dimension)
         return STATUS_DIM_MISMATCH;

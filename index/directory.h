@@ -67,6 +67,45 @@ uint32_t directory_vector(struct directory *directory, const struct partition_ke
 enum status directory_set_kind(struct directory *directory, const struct partition_key *key,
                                const struct index_choice *choice);
 
+/* ---- over a restart -------------------------------------------------------------------------- */
+
+/* Takes all of the bytes; whatever it returns but STATUS_OK ends the writing. */
+struct snapshot_sink {
+    enum status (*write)(void *context, const void *bytes, size_t size);
+    void *context;
+};
+/* Fewer bytes than asked for: there are no more. */
+struct snapshot_source {
+    size_t (*read)(void *context, void *out, size_t size);
+    void *context;
+};
+
+/*
+ * The graphs and lists of all scopes as bytes (snapshot.h): rows that are only scanned are not in
+ * it. Beside searches, inserts and removals; a scope that a builder works on right now is left out.
+ * The sink is called holding no lock, outside of any epoch. *out_segments: how many were written.
+ */
+enum status directory_write_segments(struct directory *directory, const struct snapshot_sink *sink,
+                                     uint64_t *out_segments);
+
+/*
+ * What was written comes back, in three steps, before the first search and without builders:
+ * directory_restore_begin reads the bytes; directory_insert, called as ever for each row that
+ * lives, in any order, puts those that the bytes know into their places; directory_restore_end
+ * makes the graphs searchable. A row that does not come back stays dead, one that the bytes do not
+ * know, or know otherwise, is scanned until a builder takes it in. Damaged bytes, those of other
+ * settings and those that do not fit into the budget cost a build and no row: begin fails by
+ * STATUS_NO_MEMORY only if it cannot begin at all.
+ */
+enum status directory_restore_begin(struct directory *directory,
+                                    const struct snapshot_source *source);
+struct directory_restored {
+    uint64_t segments, segments_refused; /* read; damaged, of other settings, without room */
+    uint64_t rows, rows_missing;         /* of those read: came back, or did not            */
+    uint64_t segments_used;              /* that are searched now                          */
+};
+void directory_restore_end(struct directory *directory, struct directory_restored *out_restored);
+
 /* ---- figures --------------------------------------------------------------------------------- */
 
 struct directory_stats {
@@ -88,6 +127,8 @@ enum partition_state {
     PARTITION_WATCHED, /* flat, and looked at every second */
     PARTITION_BUILDS,
     PARTITION_REWRITES,
+    PARTITION_RESTORES, /* rows come back into their places */
+    PARTITION_SAVES,    /* segments are being written       */
 };
 
 struct partition_stats {

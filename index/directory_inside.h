@@ -8,6 +8,7 @@
 #include "index/recall.h"
 
 struct builder;
+struct restore;
 struct table;
 
 /* Until they are measured: a Zen 4 core at 100,000 rows of 384 dimensions. */
@@ -22,6 +23,7 @@ struct directory {
     atomic_bool is_pressed;  /* an insert was refused since builders looked    */
     struct builder *builder; /* NULL while none runs; who starts and stops it  */
     struct lock lock;
+    struct restore *restore GUARDED; /* NULL unless rows come back */
     _Atomic(struct table *) table;
 };
 
@@ -32,5 +34,12 @@ void directory_each(struct directory *directory,
 /* With its lock held, so that it is not retired; false if there is none, and then no lock. */
 bool directory_lock(struct directory *directory, const struct partition_key *key,
                     struct partition **out_partition) TRY_ACQUIRES((*out_partition)->lock);
+
+/* Keys of all there are, the caller's to free. Outside of any epoch. */
+struct directory_keys {
+    struct partition_key *list;
+    size_t count, max;
+};
+enum status directory_list(struct directory *directory, struct directory_keys *out_keys);
 
 void directory_retire_if_empty(struct directory *directory, const struct partition_key *key);

@@ -36,21 +36,16 @@ void directory_stats(const struct directory *directory, struct directory_stats *
 
 /* ---- each scope ------------------------------------------------------------------------------ */
 
-struct keys {
-    struct partition_key *list;
-    size_t count, max;
-};
-
 static void add_key(void *context, struct partition *partition)
 {
-    struct keys *keys = context;
+    struct directory_keys *keys = context;
     assert(keys->count < keys->max);
     keys->list[keys->count++] = partition->key;
 }
 
-static enum status list_keys(struct directory *directory, struct keys *out_keys)
+enum status directory_list(struct directory *directory, struct directory_keys *out_keys)
 {
-    struct keys keys = {0};
+    struct directory_keys keys = {0};
     enum status status = STATUS_OK;
     lock_acquire(&directory->lock);
     keys.max = atomic_load_explicit(&directory->partitions, memory_order_relaxed);
@@ -110,8 +105,8 @@ enum status directory_each_stats(struct directory *directory,
                                  void (*visit)(void *context, const struct partition_stats *stats),
                                  void *context)
 {
-    struct keys keys;
-    const enum status status = list_keys(directory, &keys);
+    struct directory_keys keys;
+    const enum status status = directory_list(directory, &keys);
     for (size_t i = 0; i < keys.count; i++) {
         struct partition_stats stats;
         struct partition *partition = NULL;

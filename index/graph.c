@@ -252,19 +252,30 @@ static enum status insert_rows(struct graph *graph, const struct graph_build *bu
     return status;
 }
 
+enum status graph_allocate(struct memory *memory, uint32_t rows, uint32_t links,
+                           struct graph *out_graph)
+{
+    struct graph graph = {.memory = memory,
+                          .rows = rows,
+                          .links = links,
+                          .entry = GRAPH_NONE,
+                          .upper_count = count_upper(rows, links)};
+    const enum status status = allocate(&graph);
+    if (status != STATUS_OK)
+        return status;
+    draw_levels(&graph);
+    *out_graph = graph;
+    return STATUS_OK;
+}
+
 enum status graph_create(const struct graph_build *build, struct graph *out_graph)
 {
     assert(build->rows > 0);
     assert(build->rows % ROWS_CHUNK_MAX == 0);
-    struct graph graph = {.memory = build->memory,
-                          .rows = build->rows,
-                          .links = build->links,
-                          .entry = GRAPH_NONE,
-                          .upper_count = count_upper(build->rows, build->links)};
-    enum status status = allocate(&graph);
+    struct graph graph;
+    enum status status = graph_allocate(build->memory, build->rows, build->links, &graph);
     if (status != STATUS_OK)
         return status;
-    draw_levels(&graph);
     copy_base(&graph, build->base);
     status = insert_rows(&graph, build);
     uint32_t repaired = 0;
@@ -279,19 +290,32 @@ enum status graph_create(const struct graph_build *build, struct graph *out_grap
     return STATUS_OK;
 }
 
-enum status graph_restore(struct memory *memory, const struct graph *arrays,
-                          struct graph *out_graph)
+/* ---- from outside ---------------------------------------------------------------------------- */
+
+/* A walk goes down from a link on the level it was found on. */
+static bool are_sound(const struct graph *graph, uint32_t row, uint32_t level)
 {
-    struct graph graph = *arrays;
-    graph.memory = memory;
-    const enum status status = allocate(&graph);
-    if (status != STATUS_OK)
-        return status;
-    const size_t list_bytes = graph.links * sizeof(uint32_t);
-    memcpy(graph.level0, arrays->level0, graph.rows * 2 * list_bytes);
-    memcpy(graph.upper, arrays->upper, graph.upper_count * list_bytes);
-    memcpy(graph.upper_offsets, arrays->upper_offsets, graph.rows * sizeof(uint32_t));
-    memcpy(graph.levels, arrays->levels, graph.rows);
-    *out_graph = graph;
-    return STATUS_OK;
+    const uint32_t *links = graph_links_at(graph, row, level);
+    const uint32_t max = graph_links_max(graph, level);
+    uint32_t count = 0;
+    for (; count < max && links[count] != GRAPH_NONE; count++)
+        if (links[count] >= graph->rows || graph->levels[links[count]] < level)
+            return false;
+    for (; count < max; count++)
+        if (links[count] != GRAPH_NONE)
+            return false;
+    return true;
+}
+
+bool graph_is_sound(const struct graph *graph)
+{
+    if (graph->entry == GRAPH_NONE
+            ? graph->top != 0
+            : graph->entry >= graph->rows || graph->levels[graph->entry] != graph->top)
+        return false;
+    for (uint32_t row = 0; row < graph->rows; row++)
+        for (uint32_t level = 0; level <= graph->levels[row]; level++)
+            if (!are_sound(graph, row, level))
+                return false;
+    return true;
 }

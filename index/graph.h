@@ -46,9 +46,12 @@ struct graph_build {
 };
 /* Rows that are dead by now stay without links. On failure *out_graph is untouched. */
 enum status graph_create(const struct graph_build *build, struct graph *out_graph);
-/* A copy of checked arrays. */
-enum status graph_restore(struct memory *memory, const struct graph *arrays,
-                          struct graph *out_graph);
+/* One from a snapshot: its levels are drawn; links, entry and top are the caller's to set, and
+ * then to be found sound. */
+enum status graph_allocate(struct memory *memory, uint32_t rows, uint32_t links,
+                           struct graph *out_graph);
+/* Every link leads to a row on that level, and a list ends at its first missing link. */
+bool graph_is_sound(const struct graph *graph);
 void graph_destroy(struct graph *graph); /* one of zeros is fine */
 
 /* Links rows that were inserted and that nothing leads to any more. Returns how many there were; on

@@ -17,6 +17,7 @@
 
 #include <assert.h>
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "index/segment_inside.h"
@@ -254,21 +255,64 @@ enum status ivf_create(const struct ivf_build *build, struct ivf *out_ivf)
     return status;
 }
 
-enum status ivf_restore(struct memory *memory, struct rows_chunk *const *chunks,
-                        const struct ivf *arrays, struct ivf *out_ivf)
+/* ---- from outside ---------------------------------------------------------------------------- */
+
+enum status ivf_allocate(struct memory *memory, const struct ivf *sizes, struct ivf *out_ivf)
 {
-    struct ivf ivf = *arrays;
+    struct ivf ivf = *sizes;
     ivf.memory = memory;
     const enum status status = allocate(&ivf);
-    if (status != STATUS_OK)
-        return status;
-    memcpy(ivf.centroids, arrays->centroids, (size_t)ivf.lists * ivf.dimension * sizeof(float));
-    encode_centroids(&ivf);
-    memcpy(ivf.firsts, arrays->firsts, (ivf.lists + 1) * sizeof(*ivf.firsts));
-    for (uint32_t i = 0; i < ivf.members_count; i++)
-        copy_member(&ivf, chunks, i, arrays->members[i]);
-    *out_ivf = ivf;
-    return STATUS_OK;
+    if (status == STATUS_OK)
+        *out_ivf = ivf;
+    return status;
+}
+
+static bool are_unit(const struct ivf *ivf)
+{
+    static const float LENGTH_EPSILON = 1e-3f;
+    for (uint32_t i = 0; i < ivf->lists; i++) {
+        const float *centroid = ivf->centroids + (size_t)i * ivf->dimension;
+        float length = 0;
+        for (uint32_t j = 0; j < ivf->dimension; j++)
+            length += centroid[j] * centroid[j];
+        if (!(fabsf(length - 1) < LENGTH_EPSILON)) /* NaN is not */
+            return false;
+    }
+    return true;
+}
+
+/* No row is found twice. */
+static bool are_members(const struct ivf *ivf)
+{
+    uint64_t *seen = calloc(ivf->rows / 64 + 1, sizeof(*seen));
+    bool sound = seen != NULL;
+    for (uint32_t i = 0; sound && i < ivf->members_count; i++) {
+        const uint32_t row = ivf->members[i];
+        sound = row < ivf->rows && (seen[row / 64] >> (row % 64) & 1) == 0;
+        if (sound)
+            seen[row / 64] |= UINT64_C(1) << (row % 64);
+    }
+    free(seen);
+    return sound;
+}
+
+bool ivf_is_sound(const struct ivf *ivf)
+{
+    if (ivf->rows_trained < ROWS_CHUNK_MAX || ivf->rows_trained > ivf->rows)
+        return false;
+    if (ivf->firsts[0] != 0 || ivf->firsts[ivf->lists] != ivf->members_count)
+        return false;
+    for (uint32_t list = 0; list < ivf->lists; list++)
+        if (ivf->firsts[list] > ivf->firsts[list + 1])
+            return false;
+    return are_unit(ivf) && are_members(ivf);
+}
+
+void ivf_lay_out(struct ivf *ivf, struct rows_chunk *const *chunks)
+{
+    encode_centroids(ivf);
+    for (uint32_t i = 0; i < ivf->members_count; i++)
+        copy_member(ivf, chunks, i, ivf->members[i]);
 }
 
 /* ---- searching ------------------------------------------------------------------------------- */

@@ -45,9 +45,12 @@ struct ivf_build {
 };
 /* On failure *out_ivf is untouched. */
 enum status ivf_create(const struct ivf_build *build, struct ivf *out_ivf);
-/* From checked centroids, firsts and members; codes, scales and tags come from the chunks. */
-enum status ivf_restore(struct memory *memory, struct rows_chunk *const *chunks,
-                        const struct ivf *arrays, struct ivf *out_ivf);
+/* One from a snapshot: of such sizes and counts. Centroids, firsts and members are the caller's to
+ * set, then to be found sound, then laid out: codes, scales and tags come from the chunks. */
+enum status ivf_allocate(struct memory *memory, const struct ivf *sizes, struct ivf *out_ivf);
+/* Centroids have length 1, lists follow each other, each row is in one of them at most. */
+bool ivf_is_sound(const struct ivf *ivf);
+void ivf_lay_out(struct ivf *ivf, struct rows_chunk *const *chunks);
 void ivf_destroy(struct ivf *ivf); /* one of zeros is fine */
 
 uint32_t ivf_lists_for(uint32_t rows, uint32_t wanted);

@@ -26,6 +26,7 @@
 
 #include "base/check.h"
 #include "index/partition_inside.h"
+#include "index/restore.h"
 #include "index/vector.h"
 
 enum { SMALL_ROWS_MAX = ROWS_CHUNK_MAX / 2 };
@@ -232,24 +233,37 @@ static void touch(struct partition *partition, uint64_t sequence)
         atomic_store_explicit(&partition->sequence_last, sequence, memory_order_relaxed);
 }
 
+/* Into the place where it was before a restart, or behind the others. */
+static enum status place_row(struct partition *partition, const struct index_row *row,
+                             struct garbage *garbage, struct row_at *out_at)
+    REQUIRES(partition->lock)
+{
+    if (partition->awaited != NULL && awaited_take(partition, row, out_at))
+        return STATUS_OK;
+    if (partition->growing == NULL || rows_chunk_is_full(partition->growing))
+        partition->growing = find_room(partition);
+    const enum status status =
+        partition->growing == NULL ? open_chunk(partition, garbage) : STATUS_OK;
+    if (status == STATUS_OK)
+        *out_at = (struct row_at){partition->growing, rows_chunk_append(partition->growing, row)};
+    return status;
+}
+
 enum status partition_insert(struct partition *partition, const struct index_row *row,
                              struct garbage *garbage)
 {
     assert(row->unit != NULL);
+    struct row_at at;
     enum status status = row_map_reserve(&partition->map);
-    if (status == STATUS_OK &&
-        (partition->growing == NULL || rows_chunk_is_full(partition->growing)))
-        partition->growing = find_room(partition);
-    if (status == STATUS_OK && partition->growing == NULL)
-        status = open_chunk(partition, garbage);
+    if (status == STATUS_OK)
+        status = place_row(partition, row, garbage, &at);
     if (status != STATUS_OK)
         return status;
-    struct rows_chunk *chunk = partition->growing;
-    row_map_insert(&partition->map, (struct row_at){chunk, rows_chunk_append(chunk, row)});
+    row_map_insert(&partition->map, at);
     atomic_fetch_add_explicit(&partition->rows_live, 1, memory_order_relaxed);
     atomic_fetch_add_explicit(&partition->common->rows, 1, memory_order_relaxed);
     touch(partition, row->sequence);
-    if (chunk->capacity == ROWS_CHUNK_MAX && rows_chunk_is_full(chunk))
+    if (at.chunk->capacity == ROWS_CHUNK_MAX && rows_chunk_is_full(at.chunk))
         ask(partition);
     assert_slow(partition->map.used == partition_rows(partition));
     return STATUS_OK;

@@ -18,6 +18,7 @@
 #include "index/segment.h"
 #include "index/work.h"
 
+struct awaited;
 struct recall;
 
 enum { VIEW_SEGMENTS_MAX = 64 };
@@ -83,7 +84,8 @@ struct partition {
     struct row_map map GUARDED;         /* every living row                               */
     /* While somebody works here without PARTITION, chunks leave the view by his hand only, and the
      * partition is not retired. */
-    enum partition_state state GUARDED; /* RESTS, BUILDS or REWRITES */
+    enum partition_state state GUARDED; /* RESTS, or what somebody does here */
+    struct awaited *awaited GUARDED;    /* rows that come back; NULL: none   */
     uint64_t searches_seen GUARDED;     /* when the rate was taken last */
     uint64_t rate_us GUARDED;
     double lookups_s GUARDED;

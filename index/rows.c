@@ -184,3 +184,59 @@ void rows_chunk_kill(struct rows_chunk *chunk, uint32_t row)
     chunk->rows_dead++;
     assert(chunk->rows_dead <= rows_chunk_count(chunk));
 }
+
+/* ---- rows that come back --------------------------------------------------------------------- */
+
+void rows_chunk_await(struct rows_chunk *chunk)
+{
+    assert(chunk->capacity == ROWS_CHUNK_MAX);
+    assert(rows_chunk_count(chunk) == 0);
+    memset(chunk->tombstones, 0xff, ROWS_CHUNK_MAX / 64 * sizeof(*chunk->tombstones));
+    memset(chunk->expiries_ms, 0, ROWS_CHUNK_MAX * sizeof(*chunk->expiries_ms));
+    memset(chunk->ids, 0, ROWS_CHUNK_MAX * sizeof(*chunk->ids));
+    for (uint32_t row = 1; row < ROWS_CHUNK_MAX; row++)
+        if (chunk->tags[row] != chunk->tags[0])
+            atomic_store_explicit(&chunk->tags_differ, true, memory_order_relaxed);
+    chunk->rows_dead = ROWS_CHUNK_MAX;
+    atomic_store_explicit(&chunk->rows_count, ROWS_CHUNK_MAX, memory_order_release);
+}
+
+/* One that was encoded by other rules, or comes from somewhere else, is another row. */
+static bool is_same(const struct rows_chunk *chunk, uint32_t row, const struct index_row *from)
+{
+    uint8_t codes[VECTOR_DIMENSION_MAX];
+    if (chunk->sequences[row] != from->sequence || chunk->tags[row] != from->tag)
+        return false;
+    const float scale = vector_encode_row(from->unit, chunk->dimension, codes);
+    return scale == chunk->scales[row] &&
+           memcmp(codes, chunk->codes + (size_t)row * chunk->row_bytes, chunk->row_bytes) == 0;
+}
+
+bool rows_chunk_revive(struct rows_chunk *chunk, uint32_t row, const struct index_row *from)
+{
+    assert(row < rows_chunk_count(chunk));
+    if (!rows_chunk_is_dead(chunk, row) || !is_same(chunk, row, from))
+        return false;
+    chunk->expiries_ms[row] = from->expires_ms;
+    chunk->ids[row] = from->id;
+    memcpy(chunk->sides + (size_t)row * INDEX_SIDE_BYTES, from->side, INDEX_SIDE_BYTES);
+    memcpy(chunk->units + (size_t)row * chunk->dimension, from->unit,
+           chunk->dimension * sizeof(*chunk->units));
+    atomic_fetch_and_explicit(&chunk->tombstones[row / 64], ~(UINT64_C(1) << (row % 64)),
+                              memory_order_relaxed);
+    assert(chunk->rows_dead > 0);
+    chunk->rows_dead--;
+    return true;
+}
+
+void rows_chunk_give_up(struct rows_chunk *chunk)
+{
+    for (uint32_t row = 0; row < rows_chunk_count(chunk); row++) {
+        if (!rows_chunk_is_dead(chunk, row))
+            continue;
+        const uint8_t *codes = chunk->codes + (size_t)row * chunk->row_bytes;
+        float *unit = chunk->units + (size_t)row * chunk->dimension;
+        for (uint32_t i = 0; i < chunk->dimension; i++)
+            unit[i] = (float)((int32_t)codes[i] - 128) * chunk->scales[row];
+    }
+}

@@ -76,6 +76,17 @@ uint32_t rows_chunk_copy(struct rows_chunk *chunk, const struct rows_chunk *from
 /* Marks a living row as dead, and its copy. */
 void rows_chunk_kill(struct rows_chunk *chunk, uint32_t row);
 
+/* ---- rows that come back (snapshot.h) -------------------------------------------------------- */
+
+/* Codes, scales, tags and sequences have been set: a full chunk of dead rows. */
+void rows_chunk_await(struct rows_chunk *chunk);
+/* If it is the dead row's vector and tag, to the bit, the row lives; else nothing has changed.
+ * Nobody searches the chunk. */
+bool rows_chunk_revive(struct rows_chunk *chunk, uint32_t row, const struct index_row *from);
+/* Rows that stayed dead get the vectors that their codes stand for: centroids are found over them.
+ */
+void rows_chunk_give_up(struct rows_chunk *chunk);
+
 static inline uint32_t rows_chunk_count(const struct rows_chunk *chunk)
 {
     return atomic_load_explicit(&chunk->rows_count, memory_order_acquire);

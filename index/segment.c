@@ -198,42 +198,32 @@ void segment_destroy(struct segment **segment)
     memory_free(doomed->memory, doomed, sizeof(*doomed));
 }
 
-enum status segment_restore_graph(struct memory *memory, struct rows_chunk *const *chunks,
-                                  uint32_t chunks_count, const struct graph *arrays,
-                                  struct segment **out_segment)
+void segment_structure_destroy(struct segment_structure *structure)
 {
-    assert(arrays->rows == chunks_count * ROWS_CHUNK_MAX);
-    struct segment *segment = NULL;
-    enum status status = new_segment(memory, INDEX_HNSW, arrays->rows, &segment);
-    if (status != STATUS_OK)
-        return status;
-    status = tags_create(segment, chunks);
-    if (status == STATUS_OK)
-        status = graph_restore(memory, arrays, &segment->graph);
-    if (status == STATUS_OK)
-        *out_segment = segment;
-    else
-        segment_destroy(&segment);
-    return status;
+    ivf_destroy(&structure->ivf);
+    graph_destroy(&structure->graph);
 }
 
-enum status segment_restore_ivf(struct memory *memory, struct rows_chunk *const *chunks,
-                                uint32_t chunks_count, const struct ivf *arrays,
-                                struct segment **out_segment)
+enum status segment_adopt(struct memory *memory, struct rows_chunk *const *chunks,
+                          uint32_t chunks_count, struct segment_structure *structure,
+                          struct segment **out_segment)
 {
-    assert(arrays->rows == chunks_count * ROWS_CHUNK_MAX);
+    const uint32_t rows = chunks_count * ROWS_CHUNK_MAX;
+    assert(rows == (structure->kind == INDEX_HNSW ? structure->graph.rows : structure->ivf.rows));
     struct segment *segment = NULL;
-    enum status status = new_segment(memory, INDEX_IVF, arrays->rows, &segment);
+    enum status status = new_segment(memory, structure->kind, rows, &segment);
     if (status != STATUS_OK)
         return status;
     status = tags_create(segment, chunks);
-    if (status == STATUS_OK)
-        status = ivf_restore(memory, chunks, arrays, &segment->ivf);
-    if (status == STATUS_OK)
-        *out_segment = segment;
-    else
+    if (status != STATUS_OK) {
         segment_destroy(&segment);
-    return status;
+        return status;
+    }
+    segment->graph = structure->graph;
+    segment->ivf = structure->ivf;
+    *structure = (struct segment_structure){.kind = structure->kind};
+    *out_segment = segment;
+    return STATUS_OK;
 }
 
 void segment_release(struct epoch_retired *retired)

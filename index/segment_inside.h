@@ -97,11 +97,16 @@ struct segment {
     struct ivf ivf;     /* of IVF  */
 };
 
-/* A structure with checked arrays from outside instead of a build; they are copied. The tags come
- * from the chunks. */
-enum status segment_restore_graph(struct memory *memory, struct rows_chunk *const *chunks,
-                                  uint32_t chunks_count, const struct graph *arrays,
-                                  struct segment **out_segment);
-enum status segment_restore_ivf(struct memory *memory, struct rows_chunk *const *chunks,
-                                uint32_t chunks_count, const struct ivf *arrays,
-                                struct segment **out_segment);
+/* What a snapshot brings: of HNSW the graph, of IVF the lists; the other is all zeros. */
+struct segment_structure {
+    enum index_kind kind;
+    struct graph graph;
+    struct ivf ivf;
+};
+void segment_structure_destroy(struct segment_structure *structure);
+
+/* Takes the structure over, which has been found sound; on failure it stays the caller's. The tags
+ * come from the chunks. */
+enum status segment_adopt(struct memory *memory, struct rows_chunk *const *chunks,
+                          uint32_t chunks_count, struct segment_structure *structure,
+                          struct segment **out_segment);

@@ -322,52 +322,6 @@ static void two_builds_go_beside_each_other(void **state)
     }
 }
 
-/* ---- from outside ---------------------------------------------------------------------------- */
-
-static void assert_same_answers(struct field *field, const struct segment *one,
-                                const struct segment *other)
-{
-    struct question question = PLAIN;
-    struct candidates first, second;
-    uint64_t seed = 5;
-    for (int i = 0; i < 100; i++) {
-        (void)question_near(field, &seed, &question);
-        assert_int_equal(question_ask(&question, field, one, &first),
-                         question_ask(&question, field, other, &second));
-        assert_int_equal(first.count, second.count);
-        for (uint32_t c = 0; c < first.count; c++) {
-            assert_true(first.items[c].score == second.items[c].score);
-            assert_int_equal(first.items[c].row, second.items[c].row);
-        }
-    }
-}
-
-static void a_restored_segment_answers_like_the_one_it_came_from(void **state)
-{
-    (void)state;
-    static struct field field;
-    field_start(&field, DIMENSION, TOPICS, UINT64_C(1) << 28);
-    field_add(&field, 2, NULL, NULL);
-    for (size_t i = 0; i < 2; i++) {
-        struct segment *made = NULL, *restored = NULL;
-        assert_int_equal(field_build(&field, KINDS[i], NULL, 2, &made), STATUS_OK);
-        const enum status status =
-            i == 0 ? segment_restore_graph(field.memory, field.chunks, 2, &made->graph, &restored)
-                   : segment_restore_ivf(field.memory, field.chunks, 2, &made->ivf, &restored);
-        assert_int_equal(status, STATUS_OK);
-        assert_int_equal(segment_size_bytes(restored), segment_size_bytes(made));
-        assert_same_answers(&field, made, restored);
-        struct segment *extended = NULL; /* and can be built upon */
-        field_add(&field, 1, NULL, NULL);
-        assert_int_equal(field_build(&field, KINDS[i], restored, field.chunks_count, &extended),
-                         STATUS_OK);
-        segment_release(segment_retired(restored));
-        segment_destroy(&made);
-        segment_destroy(&extended);
-    }
-    field_stop(&field);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -378,7 +332,6 @@ int main(void)
         cmocka_unit_test(a_stop_that_is_there_before_is_seen_at_once),
         cmocka_unit_test(builds_searches_and_deaths_go_beside_each_other),
         cmocka_unit_test(two_builds_go_beside_each_other),
-        cmocka_unit_test(a_restored_segment_answers_like_the_one_it_came_from),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
