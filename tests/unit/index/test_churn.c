@@ -278,7 +278,7 @@ static void random_operations_agree_with_a_plain_array(void **state)
 {
     (void)state;
     const uint64_t operations =
-        number_from("REPRISE_CHURN_OPERATIONS", UNDER_TSAN ? OPERATIONS / 10 : OPERATIONS);
+        number_from("REPRISE_CHURN_OPERATIONS", UNDER_TSAN ? OPERATIONS / 4 : OPERATIONS);
     struct model *model = start(operations);
     faiss_c_single_thread();
     for (uint64_t i = 0; i < operations; i++)
