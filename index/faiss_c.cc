@@ -330,8 +330,9 @@ class assigner final : public faiss::Index
             throw std::logic_error("all samples, one list each");
         for (uint32_t i = 0; i < assignment.samples_count; i++) {
             if (i % FAISS_C_STEP_ROWS == 0)
-                ask(assignment.watch, 0);
+                ask(assignment.watch, assigned);
             find(i, distances[i], labels[i]);
+            assigned++;
         }
     }
 
@@ -373,6 +374,7 @@ class assigner final : public faiss::Index
     std::unique_ptr<uint8_t, free_codes> codes;
     std::vector<float> scales;
     mutable std::vector<int32_t> dots;
+    mutable uint32_t assigned = 0;
 };
 } // namespace
 

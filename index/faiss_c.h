@@ -97,8 +97,8 @@ size_t faiss_c_hnsw_bytes(uint32_t rows, uint32_t links, uint32_t upper_lists);
  * An index for faiss_Clustering_train that assigns samples to centroids by int8 codes: several
  * times fewer bytes than FAISS's own flat index reads, and no BLAS, which is not safe for
  * concurrent callers (docs/decisions/0004). Sample i of the training is row samples[i]; borrows
- * all that it is given. Training returns
- * FAISS_C_STOPPED when go_on says no (with FAISS_C_PREBUILT -1).
+ * all that it is given. go_on hears how many samples were assigned so far, in all rounds. Training
+ * returns FAISS_C_STOPPED when go_on says no (with FAISS_C_PREBUILT -1).
  */
 struct faiss_c_assignment {
     const struct faiss_c_rows *rows;

@@ -126,6 +126,31 @@ static void keep_lists(const struct ivf *base, struct rows_chunk *const *chunks,
         }
 }
 
+static const struct ivf *base_to_keep(const struct ivf_build *build)
+{
+    const struct ivf *base = build->base;
+    if (base == NULL || build->rows / 2 >= base->rows_trained)
+        return NULL;
+    if (build->lists != 0 && ivf_lists_for(base->rows_trained, build->lists) != base->lists)
+        return NULL;
+    return base;
+}
+
+void ivf_tell_progress(const struct ivf_build *build, uint64_t samples_done, uint32_t rows_done)
+{
+    if (build->rows_done == NULL)
+        return;
+    const struct ivf *kept = base_to_keep(build);
+    const uint64_t rows = build->rows - (kept != NULL ? kept->rows : 0);
+    const uint64_t samples =
+        kept != NULL ? 0 : ivf_train_samples(build->rows, ivf_lists_for(build->rows, build->lists));
+    const uint64_t done = (samples_done < samples ? samples_done : samples) + rows_done;
+    const uint32_t new_rows =
+        build->rows - (build->base != NULL ? build->base->rows : 0); /* what the build is told as */
+    atomic_store_explicit(build->rows_done, (uint32_t)(done * new_rows / (samples + rows)),
+                          memory_order_relaxed);
+}
+
 /* `kept`: the base, if its lists stay. */
 static enum status assign_rows(const struct ivf *ivf, const struct ivf_build *build,
                                const struct ivf *kept, uint32_t *lists_of)
@@ -138,8 +163,7 @@ static enum status assign_rows(const struct ivf *ivf, const struct ivf_build *bu
         if (row % STEP_ROWS == 0) {
             if (atomic_load_explicit(build->stop, memory_order_relaxed))
                 return STATUS_CANCELLED;
-            if (build->rows_done != NULL)
-                atomic_store_explicit(build->rows_done, row - first, memory_order_relaxed);
+            ivf_tell_progress(build, UINT64_MAX, row - first);
         }
         lists_of[row] = assign_row(ivf, build->chunks[row / ROWS_CHUNK_MAX], row % ROWS_CHUNK_MAX);
     }
@@ -182,16 +206,6 @@ static void place_members(struct ivf *ivf, struct rows_chunk *const *chunks,
     memmove(ivf->firsts + 1, ivf->firsts, ivf->lists * sizeof(*ivf->firsts));
     ivf->firsts[0] = 0;
     assert(ivf->firsts[ivf->lists] == ivf->members_count);
-}
-
-static const struct ivf *base_to_keep(const struct ivf_build *build)
-{
-    const struct ivf *base = build->base;
-    if (base == NULL || build->rows / 2 >= base->rows_trained)
-        return NULL;
-    if (build->lists != 0 && ivf_lists_for(base->rows_trained, build->lists) != base->lists)
-        return NULL;
-    return base;
 }
 
 /* Centroids stand in a small block of their own until it is known how many rows there are. */

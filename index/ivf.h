@@ -57,6 +57,12 @@ uint32_t ivf_lists_for(uint32_t rows, uint32_t wanted);
 
 /* ---- between ivf.c and ivf_train.c ----------------------------------------------------------- */
 
+/* Samples that training compares with all centroids, in all rounds: each costs what it costs to
+ * find the list of a row. */
+uint64_t ivf_train_samples(uint32_t rows, uint32_t lists);
+/* As rows of the build, so that it moves from the first round to the last row. */
+void ivf_tell_progress(const struct ivf_build *build, uint64_t samples_done, uint32_t rows_done);
+
 /* Fills the centroids: [lists][dimension] of length 1. */
 enum status ivf_train(const struct ivf_build *build, uint32_t lists, float *out_centroids);
 

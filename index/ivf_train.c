@@ -34,6 +34,17 @@ uint32_t ivf_lists_for(uint32_t rows, uint32_t wanted)
     return lists < IVF_LISTS_MAX ? lists : IVF_LISTS_MAX;
 }
 
+static uint32_t samples_for(uint32_t rows, uint32_t lists)
+{
+    const uint64_t wanted = (uint64_t)lists * LIST_SAMPLES_MAX;
+    return wanted < rows ? (uint32_t)wanted : rows;
+}
+
+uint64_t ivf_train_samples(uint32_t rows, uint32_t lists)
+{
+    return (uint64_t)ROUNDS * samples_for(rows, lists);
+}
+
 /* What FAISS reads while it trains, in one block. */
 struct work {
     struct memory *memory;
@@ -75,9 +86,8 @@ static void take_samples(struct work *work, const struct ivf_build *build)
 
 static enum status work_init(struct work *work, const struct ivf_build *build, uint32_t lists)
 {
-    const uint64_t wanted = (uint64_t)lists * LIST_SAMPLES_MAX;
     *work = (struct work){.memory = build->memory,
-                          .count = wanted < build->rows ? (uint32_t)wanted : build->rows,
+                          .count = samples_for(build->rows, lists),
                           .chunks_count = build->rows / ROWS_CHUNK_MAX};
     assert(work->count >= lists * LIST_SAMPLES_MIN);
     const uint32_t dimension = build->chunks[0]->dimension;
@@ -99,10 +109,10 @@ static enum status work_init(struct work *work, const struct ivf_build *build, u
     return STATUS_OK;
 }
 
-static bool go_on(void *context, uint32_t rows_done)
+static bool go_on(void *context, uint32_t samples_done)
 {
     const struct ivf_build *build = context;
-    (void)rows_done; /* of a round, of which nobody knows how many are left */
+    ivf_tell_progress(build, samples_done, 0);
     return !atomic_load_explicit(build->stop, memory_order_relaxed);
 }
 

@@ -183,6 +183,56 @@ static void a_build_stops_when_it_is_told(void **state)
     field_stop(&field);
 }
 
+/* What the builder tells, looked at all the time. */
+struct follower {
+    _Atomic uint32_t rows_done;
+    atomic_bool over;
+    uint32_t steps, back;
+};
+
+static void follow(void *argument)
+{
+    struct follower *follower = argument;
+    uint32_t before = 0;
+    while (!atomic_load(&follower->over)) {
+        const uint32_t now = atomic_load(&follower->rows_done);
+        follower->steps += now > before;
+        follower->back += now < before;
+        before = now;
+    }
+}
+
+static void progress_goes_from_the_first_row_to_the_last(void **state)
+{
+    (void)state;
+    static const atomic_bool never = false;
+    static struct field field;
+    field_start(&field, DIMENSION, TOPICS, UINT64_C(1) << 29);
+    field_add(&field, 8, NULL, NULL);
+    for (size_t i = 0; i < 2; i++) {
+        struct follower follower = {0};
+        struct thread *thread = NULL;
+        struct segment *segment = NULL;
+        const struct segment_build build = {.memory = field.memory,
+                                            .options = KINDS[i],
+                                            .chunks = field.chunks,
+                                            .chunks_count = field.chunks_count,
+                                            .stop = &never,
+                                            .rows_done = &follower.rows_done};
+        assert_int_equal(thread_create(THREAD_OTHER, "follow", follow, &follower, &thread),
+                         STATUS_OK);
+        assert_int_equal(segment_build(&build, &segment), STATUS_OK);
+        atomic_store(&follower.over, true);
+        thread_join(&thread);
+        assert_true(follower.steps >= 5);
+        assert_int_equal(follower.back, 0);
+        assert_in_range(atomic_load(&follower.rows_done), field_rows(&field) / 10 * 9,
+                        field_rows(&field));
+        segment_destroy(&segment);
+    }
+    field_stop(&field);
+}
+
 static void a_stop_that_is_there_before_is_seen_at_once(void **state)
 {
     (void)state;
@@ -329,6 +379,7 @@ int main(void)
         cmocka_unit_test(each_allocation_of_faiss_may_fail),
         cmocka_unit_test(a_build_fits_its_budget_or_leaves_nothing_behind),
         cmocka_unit_test(a_build_stops_when_it_is_told),
+        cmocka_unit_test(progress_goes_from_the_first_row_to_the_last),
         cmocka_unit_test(a_stop_that_is_there_before_is_seen_at_once),
         cmocka_unit_test(builds_searches_and_deaths_go_beside_each_other),
         cmocka_unit_test(two_builds_go_beside_each_other),
