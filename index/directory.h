@@ -126,9 +126,10 @@ enum partition_state {
     PARTITION_WAITS,   /* for a builder                   */
     PARTITION_WATCHED, /* flat, and looked at every second */
     PARTITION_BUILDS,
-    PARTITION_REWRITES,
-    PARTITION_RESTORES, /* rows come back into their places */
-    PARTITION_SAVES,    /* segments are being written       */
+    PARTITION_REWRITES, /* also while rows come back over a restart */
+    PARTITION_STATES_SHOWN,
+    PARTITION_RESTORES = PARTITION_STATES_SHOWN, /* told as REWRITES                      */
+    PARTITION_SAVES, /* segments are being written: told as RESTS, for nothing changes    */
 };
 
 struct partition_stats {

@@ -61,7 +61,9 @@ enum status directory_list(struct directory *directory, struct directory_keys *o
 
 static enum partition_state state_of(const struct partition *partition) REQUIRES(partition->lock)
 {
-    if (partition->state != PARTITION_RESTS)
+    if (partition->state == PARTITION_RESTORES)
+        return PARTITION_REWRITES;
+    if (partition->state != PARTITION_RESTS && partition->state != PARTITION_SAVES)
         return partition->state;
     switch (work_place_of(partition->common->work, partition)) {
     case WORK_ASKED:

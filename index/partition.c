@@ -33,6 +33,14 @@ enum { SMALL_ROWS_MAX = ROWS_CHUNK_MAX / 2 };
 
 /* ---- create and destroy ---------------------------------------------------------------------- */
 
+/* What a scope takes besides its rows. Views with many chunks are larger; so few have them that it
+ * does not matter. */
+static size_t own_bytes(void)
+{
+    return sizeof(struct partition) + sizeof(struct partition_use) + sizeof(struct view) +
+           4 * sizeof(struct rows_chunk *);
+}
+
 static enum status make_parts(struct partition *partition)
 {
     struct view *empty = calloc(1, sizeof(*empty));
@@ -49,9 +57,13 @@ UNSHARED enum status partition_create(const struct partition_setup *setup,
 {
     assert(setup->dimension > 0);
     assert(setup->dimension <= VECTOR_DIMENSION_MAX);
-    struct partition *partition = calloc(1, sizeof(*partition));
-    if (partition == NULL)
+    if (!memory_charge(setup->memory, MEMORY_ROWS, own_bytes()))
         return STATUS_NO_MEMORY;
+    struct partition *partition = calloc(1, sizeof(*partition));
+    if (partition == NULL) {
+        memory_discharge(setup->memory, own_bytes());
+        return STATUS_NO_MEMORY;
+    }
     partition->key = setup->key;
     partition->dimension = setup->dimension;
     partition->memory = setup->memory;
@@ -87,6 +99,7 @@ UNSHARED void partition_destroy(struct partition **partition)
         rows_chunk_destroy(&view->chunks[i]);
     free(view);
     free(doomed->use);
+    memory_discharge(doomed->memory, own_bytes());
     free(doomed);
 }
 
@@ -110,9 +123,7 @@ uint64_t partition_rows(const struct partition *partition)
 uint64_t partition_size_bytes(const struct partition *partition)
 {
     const struct view *view = partition_view(partition);
-    uint64_t size_bytes = sizeof(*partition) + sizeof(*partition->use) + sizeof(*view) +
-                          view->chunks_count * sizeof(struct rows_chunk *) +
-                          row_map_size_bytes(&partition->map);
+    uint64_t size_bytes = own_bytes() + row_map_size_bytes(&partition->map);
     for (uint32_t i = 0; i < view->chunks_count; i++)
         size_bytes += view->chunks[i]->size_bytes;
     for (uint32_t i = 0; i < view->segments_count; i++)

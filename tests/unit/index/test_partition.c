@@ -101,7 +101,7 @@ static void an_insert_that_does_not_fit_changes_nothing(void **state)
 {
     (void)state;
     uint32_t before = 0;
-    for (uint64_t budget = 256; budget < 400000; budget += 3333) {
+    for (uint64_t budget = 1024; budget < 400000; budget += 3333) {
         struct stand stand;
         uint32_t rows = 0;
         stand_start(&stand, DIMENSION, budget);

@@ -409,6 +409,54 @@ static void damage_costs_a_build_and_no_row(void **state)
     bytes_free(&bytes);
 }
 
+struct watching {
+    struct stand *stand;
+    uint32_t looks;
+};
+
+static void look_at_state(void *context, const struct partition_stats *stats)
+{
+    *(enum partition_state *)context = stats->state;
+}
+
+static enum status look_while_written(void *context, const void *bytes, size_t size)
+{
+    struct watching *watching = context;
+    enum partition_state state = PARTITION_SAVES;
+    assert_non_null(bytes);
+    assert_true(size > 0);
+    assert_int_equal(directory_each_stats(watching->stand->directory, look_at_state, &state),
+                     STATUS_OK);
+    assert_int_equal(state, PARTITION_RESTS);
+    (void)build_all(watching->stand); /* a builder passes it by */
+    watching->looks++;
+    return STATUS_OK;
+}
+
+/* Those that are told are five, whatever goes on inside. */
+static void the_state_is_one_of_those_that_are_told(void **state)
+{
+    (void)state;
+    struct bytes bytes = write_full();
+    struct stand stand = fresh_stand();
+    enum partition_state told = PARTITION_SAVES;
+    begin(&stand, &bytes);
+    for (uint32_t row = 0; row < ROWS; row++)
+        insert(&stand, 1, row);
+    assert_int_equal(directory_each_stats(stand.directory, look_at_state, &told), STATUS_OK);
+    assert_int_equal(told, PARTITION_REWRITES);
+    (void)end(&stand);
+    (void)build_all(&stand);
+    uint64_t segments = 0;
+    struct watching watching = {.stand = &stand};
+    const struct snapshot_sink sink = {look_while_written, &watching};
+    assert_int_equal(directory_write_segments(stand.directory, &sink, &segments), STATUS_OK);
+    assert_int_equal(segments, 1);
+    assert_true(watching.looks > 5);
+    drop_stand(&stand);
+    bytes_free(&bytes);
+}
+
 static void a_restore_may_be_left(void **state)
 {
     (void)state;
@@ -516,6 +564,7 @@ int main(void)
         cmocka_unit_test(a_row_that_comes_twice_has_one_place),
         cmocka_unit_test(other_settings_mean_a_build),
         cmocka_unit_test(damage_costs_a_build_and_no_row),
+        cmocka_unit_test(the_state_is_one_of_those_that_are_told),
         cmocka_unit_test(a_restore_may_be_left),
         cmocka_unit_test(a_refused_byte_ends_the_writing_and_the_scopes_rest),
         cmocka_unit_test(writing_goes_on_beside_others),
