@@ -53,6 +53,9 @@ test-all: test ## the same, then clang's thread-safety analysis, tsan, fuzzing f
 	$(call build,clang)
 	$(call build,tsan)
 	$(call check,tsan,unit)
+	@echo "== the index at length: a million operations, every byte of a snapshot"
+	@REPRISE_CHURN_OPERATIONS=1000000 build/dev/tests/unit_index_churn
+	@REPRISE_SNAPSHOT_STRIDE=1 build/dev/tests/unit_index_snapshot
 	@scripts/fuzz 30
 	@scripts/lint-proto
 
