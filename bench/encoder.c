@@ -2,18 +2,19 @@
  * encoder.c - the encoder as a program that answers questions about its speed, so that
  * bench/encoder_run.py can alternate with ONNX Runtime round by round.
  *
- *   bench_encoder WEIGHTS LAYERS POOLING [KERNELS]     POOLING: mean or first; KERNELS: scalar,
- * avx2, ..
+ *   bench_encoder WEIGHTS LAYERS POOLING [KERNELS]
+ *       POOLING: mean or first; KERNELS: scalar, avx2, ..
  *
  * One command a line on stdin, one JSON object a line on stdout:
- *   time PRECISION TEXTS TOKENS RUNS    {"us": median of RUNS}: TEXTS texts of TOKENS tokens in one
- * pack gemm ROWS RUNS                      {"us": ..}: the int8 products of all layers alone vector
- * PRECISION ID ...             {"vector": [..]} about                               {"isa": ..,
- * "create_ms": .., "packed_bytes": ..}
+ *   time PRECISION TEXTS TOKENS RUNS    {"us": median of RUNS}, of TEXTS x TOKENS in one pack
+ *   gemm ROWS RUNS                      {"us": ..}: the int8 products of all layers alone
+ *   vector PRECISION ID ...             {"vector": [..]}
+ *   about                               {"isa", "blas": OpenBLAS' kernels, "create_ms", ..}
  *
  * Time is CPU time of this thread: a busy neighbour disturbs it least.
  */
 #include <assert.h>
+#include <cblas.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -164,9 +165,9 @@ static void answer(struct bench *bench, char *line)
     else if (strcmp(command, "vector") == 0)
         print_vector(bench, line);
     else if (strcmp(command, "about") == 0)
-        (void)printf("{\"isa\":\"%s\",\"create_ms\":%.1f,\"packed_bytes\":%zu}\n",
-                     encoder_isa(bench->encoders[ENCODER_INT8]), bench->create_ms,
-                     encoder_packed_bytes(bench->encoders[ENCODER_INT8]));
+        (void)printf("{\"isa\":\"%s\",\"blas\":\"%s\",\"create_ms\":%.1f,\"packed_bytes\":%zu}\n",
+                     encoder_isa(bench->encoders[ENCODER_INT8]), openblas_get_corename(),
+                     bench->create_ms, encoder_packed_bytes(bench->encoders[ENCODER_INT8]));
     else
         must(false, "no such command");
     (void)fflush(stdout);

@@ -78,11 +78,13 @@ def load_run():
 # ---- the sides -----------------------------------------------------------------------------------------------------
 
 class Program:
-    """A bench program that answers one JSON line for each command line."""
+    """A bench program that answers one JSON line for each command line. OpenBLAS chooses its kernels by the processor: a shell that
+    pins them (OPENBLAS_CORETYPE) would be measured, not the library."""
 
     def __init__(self, *command):
+        environment = {name: value for name, value in os.environ.items() if not name.startswith("OPENBLAS_")}
         self.process = subprocess.Popen([str(word) for word in command], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
-                                        env={**os.environ, "OMP_NUM_THREADS": "1"})
+                                        env={**environment, "OMP_NUM_THREADS": "1"})
 
     def ask(self, *words):
         self.process.stdin.write(" ".join(map(str, words)) + "\n")
@@ -177,8 +179,8 @@ def part_speed(run, results, model, ours):
     results.table(f"encoder-{model}", f"Encoder, {model}: texts x tokens",
                   ["pack", "int8, ms", "fp32, ms", "ORT fp32, ms", "ORT int8, ms", "int8 vs ORT fp32", "int8 vs ORT int8", "fp32 vs ORT fp32"], rows,
                   f"CPU time of one thread. Ours: {about['isa']}, packed in {about['create_ms']:.0f} ms to {about['packed_bytes'] / 1e6:.1f} MB; fp32 by "
-                  f"serial OpenBLAS, text by text. Anchor: onnxruntime {onnxruntime.__version__}, one thread; padding-free packs, so both multiply the "
-                  "same numbers. `bench/encoder_run.py BUILD`.")
+                  f"serial OpenBLAS with its {about['blas']} kernels, one product a matrix for a whole pack. Anchor: onnxruntime "
+                  f"{onnxruntime.__version__}, one thread; padding-free packs, so both multiply the same numbers. `bench/encoder_run.py BUILD`.")
     if model == "minilm-l6":
         results.goal("encoder-vs-ort", figures[1, 16]["int8/ort-fp32"])
         results.goal("encoder-vs-ort-int8", figures[1, 16]["int8/ort-int8"])

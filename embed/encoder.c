@@ -10,7 +10,7 @@
  * row, over blocks of rows regardless of texts. INT8 takes ROWS_A_BLOCK at a time, so that the wide
  * inner rows of a block stay in the second-level cache; its integers are exact, so a block's edge
  * changes nothing. FP32 takes as many as the longest text has: OpenBLAS copies all weights into its
- * own order in each call, 40 % of the time of a text of 16 tokens, so calls are to be few. What it
+ * own order in each call, half of the time of a text of 16 tokens, so calls are to be few. What it
  * adds in which order depends on the number of rows, so neighbours may move the last bits of an
  * fp32 vector (less than 1e-6 a coordinate); a text alone has the same bytes always.
  *
@@ -154,9 +154,9 @@ static void multiply_fp32(const struct encoder_linear *linear, const float *rows
     for (size_t i = 0; i < rows_count; i++)
         memcpy(out + i * linear->columns, linear->biases, linear->columns * sizeof(*out));
     lock_acquire(&blas_lock);
-    cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, (blasint)rows_count,
+    cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, (blasint)rows_count,
                 (blasint)linear->columns, (blasint)linear->inputs, 1.0f, rows,
-                (blasint)linear->inputs, linear->floats, (blasint)linear->inputs, 1.0f, out,
+                (blasint)linear->inputs, linear->floats, (blasint)linear->columns, 1.0f, out,
                 (blasint)linear->columns);
     lock_release(&blas_lock);
 }

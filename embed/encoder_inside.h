@@ -7,7 +7,7 @@
 /* y = x w + b. Of the two forms one is there, as the precision says. */
 struct encoder_linear {
     uint32_t inputs, columns;
-    float *floats; /* fp32: [columns][inputs]          */
+    float *floats; /* fp32: [inputs][columns]          */
     float *biases; /* of both; panels.biases is this   */
     struct encoder_panels panels;
 };
