@@ -61,7 +61,7 @@ static enum status write_view(const struct view *view, const struct partition_ke
     enum status status = STATUS_OK;
     for (uint32_t i = 0; status == STATUS_OK && i < view->segments_count; i++) {
         const struct view_segment *kept = &view->segments[i];
-        status = segment_write(kept->segment, view->chunks + first, key, sink);
+        status = segment_save(kept->segment, view->chunks + first, key, sink);
         first += kept->chunks_count;
         *segments += status == STATUS_OK;
     }
@@ -171,7 +171,7 @@ static void read_all(const struct directory *directory, const struct snapshot_so
                                            .rows_max = settings->segment_rows_max};
     for (;;) {
         struct snapshot_segment read;
-        enum status status = segment_read(source, &limits, &read);
+        enum status status = segment_load(source, &limits, &read);
         if (status == STATUS_NOT_FOUND)
             return;
         if (status == STATUS_OK) {

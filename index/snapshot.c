@@ -181,8 +181,8 @@ static enum status write_section(const struct layout *layout, enum section_kind 
     return status;
 }
 
-enum status segment_write(const struct segment *segment, struct rows_chunk *const *chunks,
-                          const struct partition_key *key, const struct snapshot_sink *sink)
+enum status segment_save(const struct segment *segment, struct rows_chunk *const *chunks,
+                         const struct partition_key *key, const struct snapshot_sink *sink)
 {
     assert(sink->write != NULL);
     assert(segment->rows > 0);
@@ -342,7 +342,7 @@ static enum status read_sections(struct reading *reading, const struct snapshot_
     return status == STATUS_OK ? finish(header, read) : status;
 }
 
-enum status segment_read(const struct snapshot_source *source, const struct snapshot_limits *limits,
+enum status segment_load(const struct snapshot_source *source, const struct snapshot_limits *limits,
                          struct snapshot_segment *out_read)
 {
     assert(source->read != NULL);

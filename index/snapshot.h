@@ -19,8 +19,8 @@
 #include "index/segment_inside.h"
 
 /* The segment of those chunks as bytes, one after the other. The sink's failure is returned. */
-enum status segment_write(const struct segment *segment, struct rows_chunk *const *chunks,
-                          const struct partition_key *key, const struct snapshot_sink *sink);
+enum status segment_save(const struct segment *segment, struct rows_chunk *const *chunks,
+                         const struct partition_key *key, const struct snapshot_sink *sink);
 
 /* One that was read. All rows of its chunks are dead so far. */
 struct snapshot_segment {
@@ -42,6 +42,6 @@ struct snapshot_limits {
  * and STATUS_NO_MEMORY: that one is of no use or does not fit, and the next may be asked for, until
  * there is none.
  */
-enum status segment_read(const struct snapshot_source *source, const struct snapshot_limits *limits,
+enum status segment_load(const struct snapshot_source *source, const struct snapshot_limits *limits,
                          struct snapshot_segment *out_read);
 void snapshot_segment_deinit(struct snapshot_segment *read);

@@ -32,7 +32,7 @@ static void start(struct field *field, uint32_t chunks)
 static void write_one(struct field *field, const struct segment *segment, struct bytes *bytes)
 {
     const struct snapshot_sink sink = bytes_sink(bytes);
-    assert_int_equal(segment_write(segment, field->chunks, &KEY, &sink), STATUS_OK);
+    assert_int_equal(segment_save(segment, field->chunks, &KEY, &sink), STATUS_OK);
 }
 
 static void build_and_write(struct field *field, const struct segment_options *options,
@@ -124,7 +124,7 @@ static void a_segment_read_back_answers_like_the_one_written(void **state)
         write_one(&field, made, &bytes);
         const struct snapshot_source source = bytes_source(&bytes);
         const struct snapshot_limits limits = limits_of(&field);
-        assert_int_equal(segment_read(&source, &limits, &read), STATUS_OK);
+        assert_int_equal(segment_load(&source, &limits, &read), STATUS_OK);
         assert_memory_equal(&read.key, &KEY, sizeof(KEY));
         assert_int_equal(read.dimension, DIMENSION);
         assert_int_equal(read.chunks_count, 2);
@@ -136,7 +136,7 @@ static void a_segment_read_back_answers_like_the_one_written(void **state)
         field_add(&field, 1, NULL, NULL);
         assert_can_be_extended(&field, KINDS[i], again, &read);
         struct snapshot_segment none;
-        assert_int_equal(segment_read(&source, &limits, &none), STATUS_NOT_FOUND);
+        assert_int_equal(segment_load(&source, &limits, &none), STATUS_NOT_FOUND);
         segment_destroy(&made);
         segment_destroy(&again);
         snapshot_segment_deinit(&read);
@@ -156,7 +156,7 @@ static void another_vector_or_tag_revives_nothing(void **state)
     build_and_write(&field, &HNSW, &bytes);
     const struct snapshot_source source = bytes_source(&bytes);
     const struct snapshot_limits limits = limits_of(&field);
-    assert_int_equal(segment_read(&source, &limits, &read), STATUS_OK);
+    assert_int_equal(segment_load(&source, &limits, &read), STATUS_OK);
     struct index_row row = row_at(&field, 5);
     row.tag++;
     assert_false(rows_chunk_revive(read.chunks[0], 5, &row));
@@ -183,7 +183,7 @@ static enum status read_first(struct field *field, struct bytes *bytes)
     const struct snapshot_source source = bytes_source(bytes);
     const struct snapshot_limits limits = limits_of(field);
     struct snapshot_segment read;
-    const enum status status = segment_read(&source, &limits, &read);
+    const enum status status = segment_load(&source, &limits, &read);
     if (status == STATUS_OK)
         snapshot_segment_deinit(&read);
     return status;
@@ -253,17 +253,17 @@ static void damage_in_one_segment_spares_the_next(void **state)
     for (size_t i = 0; i < sizeof(places) / sizeof(places[0]); i++) {
         bytes.all[places[i]] ^= 0x10;
         const struct snapshot_source source = bytes_source(&bytes);
-        assert_int_equal(segment_read(&source, &limits, &read), STATUS_CORRUPT);
-        assert_int_equal(segment_read(&source, &limits, &read), STATUS_OK);
+        assert_int_equal(segment_load(&source, &limits, &read), STATUS_CORRUPT);
+        assert_int_equal(segment_load(&source, &limits, &read), STATUS_OK);
         assert_int_equal(read.structure.kind, INDEX_IVF);
         snapshot_segment_deinit(&read);
-        assert_int_equal(segment_read(&source, &limits, &read), STATUS_NOT_FOUND);
+        assert_int_equal(segment_load(&source, &limits, &read), STATUS_NOT_FOUND);
         bytes.all[places[i]] ^= 0x10;
     }
     bytes.all[17] ^= 0x10; /* in the first header: nobody knows where the second one is */
     const struct snapshot_source source = bytes_source(&bytes);
-    assert_int_equal(segment_read(&source, &limits, &read), STATUS_CORRUPT);
-    assert_int_equal(segment_read(&source, &limits, &read), STATUS_NOT_FOUND);
+    assert_int_equal(segment_load(&source, &limits, &read), STATUS_CORRUPT);
+    assert_int_equal(segment_load(&source, &limits, &read), STATUS_NOT_FOUND);
     bytes_free(&bytes);
     field_stop(&field);
 }
@@ -380,15 +380,15 @@ static void a_segment_of_other_settings_is_passed_over(void **state)
     struct snapshot_segment read;
     limits.links = 24;
     struct snapshot_source source = bytes_source(&bytes);
-    assert_int_equal(segment_read(&source, &limits, &read), STATUS_UNSUPPORTED);
-    assert_int_equal(segment_read(&source, &limits, &read), STATUS_OK); /* lists have none */
+    assert_int_equal(segment_load(&source, &limits, &read), STATUS_UNSUPPORTED);
+    assert_int_equal(segment_load(&source, &limits, &read), STATUS_OK); /* lists have none */
     snapshot_segment_deinit(&read);
     limits = limits_of(&field);
     limits.rows_max = ROWS_CHUNK_MAX;
     source = bytes_source(&bytes);
-    assert_int_equal(segment_read(&source, &limits, &read), STATUS_UNSUPPORTED);
-    assert_int_equal(segment_read(&source, &limits, &read), STATUS_UNSUPPORTED);
-    assert_int_equal(segment_read(&source, &limits, &read), STATUS_NOT_FOUND);
+    assert_int_equal(segment_load(&source, &limits, &read), STATUS_UNSUPPORTED);
+    assert_int_equal(segment_load(&source, &limits, &read), STATUS_UNSUPPORTED);
+    assert_int_equal(segment_load(&source, &limits, &read), STATUS_NOT_FOUND);
     bytes_free(&bytes);
     field_stop(&field);
 }
@@ -408,7 +408,7 @@ static void what_does_not_fit_leaves_nothing_behind(void **state)
             struct snapshot_segment read;
             assert_int_equal(memory_open(max, &limits.memory), STATUS_OK);
             const struct snapshot_source source = bytes_source(&bytes);
-            status = segment_read(&source, &limits, &read);
+            status = segment_load(&source, &limits, &read);
             if (status == STATUS_OK)
                 snapshot_segment_deinit(&read);
             else
@@ -438,7 +438,7 @@ static void a_sink_that_fails_ends_the_writing(void **state)
         bytes.count = 0;
         bytes.refuse_after = limit;
         const struct snapshot_sink sink = bytes_sink(&bytes);
-        assert_int_equal(segment_write(segment, field.chunks, &KEY, &sink), STATUS_IO_FAILED);
+        assert_int_equal(segment_save(segment, field.chunks, &KEY, &sink), STATUS_IO_FAILED);
         assert_true(bytes.count <= limit);
     }
     segment_destroy(&segment);
