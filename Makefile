@@ -36,7 +36,7 @@ demo: setup ## build, start, answer real questions over gRPC, show the result, s
 
 run: setup ## build and run the server in the foreground (ARGS="--grpc-listen ...")
 	$(call build,release)
-	@build/release/bin/reprise-server --embed-folder=build/models $(ARGS)
+	@build/release/bin/reprise-server --embed-folder=build/models --storage-path=build/data $(ARGS)
 
 MODEL ?= minilm-l6
 weights: ## bring the embedding model into build/models (MODEL=bge-small-en for the larger one)
@@ -58,6 +58,11 @@ test-all: test ## the same, then clang's thread-safety analysis, tsan, fuzzing f
 	@REPRISE_SNAPSHOT_STRIDE=1 build/dev/tests/unit_index_snapshot
 	@scripts/fuzz 30
 	@scripts/lint-proto
+
+soak: setup ## the long suites: a thousand kills under load
+	$(call build,dev)
+	@echo "== 1000 kills under load"
+	@REPRISE_BIN=$(CURDIR)/build/dev/bin REPRISE_SOURCE=$(CURDIR) REPRISE_KILL_ROUNDS=1000 /usr/bin/python3 -B tests/wire/test_kill.py -v
 
 bench: ## measure against the anchors, write bench/RESULTS.md and bench/goals.tsv
 	@scripts/setup bench
@@ -82,5 +87,5 @@ docs: setup ## docs/configuration.md from the server's own option tables
 	$(call build,dev)
 	@scripts/docs build/dev/bin
 
-clean: ## the build folders away, but for build/models
-	@[ ! -d build ] || find build -mindepth 1 -maxdepth 1 ! -name models -exec rm -rf {} +
+clean: ## the build folders away, but for build/models and the data of make run
+	@[ ! -d build ] || find build -mindepth 1 -maxdepth 1 ! -name models ! -name data -exec rm -rf {} +

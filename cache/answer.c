@@ -119,6 +119,46 @@ void answer_view_read(struct text block, struct answer_view *out_view)
     assert(rest.length == 0);
 }
 
+/* Skips a text; false where there is none. */
+static bool skip_text(struct text *rest, struct text *out_text)
+{
+    uint32_t little;
+    if (rest->length < LENGTH_BYTES)
+        return false;
+    memcpy(&little, rest->bytes, sizeof(little));
+    if (le32toh(little) > rest->length - LENGTH_BYTES)
+        return false;
+    *out_text = take_text(rest);
+    return true;
+}
+
+/* Texts to the end, so many of them that they divide by `group`. */
+static bool is_list(struct text packed, size_t group)
+{
+    struct text text;
+    size_t count = 0;
+    while (packed.length > 0) {
+        if (!skip_text(&packed, &text))
+            return false;
+        count++;
+    }
+    return count % group == 0;
+}
+
+bool answer_is_whole(struct text block)
+{
+    enum { TENANT, NAMESPACE, MODEL, TAGS, METADATA, INFO, TEXTS };
+    if (block.length < HEAD_BYTES || block.bytes[0] != VERSION)
+        return false;
+    struct text texts[TEXTS], rest = {block.bytes + HEAD_BYTES, block.length - HEAD_BYTES};
+    for (int i = 0; i < TEXTS; i++) {
+        if (!skip_text(&rest, &texts[i]))
+            return false;
+    }
+    return rest.length == 0 && texts[TENANT].length > 0 && texts[NAMESPACE].length > 0 &&
+           is_list(texts[TAGS], 1) && is_list(texts[METADATA], 2);
+}
+
 bool answer_next_tag(struct text *packed, struct text *out_tag)
 {
     if (packed->length == 0)

@@ -35,7 +35,10 @@ struct answer_view { /* all borrowed from the block */
     bool opaque;
 };
 
-/* The block is one of ours (asserted: it has never left memory). */
+/* Whether a block that comes from a disk is one of ours, to the last of its tags and attributes. */
+bool answer_is_whole(struct text block);
+
+/* The block is one of ours (asserted: it has never left memory, or answer_is_whole). */
 void answer_view_read(struct text block, struct answer_view *out_view);
 
 /* Takes the first one off *packed; false when none is left. */

@@ -189,6 +189,8 @@ static enum status create_parts(struct cache *cache, const struct cache_setup *s
         status = histogram_create(&cache->semantic_us);
     if (status == STATUS_OK)
         status = create_store(cache, setup);
+    if (status == STATUS_OK)
+        status = cache_expect_folder(cache, setup);
     return status;
 }
 
@@ -207,6 +209,8 @@ enum status cache_create(const struct cache_setup *setup, struct cache **out_cac
     cache->clock_us = setup->clock_us;
     read_limits(cache, setup->options);
     enum status status = policy_settings_read(setup->options, &cache->policy, failure);
+    if (status == STATUS_OK)
+        status = journal_options_read(setup->options, &cache->journal, failure);
     if (status == STATUS_OK && cache->limits.ttl_default_ms > cache->limits.ttl_max_ms)
         status = failure_set(failure, STATUS_BAD_OPTION, "cache.ttl_default",
                              "longer than cache.ttl_max");
@@ -235,6 +239,7 @@ void cache_destroy(struct cache **cache)
     if (doomed == NULL)
         return;
     *cache = NULL;
+    cache_close_folder(doomed);
     store_destroy(&doomed->store);
     histogram_destroy(&doomed->semantic_us);
     histogram_destroy(&doomed->exact_us);
@@ -248,9 +253,13 @@ void cache_destroy(struct cache **cache)
     free(doomed);
 }
 
+/* While the folder is read, its reader alone removes entries. */
 void cache_tick(struct cache *cache, int64_t now_ms)
 {
-    (void)store_sweep(cache->store, now_ms);
+    if (atomic_load(&cache->is_loaded)) {
+        (void)store_sweep(cache->store, now_ms);
+        cache_note_changes(cache, now_ms);
+    }
     (void)epoch_collect(cache->epochs);
 }
 

@@ -1,7 +1,7 @@
 /*
  * cache.h - the walk: ties storage/, index/, embed/ and trust/ together behind a handful of verbs.
  * It knows nothing of gRPC or protobuf. Time comes in; nothing here waits for a disk, a network or
- * another process.
+ * another process, but for cache_load.
  *
  * THREADS. Registered threads only (io, compute, keeper, tests). `cache_get_begin`,
  * `cache_get_embed`, `cache_delete` and `cache_stats` are short enough for an I/O thread; whatever
@@ -16,6 +16,10 @@
 #include "base/text.h"
 #include "cache/key.h"
 #include "embed/embedder.h"
+#include "index/directory.h"
+#include "storage/custodian.h"
+#include "storage/journal.h"
+#include "storage/restore.h"
 #include "storage/store.h"
 #include "trust/token.h"
 
@@ -59,7 +63,7 @@ enum cache_include {
 
 enum { CACHE_CANDIDATES_MAX = 8 };
 
-/* The rows: cache.ttl_default, cache.ttl_max, cache.namespaces_max, cache.scopes_max, limits.*,
+/* Wants the tables of cache, store, journal, index, embed and policy. The rows here: cache.ttl_default, cache.ttl_max, cache.namespaces_max, cache.scopes_max, limits.*,
  * semantic.token_ttl, metrics.scopes_max. */
 extern const struct option_row cache_option_rows[];
 extern const size_t cache_option_rows_count;
@@ -71,6 +75,9 @@ struct cache_setup {
     const char *version;        /* outlives the cache                                         */
     uint64_t (*clock_us)(void); /* monotonic: ends the steps of a Get; NULL: only what comes in
                                    by arguments is known, and no tier has percentiles         */
+    int64_t (*clock_ms)(void);  /* wall, and... */
+    uint64_t (*chance)(void *); /* ...random numbers: both only for a data folder, which wants
+                                   clock_us too */
     struct pool *pool;          /* the embedder's compute threads, with a clock; NULL: texts are
                                    embedded by the thread that asks                           */
 };
@@ -79,6 +86,42 @@ struct cache_setup {
 enum status cache_create(const struct cache_setup *setup, struct cache **out_cache,
                          struct failure *failure);
 void cache_destroy(struct cache **cache);
+
+/* ---- The data folder ------------------------------------------------------------------------- */
+
+/* Whether storage.path names one. */
+bool cache_has_folder(const struct cache *cache);
+/* Before cache_load: what it will read is this snapshot of the folder; see restore.h. */
+enum status cache_restore(struct cache *cache, struct text snapshot,
+                          char out_aside[RESTORE_FOLDER_MAX], struct failure *failure);
+/*
+ * Reads it and begins to write it; once, by a registered thread, before any verb but cache_stats
+ * and cache_tick. Takes as long as it takes. UNAVAILABLE: another process has it; UNSUPPORTED,
+ * CORRUPT, IO_FAILED, NO_MEMORY. Without a folder: OK, at once.
+ */
+enum status cache_load(struct cache *cache, struct failure *failure);
+
+/*
+ * Who waits for the disk: `expect` comes before a record is handed in, `done` once for each of
+ * them; about the thread of `done` and what it may do see journal.h. NULL: nobody waits.
+ */
+struct cache_waiter {
+    void (*expect)(void *context);
+    journal_done *done;
+    void *context;
+};
+/* What Delete and Invalidate wait for: ACK_MEMORY (nothing), ACK_LOGGED or ACK_SYNCED. */
+enum journal_ack cache_ack_removal(const struct cache *cache);
+
+/* As in custodian.h. There is a folder. */
+void cache_snapshot(struct cache *cache, struct text name, snapshot_done *done, void *context);
+void cache_compact(struct cache *cache, journal_done *done, void *context);
+/* All of it; of a cache without a folder its state and loading_done alone. */
+void cache_journal_stats(const struct cache *cache, struct journal_stats *out_stats);
+/* NO_JOURNAL: there is none. */
+enum status cache_snapshots(struct cache *cache, struct snapshot_info *out_infos,
+                            uint32_t infos_max, uint32_t *out_count, struct failure *failure);
+enum status cache_snapshot_remove(struct cache *cache, struct text name, struct failure *failure);
 
 /* ---- Get ------------------------------------------------------------------------------------- */
 
@@ -198,6 +241,7 @@ struct cache_set_request {
     size_t tags_count;
     const struct key_attribute *metadata;
     size_t metadata_count;
+    enum journal_ack ack; /* ACK_DEFAULT: as the server is set up */
 };
 
 struct cache_set_reply {
@@ -206,6 +250,7 @@ struct cache_set_reply {
     enum cache_skip skip;
     int64_t expires_ms;
     uint64_t sequence;
+    enum journal_ack ack; /* what was asked for, or the standard; ACK_DEFAULT: not stored */
     const char *degraded; /* why there is no vector although there should be: "embedder_down",
                              "overloaded", "text_too_long"; NULL: nothing */
 };
@@ -222,6 +267,7 @@ struct cache_set {
     struct entry *entry;
     int64_t now_ms, expires_ms;
     enum cache_step step;
+    enum journal_ack ack; /* above ACK_MEMORY: cache_set_finish wants a waiter */
     struct cache_set_reply reply;
 };
 
@@ -229,18 +275,21 @@ struct cache_set {
  * What may be stored, and whether it needs a vector. `out_set->step` CACHE_DONE: it is not kept,
  * `reply` is complete. CACHE_NEEDS_COMPUTE: cache_set_finish with STATUS_OK. CACHE_NEEDS_VECTOR:
  * cache_set_embed (as cache_get_embed), then cache_set_finish with what done said. Nothing is held
- * between; who gives up just does. Request and arena live until the end.
+ * between; who gives up just does. Request and arena live until the end. NO_JOURNAL: an ack of the
+ * disk, and there is none.
  */
 enum status cache_set_begin(struct cache *cache, const struct cache_set_request *request,
                             struct arena *arena, int64_t now_ms, struct cache_set *out_set,
                             struct failure *failure);
 void cache_set_embed(struct cache *cache, struct cache_set *set, struct embed_job *job);
 /* Stores. Atomic: either stored, or the key keeps what it had. Without a vector it is stored for
- * the exact tier. */
+ * the exact tier. The waiter's `done` may come before this returns. STORAGE_DEGRADED: Sets are
+ * refused, the disk having failed. */
 enum status cache_set_finish(struct cache *cache, struct cache_set *set, enum status embedded,
-                             int64_t now_ms, struct failure *failure);
+                             int64_t now_ms, const struct cache_waiter *waiter,
+                             struct failure *failure);
 
-/* All of it at once; embeds on this thread, which is a compute thread. */
+/* All of it at once; embeds on this thread, which is a compute thread. Waits for no disk. */
 enum status cache_set(struct cache *cache, const struct cache_set_request *request,
                       struct arena *arena, int64_t now_ms, struct cache_set_reply *out_reply,
                       struct failure *failure);
@@ -253,8 +302,10 @@ struct cache_delete_request {
     size_t entry_ids_count;
     const struct identity *identity; /* NULL: none */
 };
+/* STORAGE_DEGRADED: refused, the disk having failed; what was deleted before stays so. */
 enum status cache_delete(struct cache *cache, const struct cache_delete_request *request,
-                         struct arena *arena, uint32_t *out_deleted, struct failure *failure);
+                         struct arena *arena, const struct cache_waiter *waiter,
+                         uint32_t *out_deleted, struct failure *failure);
 
 enum { CACHE_SAMPLES_MAX = 10 };
 struct cache_selector {
@@ -271,6 +322,7 @@ struct cache_invalidate_reply {
     size_t samples_count;
 };
 enum status cache_invalidate(struct cache *cache, const struct cache_selector *selector,
+                             const struct cache_waiter *waiter,
                              struct cache_invalidate_reply *out_reply, struct failure *failure);
 
 enum cache_verdict { CACHE_CORRECT = 1, CACHE_WRONG, CACHE_UNSURE, CACHE_STALE }; /* as in proto */
@@ -293,6 +345,28 @@ struct cache_report {
 enum cache_outcome cache_report_verdict(struct cache *cache, const struct cache_report *report,
                                         int64_t now_ms, uint32_t *out_labels_left);
 
+/* ---- Namespaces ------------------------------------------------------------------------------ */
+
+struct cache_namespace_settings { /* 0: as the option says */
+    unsigned index_kind;          /* numbers as in proto enum IndexKind */
+    uint32_t ef_search, nprobe;
+};
+enum cache_namespace_field {
+    NAMESPACE_INDEX_KIND = 1 << 0,
+    NAMESPACE_EF_SEARCH = 1 << 1,
+    NAMESPACE_NPROBE = 1 << 2,
+};
+struct cache_namespace_change {
+    struct text tenant, name;
+    unsigned fields; /* of enum cache_namespace_field: what changes */
+    struct cache_namespace_settings settings;
+};
+/* Holds for what is searched from now on, and after a restart. LIMIT_EXCEEDED names the field. */
+enum status cache_update_namespace(struct cache *cache, const struct cache_namespace_change *change,
+                                   const struct cache_waiter *waiter,
+                                   struct cache_namespace_settings *out_settings,
+                                   struct failure *failure);
+
 /* ---- Stats, keeping -------------------------------------------------------------------------- */
 
 struct cache_tier_stats {
@@ -307,6 +381,7 @@ struct cache_scope_stats { /* texts live as long as the cache */
     float threshold;
     uint32_t feedback_count, feedback_right;
     uint64_t lookups, hits, guard_blocked;
+    struct partition_stats index; /* its vectors and how they are searched; zero: there are none */
 };
 struct cache_stats {
     struct cache_tier_stats exact, semantic;
@@ -321,6 +396,10 @@ struct cache_stats {
     size_t scopes_count;
     const struct embed_space *embedder; /* NULL: none */
     struct embedder_state embedder_state;
+    bool has_folder;
+    struct journal_stats journal;   /* its state and loading_done without a folder, too */
+    uint64_t recovered_rows;        /* entries whose vector was read at start            */
+    uint64_t recovered_rowless;     /* whose vector belongs to no space of today         */
 };
 /* namespace empty: all. */
 enum status cache_stats(struct cache *cache, struct text tenant, struct text namespace_,

@@ -47,7 +47,8 @@ static bool is_same(void *context, const struct entry *entry)
 static void apply(struct cache *cache, const struct cache_report *report, struct entry *entry)
 {
     if (report->verdict == CACHE_STALE) {
-        (void)store_delete(cache->store, entry_digest(entry), is_same, entry);
+        bool was_there = false;
+        (void)store_delete(cache->store, entry_digest(entry), is_same, entry, NULL, &was_there);
         return;
     }
     assert(report->verdict == CACHE_CORRECT || report->verdict == CACHE_WRONG);
@@ -55,8 +56,17 @@ static void apply(struct cache *cache, const struct cache_report *report, struct
     struct scope *scope = scopes_find(cache->scopes, entry_scope(entry), entry_space(entry));
     assert(scope->policy != NULL);
     policy_label(scope->policy, right);
+    cache_note_scope_later(cache, scope);
     if (!right && report->source == CACHE_SOURCE_OPERATOR)
         cache_remove_row(cache, entry);
+}
+
+static bool use(struct cache *cache, const struct token *token)
+{
+    const bool first = token_use(cache->tokens, token);
+    if (first)
+        cache_note_tokens_later(cache);
+    return first;
 }
 
 enum cache_outcome cache_report_verdict(struct cache *cache, const struct cache_report *report,
@@ -70,11 +80,11 @@ enum cache_outcome cache_report_verdict(struct cache *cache, const struct cache_
     if (state != TOKEN_FRESH)
         return outcome_of(state);
     if (report->verdict == CACHE_UNSURE || token.kind == TOKEN_NEAR_MISS)
-        return token_use(cache->tokens, &token) ? CACHE_COUNTED_ONLY : CACHE_DUPLICATE;
+        return use(cache, &token) ? CACHE_COUNTED_ONLY : CACHE_DUPLICATE;
     struct entry *entry = find_entry(cache, &token, now_ms);
     if (entry == NULL)
         return CACHE_UNKNOWN_ENTRY;
-    const bool first = token_use(cache->tokens, &token);
+    const bool first = use(cache, &token);
     if (first)
         apply(cache, report, entry);
     entry_release(entry);

@@ -240,7 +240,7 @@ static enum status make_entry(const struct cache *cache, struct cache_set *set)
     return status;
 }
 
-static void count_entry(struct namespace_ *namespace_, const struct entry *entry)
+void cache_count_entry(struct namespace_ *namespace_, const struct entry *entry)
 {
     assert(entry_charge_bytes(entry) > 0);
     namespace_count(&namespace_->counters.entries, 1);
@@ -255,13 +255,27 @@ static void uncount_entry(struct namespace_ *namespace_, const struct entry *ent
 
 /* Counted before it is stored: it may die on another thread before store_set has returned here. */
 static enum status store_entry(struct cache *cache, struct cache_set *set,
+                               const struct cache_waiter *waiter,
                                struct store_set_result *out_result)
 {
     assert(entry_sequence(set->entry) == 0);
-    count_entry(set->namespace_, set->entry);
-    enum status status = store_set(cache->store, set->entry, set->now_ms, out_result);
+    assert(set->ack > ACK_DEFAULT);
+    const bool waits = set->ack > ACK_MEMORY;
+    assert(!waits || waiter != NULL);
+    const struct store_vector vector = {set->unit, set->space.dimension};
+    struct journal_wish wish = {.ack = set->ack};
+    if (waits) {
+        wish.done = waiter->done;
+        wish.context = waiter->context;
+        waiter->expect(waiter->context);
+    }
+    cache_count_entry(set->namespace_, set->entry);
+    enum status status = store_set(cache->store, set->entry, set->space.id != 0 ? &vector : NULL,
+                                   &wish, set->now_ms, out_result);
     if (status != STATUS_OK)
         uncount_entry(set->namespace_, set->entry);
+    if (waits && status != STATUS_OK) /* nothing was handed in */
+        waiter->done(waiter->context, STATUS_OK);
     return status;
 }
 
@@ -278,29 +292,71 @@ static bool still_stands(struct cache *cache, const struct cache_set *set, uint6
     return same;
 }
 
-static enum status insert_row(struct cache *cache, const struct cache_set *set, uint64_t sequence)
+enum status cache_insert_row(struct cache *cache, struct namespace_ *namespace_,
+                             const struct cache_row *row, struct arena *arena)
 {
-    assert(sequence != 0);
-    assert(set->unit != NULL);
-    assert(set->key.query.length > 0);
+    assert(row->sequence != 0);
+    assert(row->unit != NULL);
+    assert(row->query.length > 0);
     struct guard_signature signature;
-    enum status status = guard_sign(set->key.query, set->arena, &signature);
+    struct index_choice choice;
+    enum status status = guard_sign(row->query, arena, &signature);
     if (status != STATUS_OK)
         return status;
-    struct index_row row = {.id = set->key.exact,
-                            .sequence = sequence,
-                            .expires_ms = set->expires_ms,
-                            .unit = set->unit};
-    memcpy(&row.tag, set->key.compatibility.bytes, sizeof(row.tag));
-    memcpy(row.side, &signature, sizeof(signature));
-    const struct partition_key key = cache_partition_key(set->key.scope.bytes, set->space.id);
-    namespace_count(&set->namespace_->counters.rows, 1);
-    status = directory_insert(cache->directory, &key, set->space.dimension, &row);
+    struct index_row index_row = {.id = row->id,
+                                  .sequence = row->sequence,
+                                  .expires_ms = row->expires_ms,
+                                  .unit = row->unit,
+                                  .choice = cache_index_choice(namespace_, &choice) ? &choice
+                                                                                    : NULL};
+    memcpy(&index_row.tag, row->compatibility, sizeof(index_row.tag));
+    memcpy(index_row.side, &signature, sizeof(signature));
+    namespace_count(&namespace_->counters.rows, 1);
+    status = directory_insert(cache->directory, &row->key, row->dimension, &index_row);
     if (status != STATUS_OK)
-        namespace_uncount(&set->namespace_->counters.rows, 1);
+        namespace_uncount(&namespace_->counters.rows, 1);
     atomic_store_explicit(&cache->index_memory_spent, status == STATUS_NO_MEMORY,
                           memory_order_relaxed);
     return status;
+}
+
+static enum status insert_row(struct cache *cache, const struct cache_set *set, uint64_t sequence)
+{
+    const struct cache_row row = {
+        .key = cache_partition_key(set->key.scope.bytes, set->space.id),
+        .id = set->key.exact,
+        .compatibility = set->key.compatibility.bytes,
+        .sequence = sequence,
+        .expires_ms = set->expires_ms,
+        .unit = set->unit,
+        .dimension = set->space.dimension,
+        .query = set->key.query,
+    };
+    return cache_insert_row(cache, set->namespace_, &row, set->arena);
+}
+
+/* Known in the log before its first entry is, so that a restart knows whose vectors they are. */
+static void make_scope(struct cache *cache, const struct cache_set *set)
+{
+    const struct identity *identity = &set->request->identity;
+    const struct scope_names names = {
+        .tenant = identity->tenant,
+        .namespace_ = identity->namespace_,
+        .model = identity->model,
+        .attributes = identity->attributes,
+        .attributes_count = identity->attributes_count,
+    };
+    struct scope *scope =
+        scopes_obtain(cache->scopes, &names, set->key.scope.bytes, &set->space);
+    cache_note_new_scope(cache, scope);
+}
+
+/* Only its size is the answer's fault. */
+static const char *field_of(const struct cache_set_request *request, enum status status)
+{
+    if (status != STATUS_ENTRY_TOO_LARGE)
+        return "";
+    return request->blob.length > 0 ? "blob" : "content";
 }
 
 static bool index_entry(struct cache *cache, const struct cache_set *set, uint64_t sequence)
@@ -309,7 +365,6 @@ static bool index_entry(struct cache *cache, const struct cache_set *set, uint64
         return false;
     if (insert_row(cache, set, sequence) != STATUS_OK)
         return false;
-    (void)scopes_obtain(cache->scopes, &set->request->identity, &set->key, &set->space);
     if (still_stands(cache, set, sequence))
         return true;
     cache_remove_row(cache, set->entry);
@@ -317,7 +372,8 @@ static bool index_entry(struct cache *cache, const struct cache_set *set, uint64
 }
 
 enum status cache_set_finish(struct cache *cache, struct cache_set *set, enum status embedded,
-                             int64_t now_ms, struct failure *failure)
+                             int64_t now_ms, const struct cache_waiter *waiter,
+                             struct failure *failure)
 {
     assert(set->step != CACHE_DONE);
     assert(set->step == CACHE_NEEDS_VECTOR || embedded == STATUS_OK);
@@ -327,18 +383,21 @@ enum status cache_set_finish(struct cache *cache, struct cache_set *set, enum st
     note_vector(set, embedded);
     struct store_set_result result = {0};
     enum status status = make_entry(cache, set);
+    if (status == STATUS_OK && set->space.id != 0)
+        make_scope(cache, set);
     if (status == STATUS_OK)
-        status = store_entry(cache, set, &result);
+        status = store_entry(cache, set, waiter, &result);
     if (status != STATUS_OK) {
         entry_release(set->entry);
-        return failure_set(failure, status, set->request->blob.length > 0 ? "blob" : "content",
-                           "%s", status_text(status));
+        return failure_set(failure, status, field_of(set->request, status), "%s",
+                           status_text(status));
     }
     assert(result.sequence != 0);
     assert(entry_sequence(set->entry) == result.sequence);
     namespace_count(&set->namespace_->counters.sets, 1);
     set->reply.stored = true;
     set->reply.sequence = result.sequence;
+    set->reply.ack = set->ack;
     set->reply.expires_ms = set->expires_ms;
     set->reply.indexed = index_entry(cache, set, result.sequence);
     entry_release(set->entry);
@@ -369,7 +428,10 @@ enum status cache_set_begin(struct cache *cache, const struct cache_set_request 
     if (set->reply.skip != CACHE_SKIP_NONE)
         return STATUS_OK;
     set->step = CACHE_NEEDS_COMPUTE;
-    status = cache_namespace(cache, &request->identity, &set->key, &set->namespace_, failure);
+    status = cache_resolve_ack(cache, request->ack, &set->ack, failure);
+    if (status == STATUS_OK)
+        status =
+            cache_namespace(cache, &request->identity, &set->key, &set->namespace_, failure);
     if (status == STATUS_OK)
         status = prepare_vector(cache, set, failure);
     return status;
@@ -389,10 +451,11 @@ enum status cache_set(struct cache *cache, const struct cache_set_request *reque
     struct cache_set set;
     enum status embedded = STATUS_OK;
     enum status status = cache_set_begin(cache, request, arena, now_ms, &set, failure);
+    set.ack = ACK_MEMORY;
     if (status == STATUS_OK && set.step == CACHE_NEEDS_VECTOR)
         embedded = embedder_embed(cache->embedder, set.key.query, arena, set.unit);
     if (status == STATUS_OK && set.step != CACHE_DONE)
-        status = cache_set_finish(cache, &set, embedded, now_ms, failure);
+        status = cache_set_finish(cache, &set, embedded, now_ms, NULL, failure);
     if (status != STATUS_OK)
         return status;
     assert(!set.reply.stored || set.reply.skip == CACHE_SKIP_NONE);
@@ -412,7 +475,10 @@ void cache_entry_died(void *context, const struct entry *entry, enum store_death
     answer_view_read(entry_metadata(entry), &view);
     struct namespace_ *namespace_ =
         namespaces_find(cache->namespaces, view.tenant, view.namespace_);
-    assert(namespace_ != NULL); /* its Set made it, and nothing unmakes one */
+    if (namespace_ == NULL) { /* its Set made it; only a load that has failed knows less */
+        assert(!atomic_load(&cache->is_loaded));
+        return;
+    }
     uncount_entry(namespace_, entry);
     if (why == STORE_EVICTED)
         namespace_count(&namespace_->counters.evictions, 1);

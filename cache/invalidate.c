@@ -42,9 +42,43 @@ static enum status check_delete(const struct cache *cache,
     return STATUS_OK;
 }
 
+/* Of one record that is handed in for this waiter, or nobody. */
+static struct journal_wish wish_for(const struct cache *cache, const struct cache_waiter *waiter)
+{
+    struct journal_wish wish = {.ack = ACK_MEMORY};
+    if (waiter == NULL)
+        return wish;
+    wish.ack = cache_ack_removal(cache);
+    wish.done = waiter->done;
+    wish.context = waiter->context;
+    waiter->expect(waiter->context);
+    return wish;
+}
+
+/* Where nothing was handed in. */
+static void give_up(const struct cache_waiter *waiter)
+{
+    if (waiter != NULL)
+        waiter->done(waiter->context, STATUS_OK);
+}
+
+/* One entry, if it is there and theirs. */
+static enum status delete_one(struct cache *cache, const struct digest *id, struct owner *owner,
+                              const struct cache_waiter *waiter, uint32_t *deleted)
+{
+    bool was_there = false;
+    const struct journal_wish wish = wish_for(cache, waiter);
+    enum status status = store_delete(cache->store, id, is_owned, owner, &wish, &was_there);
+    if (status != STATUS_OK)
+        give_up(waiter);
+    *deleted += was_there;
+    return status;
+}
+
 /* By identity the namespace is the identity's own. */
 static enum status delete_identity(struct cache *cache, const struct cache_delete_request *request,
-                                   struct arena *arena, uint32_t *deleted, struct failure *failure)
+                                   struct arena *arena, const struct cache_waiter *waiter,
+                                   uint32_t *deleted, struct failure *failure)
 {
     struct key key;
     enum status status =
@@ -54,31 +88,30 @@ static enum status delete_identity(struct cache *cache, const struct cache_delet
         return status;
     }
     struct owner owner = {cache_name_or_default(request->identity->tenant), key.namespace_};
-    if (key.canonical && store_delete(cache->store, &key.exact, is_owned, &owner))
-        (*deleted)++;
-    return STATUS_OK;
+    if (key.canonical)
+        status = delete_one(cache, &key.exact, &owner, waiter, deleted);
+    return status;
 }
 
 enum status cache_delete(struct cache *cache, const struct cache_delete_request *request,
-                         struct arena *arena, uint32_t *out_deleted, struct failure *failure)
+                         struct arena *arena, const struct cache_waiter *waiter,
+                         uint32_t *out_deleted, struct failure *failure)
 {
     assert(out_deleted != NULL);
     assert(request->entry_ids_count == 0 || request->entry_ids != NULL);
     uint32_t deleted = 0;
     enum status status = check_delete(cache, request, failure);
     if (status == STATUS_OK && request->identity != NULL)
-        status = delete_identity(cache, request, arena, &deleted, failure);
+        status = delete_identity(cache, request, arena, waiter, &deleted, failure);
     if (status != STATUS_OK)
         return status;
     struct owner owner = {cache_name_or_default(request->tenant),
                           cache_name_or_default(request->namespace_)};
-    for (size_t i = 0; i < request->entry_ids_count; i++) {
-        if (store_delete(cache->store, &request->entry_ids[i], is_owned, &owner))
-            deleted++;
-    }
+    for (size_t i = 0; i < request->entry_ids_count && status == STATUS_OK; i++)
+        status = delete_one(cache, &request->entry_ids[i], &owner, waiter, &deleted);
     assert(deleted <= request->entry_ids_count + 1);
     *out_deleted = deleted;
-    return STATUS_OK;
+    return status;
 }
 
 /* ---- Invalidate ------------------------------------------------------------------------------ */
@@ -179,7 +212,18 @@ static enum status check_selector(const struct cache *cache, const struct cache_
     return check_tags(cache, selector, failure);
 }
 
+static enum status purge(struct cache *cache, struct selection *selection,
+                         const struct cache_waiter *waiter, uint64_t *out_matched)
+{
+    const struct journal_wish wish = wish_for(cache, waiter);
+    enum status status = store_purge(cache->store, select_entry, selection, &wish, out_matched);
+    if (status != STATUS_OK)
+        give_up(waiter);
+    return status;
+}
+
 enum status cache_invalidate(struct cache *cache, const struct cache_selector *selector,
+                             const struct cache_waiter *waiter,
                              struct cache_invalidate_reply *out_reply, struct failure *failure)
 {
     enum status status = check_selector(cache, selector, failure);
@@ -200,7 +244,9 @@ enum status cache_invalidate(struct cache *cache, const struct cache_selector *s
     if (selector->dry_run)
         reply.matched = store_count(cache->store, ALL_THERE_MS, select_entry, &selection);
     else
-        reply.matched = store_purge(cache->store, select_entry, &selection);
+        status = purge(cache, &selection, waiter, &reply.matched);
+    if (status != STATUS_OK)
+        goto destroy_arena;
     assert(reply.samples_count <= reply.matched);
     *out_reply = reply;
 

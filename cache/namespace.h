@@ -22,10 +22,17 @@ struct namespace_counters {
     _Atomic uint64_t entries, size_bytes, rows; /* held now                             */
 };
 
+/* What it wants otherwise than the options say; 0: nothing. */
+struct namespace_wishes {
+    _Atomic unsigned index_kind;
+    _Atomic uint32_t ef_search, nprobe;
+};
+
 struct namespace_ {
     struct registry_item item;
     struct text tenant, name; /* behind the struct, in the same block */
     struct namespace_counters counters;
+    struct namespace_wishes wishes;
 };
 
 struct namespaces;

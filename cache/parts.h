@@ -45,6 +45,17 @@ struct cache {
     _Atomic bool index_memory_spent; /* the last row that was offered found no room */
     int64_t started_ms;
     const char *version;
+
+    /* The data folder; folder.c. */
+    struct journal_options journal; /* path "": there is none */
+    int64_t (*clock_ms)(void);
+    uint64_t (*chance)(void *context);
+    struct loading *loading;                /* while cache_load reads, its thread's alone  */
+    _Atomic bool is_loaded;                 /* what there is of a folder has been read    */
+    _Atomic(struct scope *) scopes_behind;  /* a stack: SCOPE_BEHIND, by next_behind       */
+    _Atomic bool tokens_behind;             /* the note of tokens is older than a use      */
+    int64_t noted_ms;                       /* when the keeper last wrote notes            */
+    _Atomic uint64_t recovered_rows, recovered_rowless;
 };
 
 /* ---- cache.c: questions that more than one verb asks ----------------------------------------- */
@@ -74,6 +85,47 @@ struct partition_key cache_partition_key(const uint8_t scope[16], uint64_t space
 /* The entry's row leaves the index, whatever sequence up to the entry's it has. */
 void cache_remove_row(struct cache *cache, const struct entry *entry);
 
+/* ---- folder.c -------------------------------------------------------------------------------- */
+
+/* After cache->store has been made. */
+enum status cache_expect_folder(struct cache *cache, const struct cache_setup *setup);
+/* Everything is written and synced; nobody calls a verb any more. */
+void cache_close_folder(struct cache *cache);
+/* What a Set waits for; never ACK_DEFAULT. NO_JOURNAL names `ack`. */
+enum status cache_resolve_ack(const struct cache *cache, enum journal_ack asked,
+                              enum journal_ack *out_ack, struct failure *failure);
+/* A new scope's note is written at once, before its first entry is. */
+void cache_note_new_scope(struct cache *cache, struct scope *scope);
+/* Within a second, by cache_tick. */
+void cache_note_scope_later(struct cache *cache, struct scope *scope);
+void cache_note_tokens_later(struct cache *cache);
+/* Now. */
+enum status cache_note_tokens(struct cache *cache, struct arena *arena);
+/* All of them again; context: the cache. For the custodian. */
+enum status cache_renew_notes(void *context);
+/* What is behind; at most once a second. */
+void cache_note_changes(struct cache *cache, int64_t now_ms);
+/* What the namespace wants of the index; false: nothing, and then *out_choice is empty. */
+bool cache_index_choice(const struct namespace_ *namespace_, struct index_choice *out_choice);
+/* Everything of the folder in Stats. */
+void cache_folder_stats(const struct cache *cache, struct cache_stats *stats);
+
 /* ---- fill.c ---------------------------------------------------------------------------------- */
 
 store_died cache_entry_died; /* context: the cache */
+
+void cache_count_entry(struct namespace_ *namespace_, const struct entry *entry);
+
+struct cache_row { /* of one entry */
+    struct partition_key key;
+    struct digest id;
+    const uint8_t *compatibility; /* ENTRY_ID_BYTES */
+    uint64_t sequence;
+    int64_t expires_ms;
+    const float *unit;
+    uint32_t dimension;
+    struct text query; /* what the guard signs */
+};
+/* Counted in the namespace. DIM_MISMATCH, NO_MEMORY: the budget of vectors is spent. */
+enum status cache_insert_row(struct cache *cache, struct namespace_ *namespace_,
+                             const struct cache_row *row, struct arena *arena);

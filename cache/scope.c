@@ -132,33 +132,33 @@ static struct text or_default(struct text name)
     return name.length > 0 ? name : TEXT("default");
 }
 
-static size_t names_bytes(const struct identity *identity, struct text embedder)
+static size_t names_bytes(const struct scope_names *names, struct text embedder)
 {
-    size_t bytes = or_default(identity->tenant).length + or_default(identity->namespace_).length +
-                   identity->model.length + embedder.length;
-    for (size_t i = 0; i < identity->attributes_count; i++)
-        bytes += identity->attributes[i].name.length + identity->attributes[i].value.length;
+    size_t bytes = or_default(names->tenant).length + or_default(names->namespace_).length +
+                   names->model.length + embedder.length;
+    for (size_t i = 0; i < names->attributes_count; i++)
+        bytes += names->attributes[i].name.length + names->attributes[i].value.length;
     return bytes;
 }
 
-static void copy_names(struct scope *scope, const struct identity *identity, struct text embedder,
+static void copy_names(struct scope *scope, const struct scope_names *names, struct text embedder,
                        size_t names_size)
 {
     scope->attributes = (struct key_attribute *)(scope + 1);
-    scope->attributes_count = identity->attributes_count;
+    scope->attributes_count = names->attributes_count;
     char *at = (char *)(scope->attributes + scope->attributes_count);
-    scope->tenant = copy_text(&at, or_default(identity->tenant));
-    scope->namespace_ = copy_text(&at, or_default(identity->namespace_));
-    scope->model = copy_text(&at, identity->model);
+    scope->tenant = copy_text(&at, or_default(names->tenant));
+    scope->namespace_ = copy_text(&at, or_default(names->namespace_));
+    scope->model = copy_text(&at, names->model);
     scope->embedder = copy_text(&at, embedder);
     for (size_t i = 0; i < scope->attributes_count; i++) {
-        scope->attributes[i].name = copy_text(&at, identity->attributes[i].name);
-        scope->attributes[i].value = copy_text(&at, identity->attributes[i].value);
+        scope->attributes[i].name = copy_text(&at, names->attributes[i].name);
+        scope->attributes[i].value = copy_text(&at, names->attributes[i].value);
     }
     assert(at == (char *)(scope->attributes + scope->attributes_count) + names_size);
 }
 
-/* "lexical-1", or the client's own name. */
+/* "lexical-1", or the client's own name, which has no version. */
 static struct text embedder_name(const struct embed_space *space, char *out_text, size_t size)
 {
     const int length = snprintf(out_text, size, "%s%s%s", space->name,
@@ -168,13 +168,13 @@ static struct text embedder_name(const struct embed_space *space, char *out_text
     return (struct text){out_text, (size_t)length};
 }
 
-static struct scope *make(const struct scopes *scopes, const struct identity *identity,
+static struct scope *make(const struct scopes *scopes, const struct scope_names *names,
                           const struct place *place, const struct embed_space *space)
 {
     char name[sizeof(space->name) + sizeof(space->version) + 1];
     const struct text embedder = embedder_name(space, name, sizeof(name));
-    const size_t names_size = names_bytes(identity, embedder);
-    const size_t attributes_size = identity->attributes_count * sizeof(struct key_attribute);
+    const size_t names_size = names_bytes(names, embedder);
+    const size_t attributes_size = names->attributes_count * sizeof(struct key_attribute);
     struct scope *scope = calloc(1, sizeof(*scope) + attributes_size + names_size);
     if (scope == NULL)
         return NULL;
@@ -182,8 +182,9 @@ static struct scope *make(const struct scopes *scopes, const struct identity *id
     scope->item.hash = hash_of(scopes, place);
     scope->id = scope_id(place->digest, place->space);
     scope->space = place->space;
+    scope->is_clients = place->space != scopes->setup.server_space;
     memcpy(scope->digest, place->digest, sizeof(scope->digest));
-    copy_names(scope, identity, embedder, names_size);
+    copy_names(scope, names, embedder, names_size);
     if (policy_scope_create(scopes->setup.policy, space->threshold_default, &scope->policy) !=
         STATUS_OK) {
         free_scope(scope);
@@ -192,16 +193,15 @@ static struct scope *make(const struct scopes *scopes, const struct identity *id
     return scope;
 }
 
-struct scope *scopes_obtain(struct scopes *scopes, const struct identity *identity,
-                            const struct key *key, const struct embed_space *space)
+struct scope *scopes_obtain(struct scopes *scopes, const struct scope_names *names,
+                            const uint8_t digest[16], const struct embed_space *space)
 {
     assert(space->id != 0);
-    assert(key->canonical);
-    const struct place place = {key->scope.bytes, space->id};
+    const struct place place = {digest, space->id};
     struct scope *known = scopes_find(scopes, place.digest, place.space);
     if (known->id != 0 || registry_is_full(scopes->registry))
         return known;
-    struct scope *made = make(scopes, identity, &place, space);
+    struct scope *made = make(scopes, names, &place, space);
     if (made == NULL)
         return known;
     assert(made->policy != NULL);

@@ -24,8 +24,15 @@ struct scope {
     struct text tenant, namespace_, model, embedder; /* in the same block as the struct */
     struct key_attribute *attributes;
     size_t attributes_count;
+    bool is_clients; /* its vectors are the client's */
     _Atomic uint64_t lookups, hits, guard_blocked;
+    atomic_int note;            /* enum scope_note */
+    struct scope *next_behind; /* of folder.c's list */
 };
+
+/* Whether its note in the log says what it knows: there is none yet; yes; it is in folder.c's list
+ * of those whose does not. */
+enum scope_note { SCOPE_UNNOTED, SCOPE_NOTED, SCOPE_BEHIND };
 
 /* First 8 bytes of the scope digest, mixed with the space: one scope may hold vectors of the
  * server's embedder and of its client's. */
@@ -43,11 +50,18 @@ struct scopes_setup {
 enum status scopes_create(const struct scopes_setup *setup, struct scopes **out_scopes);
 void scopes_destroy(struct scopes **scopes);
 
+struct scope_names { /* what people call it, as the first request of the scope spelled it */
+    struct text tenant, namespace_, model;
+    const struct key_attribute *attributes;
+    size_t attributes_count;
+};
+
 /* Never NULL: an unknown scope gets the shared state of its kind of space. */
 struct scope *scopes_find(struct scopes *scopes, const uint8_t digest[16], uint64_t space);
-/* Finds or makes; the shared state when there are scopes_max or memory is spent. */
-struct scope *scopes_obtain(struct scopes *scopes, const struct identity *identity,
-                            const struct key *key, const struct embed_space *space);
+/* Finds or makes; the shared state when there are scopes_max or memory is spent. A made one is
+ * unnoted. */
+struct scope *scopes_obtain(struct scopes *scopes, const struct scope_names *names,
+                            const uint8_t digest[16], const struct embed_space *space);
 
 typedef void scopes_visit(void *context, struct scope *scope);
 /* Not the shared ones. */

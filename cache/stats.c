@@ -78,6 +78,7 @@ static void fill_server(const struct cache *cache, bool whole, int64_t now_ms,
         stats->embedder = embedder_space(cache->embedder);
         embedder_state(cache->embedder, &stats->embedder_state);
     }
+    cache_folder_stats(cache, stats);
     if (!whole)
         return;
     struct directory_stats rows;
@@ -149,6 +150,23 @@ static void describe_scope(const struct ranked *ranked, struct cache_scope_stats
     };
 }
 
+struct shown { /* scopes that Stats lists, and where */
+    const struct cache *cache;
+    const struct ranking *ranking;
+    struct cache_scope_stats *scopes;
+};
+
+static void note_partition(void *context, const struct partition_stats *partition)
+{
+    const struct shown *shown = context;
+    const struct scope *scope =
+        scopes_find(shown->cache->scopes, partition->key.scope, partition->key.space);
+    for (size_t i = 0; scope->id != 0 && i < shown->ranking->count; i++) {
+        if (shown->ranking->ranked[i].scope == scope)
+            shown->scopes[i].index = *partition;
+    }
+}
+
 static enum status fill_scopes(const struct cache *cache, struct ranking *ranking,
                                struct arena *arena, struct cache_stats *stats)
 {
@@ -164,7 +182,8 @@ static enum status fill_scopes(const struct cache *cache, struct ranking *rankin
     for (size_t i = 0; i < ranking->count; i++)
         describe_scope(&ranking->ranked[i], &stats->scopes[i]);
     stats->scopes_count = ranking->count;
-    return STATUS_OK;
+    struct shown shown = {cache, ranking, stats->scopes};
+    return directory_each_stats(cache->directory, note_partition, &shown);
 }
 
 enum status cache_stats(struct cache *cache, struct text tenant, struct text namespace_,

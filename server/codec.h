@@ -11,6 +11,7 @@
 #include "base/status.h"
 #include "base/text.h"
 #include "cache/cache.h"
+#include "storage/custodian.h"
 
 struct codec_limits { /* from the options limits.* and server.* */
     uint32_t batch_max, tags_max, metadata_max, dimension_max;
@@ -28,6 +29,9 @@ enum codec_message {
     CODEC_INVALIDATE,
     CODEC_REPORT,
     CODEC_STATS,
+    CODEC_CREATE_SNAPSHOT,
+    CODEC_DELETE_SNAPSHOT,
+    CODEC_UPDATE_NAMESPACE,
     CODEC_HEALTH_CHECK,
     CODEC_REFLECTION,
     CODEC_MESSAGES_COUNT
@@ -127,6 +131,26 @@ enum status codec_write_report(struct text feedback_id, enum cache_outcome outco
 enum status codec_write_stats(const struct cache_stats *stats, const struct codec_limits *limits,
                               struct arena *arena, struct codec_reply *out,
                               struct failure *failure);
+/* Names of snapshots: "" is allowed for create alone. */
+enum status codec_read_create_snapshot(struct text bytes, const struct codec_limits *limits,
+                                       struct arena *arena, struct text *out_name,
+                                       struct failure *failure);
+enum status codec_read_delete_snapshot(struct text bytes, const struct codec_limits *limits,
+                                       struct arena *arena, struct text *out_name,
+                                       struct failure *failure);
+enum status codec_write_create_snapshot(const struct snapshot_info *info, struct arena *arena,
+                                        struct codec_reply *out);
+enum status codec_write_list_snapshots(const struct snapshot_info *infos, size_t count,
+                                       struct arena *arena, struct codec_reply *out);
+enum status codec_write_compact(uint64_t bytes_before, uint64_t bytes_after, struct arena *arena,
+                                struct codec_reply *out);
+enum status codec_read_update_namespace(struct text bytes, const struct codec_limits *limits,
+                                        struct arena *arena, struct cache_namespace_change *out,
+                                        struct failure *failure);
+enum status codec_write_update_namespace(struct text name,
+                                         const struct cache_namespace_settings *settings,
+                                         struct arena *arena, struct codec_reply *out);
+
 /* status: 0 UNKNOWN, 1 SERVING, 2 NOT_SERVING, 3 SERVICE_UNKNOWN. */
 enum status codec_write_health(int serving, struct arena *arena, struct codec_reply *out);
 

@@ -50,6 +50,7 @@ static const struct rule rules[] = {
     {&reprise__v1__set_request__descriptor,      19, LIMIT(metadata_max)}, /* metadata */
     {&reprise__v1__delete_request__descriptor,    2, LIMIT(batch_max)}, /* entry_ids */
     {&reprise__v1__selector__descriptor,          7, LIMIT(tags_max)}, /* tags */
+    {&reprise__v1__update_namespace_request__descriptor, 2, CODEC_CHOICES_MAX, 0}, /* fields */
 };
 /* clang-format on */
 #undef LIMIT
@@ -318,6 +319,9 @@ const ProtobufCMessageDescriptor *codec_descriptor(enum codec_message type)
         [CODEC_INVALIDATE] = &reprise__v1__invalidate_request__descriptor,
         [CODEC_REPORT] = &reprise__v1__report_request__descriptor,
         [CODEC_STATS] = &reprise__v1__stats_request__descriptor,
+        [CODEC_CREATE_SNAPSHOT] = &reprise__v1__create_snapshot_request__descriptor,
+        [CODEC_DELETE_SNAPSHOT] = &reprise__v1__delete_snapshot_request__descriptor,
+        [CODEC_UPDATE_NAMESPACE] = &reprise__v1__update_namespace_request__descriptor,
         [CODEC_HEALTH_CHECK] = &grpc__health__v1__health_check_request__descriptor,
         [CODEC_REFLECTION] = &grpc__reflection__v1__server_reflection_request__descriptor,
     };

@@ -21,7 +21,7 @@ enum {
     CODEC_DEPTH_MAX = 16,   /* messages inside messages                                         */
     CODEC_UNKNOWN_MAX = 64, /* unknown fields in one request; protobuf-c keeps each of them      */
     CODEC_AGAIN_MAX = 64,   /* fields that stand once and come again: each costs an allocation   */
-    CODEC_CHOICES_MAX = 16, /* elements of `tiers` and of `include`                              */
+    CODEC_CHOICES_MAX = 16, /* elements of `tiers`, of `include` and of `fields`                 */
     CODEC_BORROW_BYTES =
         4096,                /* answers above are never copied: borrowed when read, when written  */
     CODEC_HASH_MAX = 128,    /* bytes of ReportRequest.reporter and .feedback_id                  */

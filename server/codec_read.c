@@ -326,6 +326,16 @@ static enum status read_lists(const Reprise__V1__SetRequest *message, struct are
     return STATUS_OK;
 }
 
+static enum status read_ack(Reprise__V1__Ack ack, enum journal_ack *out, struct failure *failure)
+{
+    static_assert((int)REPRISE__V1__ACK__ACK_SYNCED == (int)ACK_SYNCED, "numbers as in proto");
+    if ((int)ack < (int)ACK_DEFAULT || (int)ack > (int)ACK_SYNCED)
+        return failure_set(failure, STATUS_LIMIT_EXCEEDED, "ack",
+                           "one of ACK_MEMORY, ACK_LOGGED, ACK_SYNCED, or none");
+    *out = (enum journal_ack)ack;
+    return STATUS_OK;
+}
+
 enum status codec_read_set(struct text bytes, const struct codec_limits *limits,
                            struct arena *arena, struct cache_set_request *out,
                            struct failure *failure)
@@ -347,6 +357,8 @@ enum status codec_read_set(struct text bytes, const struct codec_limits *limits,
         status = read_vector(message->vector, arena, &request.vector, &request.dimension, failure);
     if (status == STATUS_OK)
         status = read_info(message->info, &parts, arena, &request, failure);
+    if (status == STATUS_OK)
+        status = read_ack(message->ack, &request.ack, failure);
     if (status == STATUS_OK)
         status = read_lists(message, arena, &request, failure);
     if (status == STATUS_OK)

@@ -86,6 +86,27 @@ static enum status fill_attributes(const struct cache_scope_stats *from, struct 
     return STATUS_OK;
 }
 
+/* Words of ours, which protobuf-c only reads. */
+static char index_words[][10] = {
+    [PARTITION_RESTS] = "rests",   [PARTITION_WAITS] = "waits",       [PARTITION_WATCHED] = "watched",
+    [PARTITION_BUILDS] = "builds", [PARTITION_REWRITES] = "rewrites",
+};
+
+static void fill_index(const struct partition_stats *index, Reprise__V1__ScopePolicy *message)
+{
+    if (index->dimension == 0)
+        return;
+    message->rows = index->rows;
+    message->index_kind = (Reprise__V1__IndexKind)(index->kind + 1); /* enum index_kind begins at 0 */
+    message->index_state = index_words[index->state];
+    message->index_done = rate(index->work_rows_done, index->work_rows);
+    if (index->recall_wanted > 0) {
+        message->recall_sample_given_case =
+            REPRISE__V1__SCOPE_POLICY__RECALL_SAMPLE_GIVEN_RECALL_SAMPLE;
+        message->recall_sample = rate(index->recall_found, index->recall_wanted);
+    }
+}
+
 static enum status fill_scope(const struct cache_scope_stats *from, struct arena *arena,
                               struct scope_messages *to)
 {
@@ -103,6 +124,7 @@ static enum status fill_scope(const struct cache_scope_stats *from, struct arena
     to->policy.lookups = from->lookups;
     to->policy.hits = from->hits;
     to->policy.guard_blocked = from->guard_blocked;
+    fill_index(&from->index, &to->policy);
     if (from->feedback_count > 0) { /* absent before the first verdict: 0 would mean all wrong */
         to->policy.recent_accuracy_given_case =
             REPRISE__V1__SCOPE_POLICY__RECENT_ACCURACY_GIVEN_RECENT_ACCURACY;
@@ -153,7 +175,19 @@ static enum status fill_embedder(const struct cache_stats *stats, struct arena *
     return has_texts ? STATUS_OK : STATUS_NO_MEMORY;
 }
 
-enum { DEGRADED_MAX = 1 + EMBEDDER_DEGRADED_MAX };
+static const char *storage_word(enum storage_state state)
+{
+    static const char *const words[] = {
+        [STORAGE_NONE] = "none",
+        [STORAGE_LOADING] = "loading",
+        [STORAGE_DURABLE] = "durable",
+        [STORAGE_MEMORY_ONLY] = "memory_only",
+        [STORAGE_READ_ONLY] = "read_only",
+    };
+    return words[state];
+}
+
+enum { DEGRADED_MAX = 2 + EMBEDDER_DEGRADED_MAX };
 
 static enum status fill_degraded(const struct cache_stats *stats, struct arena *arena,
                                  char *list[DEGRADED_MAX], Reprise__V1__StatsResponse *message)
@@ -163,12 +197,53 @@ static enum status fill_degraded(const struct cache_stats *stats, struct arena *
         list[count++] = codec_string(TEXT("index_memory"), arena);
     for (size_t i = 0; i < stats->embedder_state.degraded_count; i++)
         list[count++] = codec_string(text_of(stats->embedder_state.degraded[i]), arena);
+    const enum storage_state storage = stats->journal.state;
+    if (storage != STORAGE_NONE && storage != STORAGE_DURABLE)
+        list[count++] = codec_string(text_of(storage_word(storage)), arena);
     message->n_degraded = count;
     message->degraded = list;
     for (size_t i = 0; i < count; i++)
         if (list[i] == NULL)
             return STATUS_NO_MEMORY;
     return STATUS_OK;
+}
+
+static enum status fill_storage(const struct cache_stats *stats, struct arena *arena,
+                                Reprise__V1__StatsResponse *message)
+{
+    message->storage_state = codec_string(text_of(storage_word(stats->journal.state)), arena);
+    message->io_backend =
+        codec_string(text_of(stats->has_folder ? stats->journal.io_backend : ""), arena);
+    message->loading_done = stats->journal.loading_done;
+    const bool has_texts = message->storage_state != NULL && message->io_backend != NULL;
+    return has_texts ? STATUS_OK : STATUS_NO_MEMORY;
+}
+
+static enum status fill_journal(const struct cache_stats *stats, struct arena *arena,
+                                Reprise__V1__JournalInfo *message)
+{
+    const struct journal_stats *journal = &stats->journal;
+    reprise__v1__journal_info__init(message);
+    message->io_reason = codec_string(text_of(journal->io_reason), arena);
+    message->cause = codec_string(text_of(journal->cause), arena);
+    message->size_bytes = journal->bytes;
+    message->live_bytes = journal->live_bytes;
+    message->segments = journal->segments;
+    message->records = journal->records;
+    message->batches = journal->batches;
+    message->syncs = journal->syncs;
+    message->sync_us_last = journal->sync_us_last;
+    message->queue_bytes = journal->queue_bytes;
+    message->durable_sequence = journal->durable_sequence;
+    message->recovered_entries = journal->recovered_entries;
+    message->recovered_bytes = journal->recovered_bytes;
+    message->recovered_ms = journal->recovered_ms;
+    message->recovered_rows = stats->recovered_rows;
+    message->rows_without_space = stats->recovered_rowless;
+    message->damaged_bytes = journal->damaged_bytes;
+    message->torn_bytes = journal->torn_bytes;
+    message->read_errors = journal->read_errors;
+    return message->io_reason != NULL && message->cause != NULL ? STATUS_OK : STATUS_NO_MEMORY;
 }
 
 static void fill_totals(const struct cache_stats *stats, Reprise__V1__StatsResponse *message)
@@ -209,6 +284,14 @@ enum status codec_write_stats(const struct cache_stats *stats, const struct code
         return codec_spent(failure);
     message.n_embedders = stats->embedder != NULL ? 1 : 0;
     message.embedders = embedders;
+    Reprise__V1__JournalInfo journal;
+    if (fill_storage(stats, arena, &message) != STATUS_OK)
+        return codec_spent(failure);
+    if (stats->has_folder) {
+        message.journal = &journal;
+        if (fill_journal(stats, arena, &journal) != STATUS_OK)
+            return codec_spent(failure);
+    }
     struct codec_reply packed;
     if (message.version == NULL || fill_policies(stats, arena, &message) != STATUS_OK ||
         codec_reply_pack(&message.base, arena, &packed) != STATUS_OK)

@@ -38,6 +38,7 @@ static enum status fill_set(const struct cache_set_reply *reply, struct arena *a
     message->stored = reply->stored;
     message->skip = (Reprise__V1__SetSkip)reply->skip;
     message->indexed = reply->indexed;
+    message->ack = (Reprise__V1__Ack)reply->ack;
     message->expires_unix_ms = reply->expires_ms;
     message->sequence = reply->sequence;
     if (message->entry_id == NULL)

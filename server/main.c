@@ -3,7 +3,7 @@
  * drains.
  *
  * SIGTERM and SIGINT drain: calls in flight finish and the exit code is 0. A second one skips the
- * waits. Exit 1: it could not start, or the configuration contradicts
+ * waits. While the data folder is read they wait until it has been. Exit 1: it could not start, or the configuration contradicts
  * itself; exit 2: an option is unknown or outside its range.
  */
 #include <pthread.h>
@@ -26,6 +26,8 @@ static const char help_text[] =
     "  reprise-server [--config FILE] [--ROOM-NAME VALUE ...]\n"
     "\n"
     "  --config FILE        read options from a YAML file (also REPRISE_CONFIG)\n"
+    "  --restore NAME       go back to the snapshot of this name in the data folder, then serve; what\n"
+    "                       was there is set aside, in a folder of its own\n"
     "  --check-config       say whether the configuration is right, and exit\n"
     "  --print-config       print each option, its value and where it comes from, and exit\n"
     "  --describe-options   print every option with default, range and meaning, and exit\n"
@@ -85,15 +87,19 @@ static int check(const struct options *options)
     return 0;
 }
 
-static int run(const struct options *options, const sigset_t *signals)
+static int run(const struct settings *settings, const sigset_t *signals)
 {
     struct service *service = NULL;
     struct failure failure = {.status = STATUS_OK};
-    if (service_create(options, REPRISE_VERSION, &service, &failure) != STATUS_OK) {
+    if (service_create(settings->options, REPRISE_VERSION, &service, &failure) != STATUS_OK) {
         return report(&failure);
     }
     (void)printf("listening on %s\n", service_address(service));
     (void)fflush(stdout);
+    if (service_load(service, settings->restore, &failure) != STATUS_OK) {
+        service_destroy(&service);
+        return report(&failure);
+    }
     wait_and_drain(service, signals);
     service_destroy(&service);
     log_write(LOG_INFO, "server", "stopped", NULL);
@@ -104,7 +110,7 @@ static int act(const struct settings *settings, const sigset_t *signals)
 {
     switch (settings->action) {
     case SETTINGS_RUN:
-        return run(settings->options, signals);
+        return run(settings, signals);
     case SETTINGS_HELP:
         (void)fputs(help_text, stdout);
         return 0;

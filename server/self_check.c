@@ -12,7 +12,7 @@
 #include "base/status.h"
 #include "index/prove.h"
 #include "index/vector.h"
-#include "storage/io_uring.h"
+#include "storage/io_uring_prove.h"
 
 enum { REASON_SIZE = 256 };
 

@@ -14,6 +14,7 @@
 #include "base/log.h"
 #include "base/machine.h"
 #include "base/pool.h"
+#include "base/thread.h"
 #include "cache/cache.h"
 #include "server/codec.h"
 #include "server/grpc/listener.h"
@@ -85,6 +86,14 @@ static void read_limits(struct service *service)
     };
 }
 
+static uint64_t draw(void *context)
+{
+    (void)context;
+    uint64_t drawn = 0;
+    clock_chance(&drawn, sizeof(drawn));
+    return drawn;
+}
+
 static enum status create_cache(struct service *service, const char *version,
                                 struct failure *failure)
 {
@@ -92,6 +101,8 @@ static enum status create_cache(struct service *service, const char *version,
                                 .started_ms = clock_wall_ms(),
                                 .version = version,
                                 .clock_us = clock_monotonic_us,
+                                .clock_ms = clock_wall_ms,
+                                .chance = draw,
                                 .pool = service->pool};
     clock_chance(setup.chance_seed, sizeof(setup.chance_seed));
     enum status status = cache_create(&setup, &service->cache, failure);
@@ -142,6 +153,14 @@ static enum status open_door(struct service *service, struct failure *failure)
     return STATUS_OK;
 }
 
+static void serve(struct service *service)
+{
+    listener_open(service->listener);
+    log_write(LOG_INFO, "server", "serving", "address=%s io_threads=%u compute_threads=%u",
+              service->address, io_threads_count(service->options),
+              compute_threads_count(service->options));
+}
+
 enum status service_create(const struct options *options, const char *version,
                            struct service **out_service, struct failure *failure)
 {
@@ -173,8 +192,8 @@ enum status service_create(const struct options *options, const char *version,
     status = listener_start(service->listener, failure);
     if (status != STATUS_OK)
         goto destroy_service;
-    log_write(LOG_INFO, "server", "serving", "address=%s io_threads=%u compute_threads=%u",
-              service->address, io_threads_count(options), compute_threads_count(options));
+    if (!cache_has_folder(service->cache))
+        serve(service);
     *out_service = service;
     return STATUS_OK;
 
@@ -195,6 +214,53 @@ void service_destroy(struct service **service)
     pool_destroy(&doomed->pool);
     cache_destroy(&doomed->cache);
     free(doomed);
+}
+
+static void log_recovery(struct service *service)
+{
+    struct journal_stats journal;
+    cache_journal_stats(service->cache, &journal);
+    log_write(LOG_INFO, "storage", "loaded",
+              "path=%s io=%s entries=%llu bytes=%llu ms=%llu torn_bytes=%llu damaged_bytes=%llu "
+              "reason=%s",
+              options_text(service->options, "storage.path"), journal.io_backend,
+              (unsigned long long)journal.recovered_entries,
+              (unsigned long long)journal.recovered_bytes,
+              (unsigned long long)journal.recovered_ms, (unsigned long long)journal.torn_bytes,
+              (unsigned long long)journal.damaged_bytes, journal.io_reason);
+}
+
+static enum status load(struct service *service, const char *restore, struct failure *failure)
+{
+    enum status status = STATUS_OK;
+    char aside[RESTORE_FOLDER_MAX];
+    if (restore != NULL)
+        status = cache_restore(service->cache, text_of(restore), aside, failure);
+    if (restore != NULL && status == STATUS_OK)
+        log_write(LOG_INFO, "storage", "restored", "snapshot=%s aside=%s", restore, aside);
+    if (status == STATUS_OK)
+        status = cache_load(service->cache, failure);
+    return status;
+}
+
+/* It makes rows, so it is a thread that may enter an epoch. */
+enum status service_load(struct service *service, const char *restore, struct failure *failure)
+{
+    if (!cache_has_folder(service->cache)) {
+        if (restore == NULL)
+            return STATUS_OK;
+        return failure_set(failure, STATUS_BAD_OPTION, "restore", "needs storage.path");
+    }
+    enum status status = thread_register(THREAD_BUILDER);
+    if (status != STATUS_OK)
+        return failure_set(failure, status, "", "no thread to read the data folder with");
+    status = load(service, restore, failure);
+    thread_unregister();
+    if (status != STATUS_OK)
+        return status;
+    log_recovery(service);
+    serve(service);
+    return STATUS_OK;
 }
 
 const char *service_address(const struct service *service)

@@ -1,6 +1,6 @@
 /*
  * service.h - the process as one object: created top to bottom, destroyed bottom to top.
- * Threads: main; service_hurry from any.
+ * Threads: main; service_hurry from any. service_load reads and indexes on main itself.
  */
 #pragma once
 #include <stdint.h>
@@ -19,10 +19,18 @@ extern const size_t service_option_rows_count;
  * asked once; what is only unwise is a line on `warnings`. */
 enum status service_check(const struct options *options, FILE *warnings, struct failure *failure);
 
-/* Builds every part and begins to serve. `failure` says which part could not be made. The options
+/* Builds every part and listens. Without a data folder it begins to serve; with one it answers
+ * LOADING until service_load has read it. `failure` says which part could not be made. The options
  * outlive it. */
 enum status service_create(const struct options *options, const char *version,
                            struct service **out_service, struct failure *failure);
+
+/*
+ * Reads the data folder, if there is one, then serves. restore: the snapshot to begin with, NULL:
+ * none. Once. On failure (the folder belongs to another process, is damaged, ...) nobody has been
+ * served, and destroying is all that is left to do.
+ */
+enum status service_load(struct service *service, const char *restore, struct failure *failure);
 
 /* Where it listens: "127.0.0.1:7371". */
 const char *service_address(const struct service *service);

@@ -14,6 +14,7 @@
 #include "index/directory.h"
 #include "server/grpc/listener.h"
 #include "server/service.h"
+#include "storage/journal.h"
 #include "storage/store.h"
 #include "trust/policy.h"
 
@@ -49,22 +50,35 @@ static bool take_action_flag(const char *argument, struct settings *settings)
     return false;
 }
 
+/* "--flag=value" or "--flag value" at *i, which then stands at the value. */
+static bool take_value_flag(const char *flag, int argc, char **argv, int *i, const char **out_value)
+{
+    const size_t length = strlen(flag);
+    if (strncmp(argv[*i], flag, length) != 0)
+        return false;
+    if (argv[*i][length] == '=') {
+        *out_value = argv[*i] + length + 1;
+        return true;
+    }
+    if (argv[*i][length] != '\0' || *i + 1 >= argc)
+        return false;
+    *out_value = argv[++*i];
+    return true;
+}
+
 /* Splits off what is not an option row. Returns how many arguments stay in `kept`, kept[0]
  * included. */
 static int split_arguments(int argc, char **argv, char **kept, struct settings *settings,
                            const char **out_file)
 {
-    static const char config[] = "--config=";
     int count = 0;
     for (int i = 0; i < argc; i++) {
         if (i > 0 && take_action_flag(argv[i], settings))
             continue;
-        if (i > 0 && strncmp(argv[i], config, sizeof(config) - 1) == 0)
-            *out_file = argv[i] + sizeof(config) - 1;
-        else if (i > 0 && strcmp(argv[i], "--config") == 0 && i + 1 < argc)
-            *out_file = argv[++i];
-        else
-            kept[count++] = argv[i];
+        if (i > 0 && (take_value_flag("--config", argc, argv, &i, out_file) ||
+                      take_value_flag("--restore", argc, argv, &i, &settings->restore)))
+            continue;
+        kept[count++] = argv[i];
     }
     return count;
 }
@@ -130,6 +144,7 @@ enum status settings_create(int argc, char **argv, char **environment, FILE *err
         {policy_option_rows, policy_option_rows_count},
         {embed_option_rows, embed_option_rows_count},
         {store_option_rows, store_option_rows_count},
+        {journal_option_rows, journal_option_rows_count},
         {index_option_rows, index_option_rows_count},
     };
     struct settings settings = {.action = SETTINGS_RUN, .self_check_folder = "."};

@@ -21,6 +21,7 @@ struct settings {
     struct options *options;
     enum settings_action action;
     const char *self_check_folder;
+    const char *restore; /* --restore NAME; NULL: none */
 };
 
 /*

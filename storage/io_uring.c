@@ -1,232 +1,407 @@
 /*
- * io_uring.c - the one door to liburing, and today one question at it: does a real write, linked to
- * a real fdatasync, work in this folder?
+ * io_uring.c - the data folder by io_uring: a commit is a write linked to an fdatasync and goes on
+ * while the caller does other things; reap sleeps in the kernel until one is done or somebody
+ * wakes. It buys no throughput of the log over pwrite; it buys a commit in flight without a thread
+ * that is blocked by it. Everything that is no commit is a plain call, as in io_posix.c.
  *
- * Setting up a ring proves little: gVisor, overlays and filters on io_uring_enter let it pass and
- * fail later. A sandbox answers EPERM or ENOSYS, kernel.io_uring_disabled = 1 or 2 answers EPERM, a
- * tight RLIMIT_MEMLOCK ENOMEM, an old kernel EINVAL: all of them mean "not here", and the caller
- * writes by pwrite and fdatasync instead. DEFER_TASKRUN (6.1) and SINGLE_ISSUER (6.0) are asked for
- * first and done without on EINVAL, as a journal would; 5.11 is the least, for waits with a time
- * limit. What the ring has written is read back by pread: a witness that does not depend on the
- * ring, and no read can be left in flight into memory that has been freed.
+ * THE RING belongs to the thread that first submits or reaps (SINGLE_ISSUER), which need not be the
+ * one that opened it: it is made disabled and enabled there. With DEFER_TASKRUN completions come to
+ * light only in a call that asks for them, so every reap makes one.
  *
- * THREADS. Any; everything lives for one call.
+ * GOES ON BY ITSELF: a short write breaks the link (the sync comes back as ECANCELED); the rest and
+ * the sync are then handed in again. A sync that failed is not. Should the kernel refuse to enter
+ * the ring for good (a filter that came later), all that is in flight fails with that errno, and so
+ * does what follows: the journal is then in memory, and an operator sees why.
+ *
+ * Owns the ring and the commits that are not reaped. THREADS. As io.h says.
  */
-#include "storage/io_uring.h"
-
 #include <assert.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <liburing.h>
-#include <stdbool.h>
-#include <stdint.h>
-#include <stdio.h>
+#include <poll.h>
 #include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
 
-enum { PROOF_BYTES = 4096, PROOF_ENTRIES = 8, PROOF_WAIT_S = 10, PATH_BYTES = 4096 };
-enum proof_tag { TAG_WRITE = 1, TAG_SYNC = 2 };
+#include "storage/io_folder.h"
 
-struct proof {
-    char *reason;
-    size_t reason_size;
-    int file; /* -1: none */
-    bool has_ring;
-    struct io_uring ring;
-    uint8_t *written; /* PROOF_BYTES each, pages of their own */
-    uint8_t *read;
+enum {
+    IO_URING_MAGIC = 0x474e5255,
+    RING_ENTRIES = 32, /* a write, a sync for each commit, the wake, and room */
+    MS_PER_S = 1000,
+    NS_PER_MS = 1000 * 1000,
 };
 
-/* The ring is refused: says how, and what may be behind it. */
-static enum status refuse(const struct proof *proof, const char *step, int error)
+enum { PART_WRITE, PART_SYNC, PARTS }; /* of a commit, in its completions' user data */
+enum { WAKE_DATA = IO_COMMITS_MAX * PARTS };
+
+struct slot { /* a commit in flight */
+    bool is_used, is_done;
+    unsigned parts_pending; /* completions that are to come */
+    const struct io_file *file;
+    struct io_commit commit;
+    size_t written; /* of its bytes, so far */
+    unsigned tries_in_a_row;
+    int results[PARTS]; /* of the parts handed in last */
+    struct io_completion completion;
+};
+
+struct io_uring_folder {
+    struct io_folder folder; /* first */
+    uint32_t magic;
+    bool has_ring, is_enabled, is_wake_armed;
+    int broken; /* the errno by which the kernel refuses the ring for good; 0: it does not */
+    unsigned refusals_in_a_row;
+    struct io_uring ring;
+    struct slot slots[IO_COMMITS_MAX];
+};
+
+static struct io_uring_folder *uring_of(struct io *io)
 {
-    assert(error > 0);
-    (void)snprintf(
-        proof->reason, proof->reason_size,
-        "io_uring is not usable, %s failed (%s): a seccomp profile or the sysctl "
-        "kernel.io_uring_disabled may forbid it, or the kernel is older than 5.11 or its "
-        "locked memory is spent",
-        step, strerrordesc_np(error) != NULL ? strerrordesc_np(error) : "unknown error");
-    return STATUS_UNSUPPORTED;
+    struct io_uring_folder *uring = (struct io_uring_folder *)io;
+    assert(uring != NULL);
+    assert(uring->magic == IO_URING_MAGIC);
+    return uring;
 }
 
-static enum status blame_folder(const struct proof *proof, const char *step, int error)
+/* ---- handing in ------------------------------------------------------------------------------ */
+
+/* There is always one: at most two a commit and the wake are out. */
+static struct io_uring_sqe *next_entry(struct io_uring_folder *uring, uint64_t data)
 {
-    assert(error > 0);
-    (void)snprintf(proof->reason, proof->reason_size, "the folder cannot be used, %s failed (%s)",
-                   step, strerrordesc_np(error) != NULL ? strerrordesc_np(error) : "unknown error");
-    return STATUS_IO_FAILED;
+    struct io_uring_sqe *entry = io_uring_get_sqe(&uring->ring);
+    assert(entry != NULL);
+    entry->flags = 0;
+    io_uring_sqe_set_data64(entry, data);
+    return entry;
 }
 
-/* An error of the disk is the folder's; any other says that this kernel or sandbox does not do it
- * by a ring. */
-static enum status judge(const struct proof *proof, const char *step, int error)
+static void prepare_write(struct io_uring_folder *uring, struct slot *slot, uint64_t data)
 {
-    switch (error) {
-    case EIO:
-    case ENOSPC:
-    case EDQUOT:
-    case EFBIG:
-    case EROFS:
-    case ENODEV:
-        return blame_folder(proof, step, error);
-    default:
-        return refuse(proof, step, error);
-    }
+    const struct io_commit *commit = &slot->commit;
+    struct io_uring_sqe *entry = next_entry(uring, data);
+    io_uring_prep_write(entry, slot->file->descriptor, (const char *)commit->bytes + slot->written,
+                        (unsigned)(commit->size_bytes - slot->written),
+                        commit->offset_bytes + slot->written);
+    io_uring_sqe_set_data64(entry, data);
+    if (commit->sync)
+        io_uring_sqe_set_flags(entry, IOSQE_IO_LINK);
+    slot->parts_pending++;
 }
 
-/* Unlinked at once, so that nothing is left behind whatever happens. */
-static enum status open_file(struct proof *proof, const char *directory)
+static void prepare_sync(struct io_uring_folder *uring, struct slot *slot, uint64_t data)
 {
-    char path[PATH_BYTES];
-    const int length = snprintf(path, sizeof(path), "%s/io-proof.XXXXXX", directory);
-    if (length < 0 || (size_t)length >= sizeof(path))
-        return blame_folder(proof, "naming a file", ENAMETOOLONG);
-    proof->file = mkostemp(path, O_CLOEXEC);
-    if (proof->file < 0)
-        return blame_folder(proof, "creating a file", errno);
-    if (unlink(path) != 0)
-        return blame_folder(proof, "removing a file", errno);
-    return STATUS_OK;
+    struct io_uring_sqe *entry = next_entry(uring, data);
+    io_uring_prep_fsync(entry, slot->file->descriptor, IORING_FSYNC_DATASYNC);
+    io_uring_sqe_set_data64(entry, data);
+    slot->parts_pending++;
 }
 
-static enum status make_pages(struct proof *proof)
+/* What is left of the commit. */
+static void prepare(struct io_uring_folder *uring, struct slot *slot)
 {
-    proof->written = aligned_alloc(PROOF_BYTES, PROOF_BYTES);
-    proof->read = aligned_alloc(PROOF_BYTES, PROOF_BYTES);
-    if (proof->written == NULL || proof->read == NULL) {
-        (void)snprintf(proof->reason, proof->reason_size, "there is no memory for the proof");
-        return STATUS_NO_MEMORY;
-    }
-    for (size_t i = 0; i < PROOF_BYTES; i++)
-        proof->written[i] = (uint8_t)(i * 7 + i / 256 + 1);
-    memset(proof->read, 0, PROOF_BYTES);
-    return STATUS_OK;
+    const uint64_t data = (uint64_t)(slot - uring->slots) * PARTS;
+    assert(slot->parts_pending == 0);
+    slot->results[PART_WRITE] = 0;
+    slot->results[PART_SYNC] = 0;
+    if (slot->written < slot->commit.size_bytes)
+        prepare_write(uring, slot, data + PART_WRITE);
+    if (slot->commit.sync)
+        prepare_sync(uring, slot, data + PART_SYNC);
 }
 
-static enum status open_ring(struct proof *proof)
+static void arm_wake(struct io_uring_folder *uring)
 {
-    struct io_uring_params params = {.flags =
-                                         IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN};
-    int result = io_uring_queue_init_params(PROOF_ENTRIES, &proof->ring, &params);
-    if (result == -EINVAL) {
-        params = (struct io_uring_params){0};
-        result = io_uring_queue_init_params(PROOF_ENTRIES, &proof->ring, &params);
-    }
+    if (uring->is_wake_armed)
+        return;
+    struct io_uring_sqe *entry = next_entry(uring, WAKE_DATA);
+    io_uring_prep_poll_add(entry, uring->folder.wakes, POLLIN);
+    io_uring_sqe_set_data64(entry, WAKE_DATA);
+    uring->is_wake_armed = true;
+}
+
+/* ---- what came back -------------------------------------------------------------------------- */
+
+static void finish(struct slot *slot, int error, bool sync_failed)
+{
+    slot->is_done = true;
+    slot->completion = (struct io_completion){.tag = slot->commit.tag,
+                                              .status = error == 0 ? STATUS_OK : STATUS_IO_FAILED,
+                                              .error = error,
+                                              .sync_failed = sync_failed};
+}
+
+/* Counts in what was written. True if it got on, or may be tried again. */
+static bool advance(struct slot *slot, int result, int *out_error)
+{
+    const size_t size_bytes = slot->commit.size_bytes;
+    const size_t whole = slot->written + (result > 0 ? (size_t)result : 0);
+    assert(whole <= size_bytes);
+    const size_t progress = whole == size_bytes ? whole : io_file_progress(slot->file, whole);
+    *out_error = result < 0 ? -result : EIO; /* EIO: for ever without progress */
     if (result < 0)
-        return refuse(proof, "setting up a ring", -result);
-    proof->has_ring = true;
-    if ((params.features & IORING_FEAT_EXT_ARG) == 0)
-        return refuse(proof, "asking for waits with a time limit", ENOSYS);
-    return STATUS_OK;
+        return io_retries(*out_error, &slot->tries_in_a_row);
+    slot->tries_in_a_row = progress > slot->written ? 0 : slot->tries_in_a_row + 1;
+    slot->written = progress;
+    return slot->tries_in_a_row < IO_RETRIES_MAX;
 }
 
-static enum status check_operations(struct proof *proof)
+/* All parts of the slot have come back: it is done, or goes on with what is left. */
+static void settle(struct io_uring_folder *uring, struct slot *slot)
 {
-    enum { OPERATIONS_MAX = 256 };
-    const size_t probe_bytes =
-        sizeof(struct io_uring_probe) + OPERATIONS_MAX * sizeof(struct io_uring_probe_op);
-    struct io_uring_probe *probe = calloc(1, probe_bytes);
-    if (probe == NULL)
-        return refuse(proof, "asking for its operations", ENOMEM);
-    const int result = io_uring_register_probe(&proof->ring, probe, OPERATIONS_MAX);
-    const bool has_all = io_uring_opcode_supported(probe, IORING_OP_WRITE) &&
-                         io_uring_opcode_supported(probe, IORING_OP_READ) &&
-                         io_uring_opcode_supported(probe, IORING_OP_FSYNC);
-    free(probe);
-    if (result < 0)
-        return refuse(proof, "asking for its operations", -result);
-    return has_all ? STATUS_OK : refuse(proof, "finding write, read and fsync", EOPNOTSUPP);
+    const bool was_writing = slot->written < slot->commit.size_bytes;
+    int error = 0;
+    if (was_writing && !advance(slot, slot->results[PART_WRITE], &error)) {
+        finish(slot, error, false);
+        return;
+    }
+    const bool is_written = slot->written == slot->commit.size_bytes;
+    const int sync = slot->results[PART_SYNC];
+    if (is_written && (!slot->commit.sync || sync == 0))
+        finish(slot, 0, false);
+    else if (is_written && !io_retries(-sync, &slot->tries_in_a_row))
+        finish(slot, -sync, true);
+    else
+        prepare(uring, slot);
 }
 
-static void prepare(struct proof *proof)
+static void take_completion(struct io_uring_folder *uring, uint64_t data, int result)
 {
-    struct io_uring_sqe *write = io_uring_get_sqe(&proof->ring);
-    struct io_uring_sqe *sync = io_uring_get_sqe(&proof->ring);
-    assert(write != NULL);
-    assert(sync != NULL);
-    io_uring_prep_write(write, proof->file, proof->written, PROOF_BYTES, 0);
-    io_uring_sqe_set_flags(write, IOSQE_IO_LINK);
-    io_uring_sqe_set_data64(write, TAG_WRITE);
-    io_uring_prep_fsync(sync, proof->file, IORING_FSYNC_DATASYNC);
-    io_uring_sqe_set_data64(sync, TAG_SYNC);
+    if (data == WAKE_DATA) {
+        uring->is_wake_armed = false;
+        return;
+    }
+    assert(data < WAKE_DATA);
+    struct slot *slot = &uring->slots[data / PARTS];
+    assert(slot->is_used);
+    assert(slot->parts_pending > 0);
+    slot->results[data % PARTS] = result;
+    if (--slot->parts_pending == 0 && !slot->is_done)
+        settle(uring, slot);
 }
 
-/* Takes what has completed; results lie at their tag. Returns how many. */
-static unsigned reap(struct proof *proof, int results[3])
+/* Takes all that has come. True if the wake was among it. */
+static bool take_completions(struct io_uring_folder *uring)
 {
-    unsigned count = 0;
+    const bool was_armed = uring->is_wake_armed;
     struct io_uring_cqe *completion = NULL;
-    while (io_uring_peek_cqe(&proof->ring, &completion) == 0) {
-        const uint64_t tag = io_uring_cqe_get_data64(completion);
-        if (tag == TAG_WRITE || tag == TAG_SYNC)
-            results[tag] = completion->res;
-        io_uring_cqe_seen(&proof->ring, completion);
-        count++;
+    while (io_uring_peek_cqe(&uring->ring, &completion) == 0) {
+        const uint64_t data = io_uring_cqe_get_data64(completion);
+        const int result = completion->res;
+        io_uring_cqe_seen(&uring->ring, completion);
+        take_completion(uring, data, result);
+    }
+    return was_armed && !uring->is_wake_armed;
+}
+
+static size_t hand_out(struct io_uring_folder *uring, struct io_completion *out, size_t out_max)
+{
+    size_t count = 0;
+    for (unsigned i = 0; i < IO_COMMITS_MAX && count < out_max; i++) {
+        struct slot *slot = &uring->slots[i];
+        if (!slot->is_done)
+            continue;
+        out[count++] = slot->completion;
+        *slot = (struct slot){.parts_pending = slot->parts_pending};
     }
     return count;
 }
 
-static enum status write_and_sync(struct proof *proof)
+/* ---- entering the kernel --------------------------------------------------------------------- */
+
+/* The result of a call that enters. What passes by itself is tried again by the next one. */
+static void judge_entry(struct io_uring_folder *uring, int result)
 {
-    int results[3] = {0, -ETIME, -ETIME};
-    prepare(proof);
-    struct __kernel_timespec wait = {.tv_sec = PROOF_WAIT_S};
+    const bool passes = result >= 0 || result == -ETIME || result == -EINTR;
+    if (passes) {
+        uring->refusals_in_a_row = 0;
+        return;
+    }
+    const bool may_pass = result == -EAGAIN || result == -EBUSY || result == -ENOMEM;
+    if (may_pass && ++uring->refusals_in_a_row < IO_RETRIES_MAX)
+        return;
+    uring->broken = -result;
+}
+
+static void fail_all(struct io_uring_folder *uring)
+{
+    for (unsigned i = 0; i < IO_COMMITS_MAX; i++) {
+        struct slot *slot = &uring->slots[i];
+        if (slot->is_used && !slot->is_done)
+            finish(slot, uring->broken, false);
+    }
+}
+
+/* On the thread that uses it from then on. By the number of the call, since Debian 12's liburing
+ * 2.3 declares io_uring_enable_rings but does not export it. */
+static void enable(struct io_uring_folder *uring)
+{
+    if (uring->is_enabled)
+        return;
+    uring->is_enabled = true;
+    const int result =
+        io_uring_register((unsigned)uring->ring.ring_fd, IORING_REGISTER_ENABLE_RINGS, NULL, 0);
+    if (result < 0)
+        uring->broken = -result;
+}
+
+static struct slot *free_slot(struct io_uring_folder *uring)
+{
+    for (unsigned i = 0; i < IO_COMMITS_MAX; i++) {
+        if (!uring->slots[i].is_used && uring->slots[i].parts_pending == 0)
+            return &uring->slots[i];
+    }
+    return NULL;
+}
+
+static enum status submit(struct io *io, struct io_file *file, const struct io_commit *commit)
+{
+    struct io_uring_folder *uring = uring_of(io);
+    assert(io_file_takes(file, commit));
+    assert(commit->size_bytes <= INT32_MAX);
+    enable(uring);
+    struct slot *slot = free_slot(uring);
+    assert(slot != NULL);
+    *slot = (struct slot){.is_used = true, .file = file, .commit = *commit};
+    if (uring->broken == 0) {
+        prepare(uring, slot);
+        judge_entry(uring, io_uring_submit(&uring->ring));
+    }
+    if (uring->broken != 0)
+        fail_all(uring);
+    return STATUS_OK;
+}
+
+/* A broken ring leaves the wake, which the folder's eventfd still brings. */
+static void await_wake(struct io_uring_folder *uring, int timeout_ms)
+{
+    struct pollfd wakes = {.fd = uring->folder.wakes, .events = POLLIN};
+    if (poll(&wakes, 1, timeout_ms) > 0)
+        io_folder_take_wake(&uring->folder);
+}
+
+/* Hands in what is prepared and waits for one completion. False: nothing came in time, or a signal
+ * did. */
+static bool enter(struct io_uring_folder *uring, int timeout_ms)
+{
     struct io_uring_cqe *first = NULL;
-    const int submitted = io_uring_submit_and_wait_timeout(&proof->ring, &first, 2, &wait, NULL);
-    if (submitted < 0)
-        return refuse(proof, "submitting a linked write and sync", -submitted);
-    if (reap(proof, results) != 2)
-        return refuse(proof, "waiting for a linked write and sync", ETIME);
-    if (results[TAG_WRITE] < 0)
-        return judge(proof, "the linked write", -results[TAG_WRITE]);
-    if (results[TAG_WRITE] != PROOF_BYTES)
-        return blame_folder(proof, "the linked write", ENOSPC); /* short: the disk is full */
-    if (results[TAG_SYNC] < 0)
-        return judge(proof, "the linked sync", -results[TAG_SYNC]);
-    return STATUS_OK;
+    struct __kernel_timespec limit = {.tv_sec = timeout_ms / MS_PER_S,
+                                      .tv_nsec = (long long)(timeout_ms % MS_PER_S) * NS_PER_MS};
+    int result = 0;
+    if (timeout_ms == 0)
+        result = io_uring_submit_and_get_events(&uring->ring);
+    else
+        result = io_uring_submit_and_wait_timeout(&uring->ring, &first, 1,
+                                                  timeout_ms < 0 ? NULL : &limit, NULL);
+    judge_entry(uring, result);
+    return result >= 0 && timeout_ms != 0;
 }
 
-static enum status read_back(struct proof *proof)
+static size_t reap(struct io *io, int timeout_ms, struct io_completion *out, size_t out_max)
 {
-    const ssize_t size = pread(proof->file, proof->read, PROOF_BYTES, 0);
-    if (size < 0)
-        return blame_folder(proof, "reading back", errno);
-    if (size != PROOF_BYTES || memcmp(proof->read, proof->written, PROOF_BYTES) != 0)
-        return refuse(proof, "reading back the same bytes", EBADMSG);
-    (void)snprintf(proof->reason, proof->reason_size,
-                   "a linked write and fdatasync by io_uring were done and read back");
-    return STATUS_OK;
+    struct io_uring_folder *uring = uring_of(io);
+    assert(out_max > 0);
+    enable(uring);
+    size_t count = hand_out(uring, out, out_max);
+    if (count > 0)
+        return count;
+    if (uring->broken == 0)
+        arm_wake(uring);
+    if (io_folder_was_woken(&uring->folder))
+        timeout_ms = 0;
+    bool goes_on = true;
+    while (uring->broken == 0 && goes_on && count == 0) {
+        goes_on = enter(uring, timeout_ms);
+        if (take_completions(uring)) {
+            io_folder_take_wake(&uring->folder);
+            goes_on = false;
+        }
+        count = hand_out(uring, out, out_max);
+    }
+    if (uring->broken != 0) {
+        fail_all(uring);
+        count += hand_out(uring, out + count, out_max - count);
+        if (count == 0)
+            await_wake(uring, timeout_ms);
+    }
+    return count;
 }
 
-static enum status prove(struct proof *proof, const char *directory)
+/* ---- life ------------------------------------------------------------------------------------ */
+
+static void close_io(struct io **io);
+
+static const struct io_operations operations = {
+    .name = "io_uring",
+    .create_file = io_folder_create_file,
+    .open_file = io_folder_open_file,
+    .close_file = io_folder_close_file,
+    .is_direct = io_folder_is_direct,
+    .read_at = io_folder_read_at,
+    .write_at = io_folder_write_at,
+    .sync_file = io_folder_sync_file,
+    .truncate_file = io_folder_truncate_file,
+    .rename_file = io_folder_rename_file,
+    .link_file = io_folder_link_file,
+    .remove_file = io_folder_remove_file,
+    .list_files = io_folder_list_files,
+    .sync_directory = io_folder_sync_directory,
+    .lock_directory = io_folder_lock_directory,
+    .submit = submit,
+    .reap = reap,
+    .wake = io_folder_wake,
+    .close = close_io,
+};
+
+/* The two flags are of 6.0 and 6.1; older kernels do without. */
+static int open_ring(struct io_uring_folder *uring)
 {
-    enum status status = open_file(proof, directory);
-    if (status == STATUS_OK)
-        status = make_pages(proof);
-    if (status == STATUS_OK)
-        status = open_ring(proof);
-    if (status == STATUS_OK)
-        status = check_operations(proof);
-    if (status == STATUS_OK)
-        status = write_and_sync(proof);
-    if (status == STATUS_OK)
-        status = read_back(proof);
+    const unsigned wanted =
+        IORING_SETUP_R_DISABLED | IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN;
+    struct io_uring_params params = {.flags = wanted};
+    int result = io_uring_queue_init_params(RING_ENTRIES, &uring->ring, &params);
+    if (result == -EINVAL) {
+        params = (struct io_uring_params){.flags = IORING_SETUP_R_DISABLED};
+        result = io_uring_queue_init_params(RING_ENTRIES, &uring->ring, &params);
+    }
+    uring->has_ring = result >= 0;
+    return result;
+}
+
+static void destroy(struct io_uring_folder *uring)
+{
+    if (uring->has_ring)
+        io_uring_queue_exit(&uring->ring);
+    io_folder_deinit(&uring->folder);
+    uring->magic = 0;
+    free(uring);
+}
+
+enum status io_uring_open(const char *directory, struct io **out_io, struct failure *failure)
+{
+    struct io_uring_folder *uring = calloc(1, sizeof(*uring));
+    if (uring == NULL)
+        return failure_set(failure, STATUS_NO_MEMORY, "", "there is no memory for a data folder");
+    uring->magic = IO_URING_MAGIC;
+    enum status status = io_folder_init(&uring->folder, &operations, directory, failure);
+    if (status != STATUS_OK)
+        goto destroy_uring;
+    const int result = open_ring(uring);
+    if (result < 0) {
+        status = failure_set(failure, STATUS_UNSUPPORTED, "storage.io",
+                             "io_uring is not usable, setting up a ring failed (%s)",
+                             io_error_text(-result));
+        goto destroy_uring;
+    }
+    *out_io = &uring->folder.io;
+    return STATUS_OK;
+
+destroy_uring:
+    destroy(uring);
     return status;
 }
 
-enum status io_uring_prove(const char *directory, char *out_reason, size_t reason_size)
+static void close_io(struct io **io)
 {
-    assert(directory != NULL);
-    assert(reason_size > 0);
-    struct proof proof = {.reason = out_reason, .reason_size = reason_size, .file = -1};
-    const enum status status = prove(&proof, directory);
-    if (proof.has_ring)
-        io_uring_queue_exit(&proof.ring);
-    free(proof.written);
-    free(proof.read);
-    if (proof.file >= 0)
-        (void)close(proof.file);
-    return status;
+    struct io_uring_folder *doomed = uring_of(*io);
+    *io = NULL;
+    destroy(doomed);
 }

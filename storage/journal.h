@@ -48,9 +48,14 @@ struct journal_options { /* from the rows */
     enum journal_durability durability;
     enum journal_recovery recovery;
     enum storage_error_action error_action;
+    enum journal_ack ack_default; /* ACK_DEFAULT: auto, see store_ack_default */
     uint64_t segment_bytes, queue_bytes, compact_bytes_per_s;
     uint32_t flush_interval_ms, spares;
 };
+
+/* `path` points into the options. STATUS_BAD_OPTION: they do not go together. */
+enum status journal_options_read(const struct options *options, struct journal_options *out_options,
+                                 struct failure *failure);
 
 /* status OK: as durable as was asked for. UNAVAILABLE: it is applied in memory, not on disk. */
 typedef void journal_done(void *context, enum status status);

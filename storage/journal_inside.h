@@ -11,29 +11,40 @@
 
 struct ticket; /* one record to be written; made before any lock is taken */
 
-/* Each takes a copy of what it is given and a reference of the entry. vector NULL: none. NULL:
- * memory, or queue_bytes, is spent: STATUS_NO_MEMORY or STATUS_OVERLOADED in *out_status. */
+/* Each takes a copy of what it is given and a reference of the entry, whose expiry is read here and
+ * must not change meanwhile. vector NULL: none. NULL: memory, or queue_bytes, is spent:
+ * STATUS_NO_MEMORY or STATUS_OVERLOADED in *out_status, or STATUS_ENTRY_TOO_LARGE for a segment. */
 struct ticket *ticket_put(struct journal *journal, struct entry *entry, const float *vector,
                           uint32_t dimension, enum status *out_status);
 struct ticket *ticket_delete(struct journal *journal, const struct digest *digest,
                              enum status *out_status);
+/* The digest of a DELETE that was made before it was known. */
+void ticket_name(struct ticket *ticket, const struct digest *digest);
 struct ticket *ticket_touch(struct journal *journal, const struct digest *digest,
                             int64_t expires_ms, enum status *out_status);
+/* Its floor is the sequence with which it is handed in. */
 struct ticket *ticket_purge(struct journal *journal, const struct record_purge *purge,
                             enum status *out_status);
 struct ticket *ticket_note(struct journal *journal, const struct record_note *note,
                            enum status *out_status);
-void ticket_discard(struct ticket **ticket); /* one that was not handed in; NULL is fine */
+/* Makes no record: its done tells when all that was handed in before is as durable as it asks. */
+struct ticket *ticket_barrier(struct journal *journal, enum status *out_status);
+void ticket_discard(struct journal *journal,
+                    struct ticket **ticket); /* one that was not handed in; NULL is fine */
 
-/* Under the lock (rank JOURNAL) in which its sequence was drawn, so that the log has no gaps. Takes
- * the ticket over; done is called once, later, also when the disk has failed. */
+/* Under the lock (rank JOURNAL) in which its sequence was drawn, so that the log has no gaps: one
+ * at a time. Takes the ticket over; done is called once, later, also when the disk has failed: then
+ * with STATUS_STORAGE_DEGRADED, but who asked for ACK_MEMORY only waits for the write and is told
+ * STATUS_OK in any case. A barrier's sequence is 0. */
 void journal_submit(struct journal *journal, struct ticket *ticket, uint64_t sequence,
                     const struct journal_wish *wish);
-/* After that lock: wakes the thread if a wish asks for more than memory. */
+/* After that lock: wakes the thread if somebody waits for it, or it sleeps without a time limit. */
 void journal_kick(struct journal *journal);
 
 /* Whether Set and Delete are to be refused (READ_ONLY), or what is asked cannot be had. */
 enum storage_state journal_state(const struct journal *journal);
+/* Whether a writer who asks for ACK_MEMORY is to wait for the write, so that writers slow down. */
+bool journal_is_pressed(const struct journal *journal);
 /* The record of this sequence is dead: its entry was replaced, deleted, evicted, or has expired. */
 void journal_count_dead(struct journal *journal, uint64_t sequence, uint64_t put_payload_bytes);
 
@@ -44,7 +55,9 @@ struct recovered {
     uint64_t *live_bytes;     /* of each of its segments; owned                */
     uint64_t sequence_next;   /* 2^32 above the highest seen; 1 in an empty folder */
     uint64_t segment_next;
-    uint64_t entries, bytes, duration_ms, damaged_bytes, torn_bytes;
+    uint64_t entries, bytes, duration_ms, damaged_bytes, torn_bytes; /* duration: the caller's */
+    char
+        remark[192]; /* what was not as it should be, a sentence without a full stop; "": nothing */
 };
 void recovered_clear(struct recovered *recovered);
 
@@ -87,8 +100,16 @@ enum status journal_replace(struct journal *journal, uint32_t replaced,
                             const struct manifest_segment *by, uint32_t by_count);
 /* A number for a new file. */
 uint64_t journal_number(struct journal *journal);
-/* After a full snapshot the disk has proved itself: DURABLE again. */
+/* After a full snapshot the disk has proved itself: DURABLE again. STATUS_STORAGE_DEGRADED: it has
+ * failed anew. What was set while the journal was degraded is in no segment but by that snapshot;
+ * journal_rotate comes before it, and from then on all is written again. */
 enum status journal_resume(struct journal *journal);
+
+/* MEMORY_ONLY because there was no space: the way back needs no operator. */
+bool journal_is_full(const struct journal *journal);
+/* The i-th spare that the journal's thread takes, by rename, 1 to options.spares: of segment_bytes,
+ * zeros or a dead segment, synced. It makes its own file when there is none. */
+void journal_spare_name(uint32_t number, char out_name[IO_NAME_MAX]);
 
 struct custodian;
 enum status custodian_start(struct journal *journal, struct io *io,

@@ -22,3 +22,8 @@ struct recover_visitor {
  * under RECOVERY_STRICT. */
 enum status recover(struct io *io, enum journal_recovery how, const struct recover_visitor *visitor,
                     struct recovered *out_recovered, struct failure *failure);
+
+/* The same for who only wants to know: nothing in the folder is changed, leftovers stay. */
+enum status recover_look(struct io *io, enum journal_recovery how,
+                         const struct recover_visitor *visitor, struct recovered *out_recovered,
+                         struct failure *failure);

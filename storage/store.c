@@ -1,6 +1,6 @@
 /*
- * store.c - the front desk of storage/: what is refused, the sequence, and the report of every
- * death.
+ * store.c - the front desk of storage/: what is refused, the sequence, the journal's tickets, and
+ * the report of every death.
  *
  * DEATHS. The verbs of table.c that remove fill a `struct departed` under one hold of a stripe, at
  * most 32. Here they are reported, each once, after that hold: the listener may take locks whose
@@ -8,13 +8,17 @@
  * report several times.
  *
  * THE SEQUENCE is drawn inside the stripe's lock, so that for one key the order of numbers is the
- * order in the table. It has a lock of its own, rank JOURNAL, not an atomic counter: a journal has
- * to queue its ticket in the same hold in which the number is drawn, or its log would have gaps. A
- * Set costs microseconds; this lock is held for a nanosecond.
+ * order in the table. It has a lock of its own, rank JOURNAL, not an atomic counter: the journal's
+ * ticket is queued in the same hold in which the number is drawn, or the log would have gaps. A Set
+ * costs microseconds; this lock is held for nanoseconds. Tickets are made before any lock is taken,
+ * so that what can fail has failed before anything has changed.
  *
- * THREADS. Any. No lock is held when the listener is called.
- * NOT HERE. Stripes and eviction (table.c), the machine's memory (base/machine.c), anything that
- * outlives the process.
+ * EVICTED AND EXPIRED entries draw no number and leave no record: a restart may bring an evicted
+ * one back, within the budget.
+ *
+ * THREADS. Any. No lock is held when the listener or a `done` is called.
+ * NOT HERE. Stripes and eviction (table.c), records and files (journal*.c), reading them back
+ * (store_open.c), the machine's memory (base/machine.c).
  */
 #include "storage/store.h"
 
@@ -22,19 +26,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/lock.h"
 #include "base/machine.h"
 #include "storage/entry_block.h"
-#include "storage/table.h"
+#include "storage/store_block.h"
 
 enum { MEMORY_PERCENT = 40 }; /* of what the process may use, for entries by default */
-
-struct store {
-    struct store_options options; /* as created */
-    struct table *table;
-    struct lock sequence_lock;
-    uint64_t sequence GUARDED; /* the last one drawn */
-};
 
 /* clang-format off */
 const struct option_row store_option_rows[] = {
@@ -57,15 +53,24 @@ uint64_t store_memory_standard(void)
     return machine_memory_bytes() / 100 * MEMORY_PERCENT;
 }
 
-static uint64_t draw_sequence(void *context)
+static struct journal *journal_of(const struct store *store)
+{
+    return atomic_load_explicit(&store->journal, memory_order_acquire);
+}
+
+static void draw(void *context, struct table_draw *wanted)
 {
     struct store *store = context;
     lock_acquire(&store->sequence_lock);
     store->sequence++;
-    const uint64_t drawn = store->sequence;
+    wanted->sequence = store->sequence;
+    if (wanted->ticket != NULL && wanted->digest != NULL)
+        ticket_name(wanted->ticket, wanted->digest);
+    if (wanted->ticket != NULL)
+        journal_submit(journal_of(store), wanted->ticket, wanted->sequence, wanted->wish);
     lock_release(&store->sequence_lock);
-    assert(drawn != 0);
-    return drawn;
+    wanted->ticket = NULL;
+    assert(wanted->sequence != 0);
 }
 
 UNSHARED enum status store_create(const struct store_options *options, struct store **out_store)
@@ -80,7 +85,7 @@ UNSHARED enum status store_create(const struct store_options *options, struct st
                                               table_stripes_count(options, machine_cores()),
                                           .memory_bytes = options->memory_bytes,
                                           .entries_max = options->entries_max,
-                                          .draw = draw_sequence,
+                                          .draw = draw,
                                           .draw_context = store};
     memcpy(table_options.hash_key, options->hash_key, sizeof(table_options.hash_key));
     const enum status status = table_create(&table_options, &store->table);
@@ -100,19 +105,23 @@ UNSHARED void store_destroy(struct store **store)
     if (doomed == NULL)
         return;
     *store = NULL;
+    assert(journal_of(doomed) == NULL); /* store_close_journal comes first */
     table_destroy(&doomed->table);
+    free(doomed->opening.path);
     lock_deinit(&doomed->sequence_lock);
     free(doomed);
 }
 
-/* Called after each hold, with no lock of ours. Empties `departed` for the next. */
-static void report(const struct store *store, struct departed *departed)
+void store_report(struct store *store, struct departed *departed)
 {
     assert(departed->count <= TABLE_REMOVALS_PER_HOLD);
+    struct journal *const journal = journal_of(store);
     for (size_t i = 0; i < departed->count; i++) {
         struct entry *entry = departed->items[i].entry;
         if (store->options.died != NULL)
             store->options.died(store->options.died_context, entry, departed->items[i].why);
+        if (journal != NULL)
+            journal_count_dead(journal, entry_sequence(entry), record_put_size(entry, 0));
         entry_release(entry);
     }
     departed->count = 0;
@@ -133,41 +142,198 @@ enum store_found store_find_prefix(struct store *store, const uint8_t prefix[STO
     return table_find_prefix(store->table, prefix, now_ms, out_hit);
 }
 
-static bool is_too_large(const struct store *store, const struct entry *entry)
+bool store_is_too_large(const struct store *store, const struct entry *entry)
 {
     return entry_answer(entry).length > store->options.answer_max ||
            entry_charge_bytes(entry) > table_charge_max(store->table);
 }
 
-enum status store_set(struct store *store, struct entry *entry, int64_t now_ms,
-                      struct store_set_result *out_result)
+enum storage_state store_state(const struct store *store)
 {
-    assert(entry_sequence(entry) == 0);
-    if (is_too_large(store, entry))
-        return STATUS_ENTRY_TOO_LARGE;
-    struct table_set set = {.entry = entry, .now_ms = now_ms};
-    struct departed departed = {.count = 0};
-    bool is_done = false;
-    while (!is_done) {
-        is_done = table_set(store->table, &set, &departed);
-        report(store, &departed);
-    }
-    if (set.status != STATUS_OK)
-        return set.status;
-    assert(entry_sequence(entry) != 0);
-    *out_result =
-        (struct store_set_result){.sequence = entry_sequence(entry), .replaced = set.replaced};
+    const int phase = atomic_load_explicit(&store->phase, memory_order_acquire);
+    if (phase == PHASE_LOADING)
+        return STORAGE_LOADING;
+    struct journal *const journal = journal_of(store);
+    return journal != NULL ? journal_state(journal) : STORAGE_NONE;
+}
+
+void store_expect_open(struct store *store)
+{
+    assert(atomic_load_explicit(&store->phase, memory_order_relaxed) == PHASE_MEMORY);
+    atomic_store_explicit(&store->phase, PHASE_LOADING, memory_order_release);
+}
+
+enum journal_ack store_ack_default(const struct store *store, enum journal_ack asked)
+{
+    if (asked != ACK_DEFAULT)
+        return asked;
+    if (atomic_load_explicit(&store->phase, memory_order_acquire) != PHASE_OPEN)
+        return ACK_MEMORY;
+    const struct journal_options *options = &store->opening.options;
+    if (options->ack_default != ACK_DEFAULT)
+        return options->ack_default;
+    return options->durability == DURABILITY_ALWAYS ? ACK_SYNCED : ACK_MEMORY;
+}
+
+enum journal_ack store_ack_removal(const struct store *store)
+{
+    if (atomic_load_explicit(&store->phase, memory_order_acquire) != PHASE_OPEN)
+        return ACK_MEMORY;
+    return store->opening.options.durability == DURABILITY_ALWAYS ? ACK_SYNCED : ACK_LOGGED;
+}
+
+/* ---- what writes ----------------------------------------------------------------------------- */
+
+struct writing {
+    struct journal *journal;  /* NULL: none                                             */
+    struct journal_wish wish; /* for the ticket; its done is NULL if it is called here   */
+    struct journal_wish asked;
+};
+
+static enum status begin(struct store *store, const struct journal_wish *wish,
+                         struct writing *out_writing)
+{
+    const struct journal_wish asked =
+        wish != NULL ? *wish : (struct journal_wish){.ack = ACK_MEMORY};
+    struct writing writing = {.asked = asked};
+    if (atomic_load_explicit(&store->phase, memory_order_acquire) == PHASE_LOADING)
+        return STATUS_LOADING;
+    writing.asked.ack = store_ack_default(store, asked.ack);
+    writing.journal = journal_of(store);
+    if (writing.journal == NULL && writing.asked.ack != ACK_MEMORY)
+        return STATUS_NO_JOURNAL;
+    if (writing.journal != NULL && journal_state(writing.journal) == STORAGE_READ_ONLY)
+        return STATUS_STORAGE_DEGRADED;
+    assert(writing.asked.done != NULL || writing.asked.ack == ACK_MEMORY);
+    writing.wish = writing.asked;
+    if (writing.asked.ack == ACK_MEMORY &&
+        (writing.journal == NULL || !journal_is_pressed(writing.journal)))
+        writing.wish.done = NULL;
+    *out_writing = writing;
     return STATUS_OK;
 }
 
-bool store_delete(struct store *store, const struct digest *digest, store_matches *matches,
-                  void *context)
+/* After the last hold. told_by_ticket: a ticket with the wish was handed in. */
+static void end(const struct writing *writing, bool told_by_ticket)
+{
+    if (writing->journal != NULL)
+        journal_kick(writing->journal);
+    if (writing->asked.done == NULL || (told_by_ticket && writing->wish.done != NULL))
+        return;
+    writing->asked.done(writing->asked.context, STATUS_OK);
+}
+
+static enum status make_put(const struct writing *writing, struct entry *entry,
+                            const struct store_vector *vector, struct table_draw *out_draw)
+{
+    *out_draw = (struct table_draw){.wish = &writing->wish};
+    if (writing->journal == NULL)
+        return STATUS_OK;
+    enum status status = STATUS_OK;
+    const bool has_vector = vector != NULL && vector->dimension > 0;
+    out_draw->ticket = ticket_put(writing->journal, entry, has_vector ? vector->unit : NULL,
+                                  has_vector ? vector->dimension : 0, &status);
+    return status;
+}
+
+static enum status set_entry(struct store *store, struct table_set *set)
 {
     struct departed departed = {.count = 0};
-    const bool was_there = table_delete(store->table, digest, matches, context, &departed);
-    assert(departed.count == (was_there ? 1 : 0));
-    report(store, &departed);
-    return was_there;
+    bool is_done = false;
+    while (!is_done) {
+        is_done = table_set(store->table, set, &departed);
+        store_report(store, &departed);
+    }
+    return set->status;
+}
+
+enum status store_set(struct store *store, struct entry *entry, const struct store_vector *vector,
+                      const struct journal_wish *wish, int64_t now_ms,
+                      struct store_set_result *out_result)
+{
+    assert(entry_sequence(entry) == 0);
+    struct writing writing;
+    enum status status = begin(store, wish, &writing);
+    if (status == STATUS_OK && store_is_too_large(store, entry))
+        status = STATUS_ENTRY_TOO_LARGE;
+    if (status != STATUS_OK)
+        return status;
+    struct table_draw wanted;
+    status = make_put(&writing, entry, vector, &wanted);
+    if (status != STATUS_OK)
+        return status;
+    struct table_set set = {.entry = entry, .now_ms = now_ms, .draw = &wanted};
+    status = set_entry(store, &set);
+    if (status != STATUS_OK) {
+        assert(wanted.sequence == 0);
+        ticket_discard(writing.journal, &wanted.ticket);
+        return status;
+    }
+    assert(entry_sequence(entry) != 0);
+    *out_result =
+        (struct store_set_result){.sequence = entry_sequence(entry), .replaced = set.replaced};
+    end(&writing, writing.journal != NULL);
+    return STATUS_OK;
+}
+
+enum status store_delete(struct store *store, const struct digest *digest, store_matches *matches,
+                         void *context, const struct journal_wish *wish, bool *out_was_there)
+{
+    struct writing writing;
+    enum status status = begin(store, wish, &writing);
+    if (status != STATUS_OK)
+        return status;
+    struct table_draw wanted = {.wish = &writing.wish};
+    if (writing.journal != NULL)
+        wanted.ticket = ticket_delete(writing.journal, digest, &status);
+    if (status != STATUS_OK)
+        return status;
+    struct departed departed = {.count = 0};
+    const struct table_delete delete = {.matches = matches, .context = context, .draw = &wanted};
+    *out_was_there = table_delete(store->table, digest, &delete, &departed);
+    assert(departed.count == (*out_was_there ? 1 : 0));
+    store_report(store, &departed);
+    const bool is_written = writing.journal != NULL && wanted.sequence != 0;
+    ticket_discard(writing.journal, &wanted.ticket);
+    end(&writing, is_written);
+    return STATUS_OK;
+}
+
+enum status store_touch(struct store *store, const struct digest *digest, int64_t expires_ms,
+                        const struct journal_wish *wish)
+{
+    struct writing writing;
+    enum status status = begin(store, wish, &writing);
+    if (status != STATUS_OK)
+        return status;
+    struct table_draw wanted = {.wish = &writing.wish};
+    if (writing.journal != NULL)
+        wanted.ticket = ticket_touch(writing.journal, digest, expires_ms, &status);
+    if (status != STATUS_OK)
+        return status;
+    if (!table_touch(store->table, digest, expires_ms, UINT64_MAX, &wanted)) {
+        ticket_discard(writing.journal, &wanted.ticket);
+        return STATUS_NOT_FOUND;
+    }
+    end(&writing, writing.journal != NULL);
+    return STATUS_OK;
+}
+
+enum status store_note(struct store *store, const struct record_note *note,
+                       const struct journal_wish *wish)
+{
+    struct writing writing;
+    enum status status = begin(store, wish, &writing);
+    if (status != STATUS_OK)
+        return status;
+    struct table_draw wanted = {.wish = &writing.wish};
+    if (writing.journal != NULL)
+        wanted.ticket = ticket_note(writing.journal, note, &status);
+    if (status != STATUS_OK)
+        return status;
+    draw(store, &wanted);
+    end(&writing, writing.journal != NULL);
+    return STATUS_OK;
 }
 
 uint64_t store_count(struct store *store, int64_t now_ms, store_matches *matches, void *context)
@@ -178,20 +344,135 @@ uint64_t store_count(struct store *store, int64_t now_ms, store_matches *matches
     return walk.matched_count;
 }
 
-uint64_t store_purge(struct store *store, store_matches *matches, void *context)
+/* ---- removal of many ------------------------------------------------------------------------- */
+
+/* A DELETE for each that a hold may remove; which digest it is, is known only then: so each gets it
+ * when it is drawn. Those that were not used last time are still there. */
+static enum status make_deletes(const struct writing *writing, struct table_draw *draws)
 {
+    static const struct digest unknown;
+    enum status status = STATUS_OK;
+    for (size_t i = 0; i < TABLE_REMOVALS_PER_HOLD && status == STATUS_OK; i++) {
+        draws[i].sequence = 0;
+        if (writing->journal != NULL && draws[i].ticket == NULL)
+            draws[i].ticket = ticket_delete(writing->journal, &unknown, &status);
+    }
+    return status;
+}
+
+static void discard_deletes(const struct writing *writing, struct table_draw *draws)
+{
+    for (size_t i = 0; i < TABLE_REMOVALS_PER_HOLD; i++)
+        ticket_discard(writing->journal, &draws[i].ticket);
+}
+
+static enum status purge(struct store *store, const struct writing *writing,
+                         struct table_walk *walk)
+{
+    struct table_draw draws[TABLE_REMOVALS_PER_HOLD] = {{.ticket = NULL}};
+    struct departed departed = {.count = 0};
+    enum status status = STATUS_OK;
+    bool is_done = false;
+    walk->draws = draws;
+    while (!is_done && status == STATUS_OK) {
+        status = make_deletes(writing, draws);
+        if (status == STATUS_OK)
+            is_done = table_purge(store->table, walk, &departed);
+        store_report(store, &departed);
+    }
+    discard_deletes(writing, draws);
+    return status;
+}
+
+/* Its records bear no wish: which is the last is not known before the walk is over. A barrier
+ * behind them does. */
+enum status store_purge(struct store *store, store_matches *matches, void *context,
+                        const struct journal_wish *wish, uint64_t *out_removed)
+{
+    *out_removed = 0;
+    struct writing writing;
+    enum status status = begin(store, wish, &writing);
+    if (status != STATUS_OK)
+        return status;
+    struct ticket *barrier = NULL;
+    if (writing.wish.done != NULL)
+        barrier = ticket_barrier(writing.journal, &status);
+    if (status != STATUS_OK)
+        return status;
     struct table_walk walk = {.matches = matches, .context = context};
+    status = purge(store, &writing, &walk);
+    *out_removed = walk.matched_count;
+    const bool is_written = status == STATUS_OK && walk.matched_count > 0 && barrier != NULL;
+    if (is_written) {
+        lock_acquire(&store->sequence_lock);
+        journal_submit(writing.journal, barrier, 0, &writing.wish);
+        lock_release(&store->sequence_lock);
+        barrier = NULL;
+    }
+    ticket_discard(writing.journal, &barrier);
+    if (status == STATUS_OK)
+        end(&writing, is_written);
+    return status;
+}
+
+static bool is_any(const uint8_t id[ENTRY_ID_BYTES])
+{
+    static const uint8_t any[ENTRY_ID_BYTES];
+    return memcmp(id, any, sizeof(any)) == 0;
+}
+
+bool store_is_purged(const struct record_purge *purge, const struct entry *entry)
+{
+    return entry_sequence(entry) <= purge->floor &&
+           (is_any(purge->tenant) ||
+            memcmp(purge->tenant, entry_tenant(entry), ENTRY_ID_BYTES) == 0) &&
+           (is_any(purge->scope) || memcmp(purge->scope, entry_scope(entry), ENTRY_ID_BYTES) == 0);
+}
+
+static bool matches_purge(void *context, const struct entry *entry)
+{
+    return store_is_purged(context, entry);
+}
+
+uint64_t store_remove_purged(struct store *store, struct record_purge *purge)
+{
+    struct table_walk walk = {.matches = matches_purge, .context = purge};
     struct departed departed = {.count = 0};
     bool is_done = false;
     while (!is_done) {
         is_done = table_purge(store->table, &walk, &departed);
-        report(store, &departed);
+        store_report(store, &departed);
     }
     return walk.matched_count;
 }
 
+/* The floor is drawn before the walk: whatever has a lower number is in the table by then, or its
+ * stripe is still locked. */
+enum status store_drop(struct store *store, const struct record_purge *what,
+                       const struct journal_wish *wish, uint64_t *out_removed)
+{
+    *out_removed = 0;
+    struct writing writing;
+    enum status status = begin(store, wish, &writing);
+    if (status != STATUS_OK)
+        return status;
+    struct table_draw wanted = {.wish = &writing.wish};
+    if (writing.journal != NULL)
+        wanted.ticket = ticket_purge(writing.journal, what, &status);
+    if (status != STATUS_OK)
+        return status;
+    draw(store, &wanted);
+    struct record_purge purge_ = *what;
+    purge_.floor = wanted.sequence;
+    *out_removed = store_remove_purged(store, &purge_);
+    end(&writing, writing.journal != NULL);
+    return STATUS_OK;
+}
+
 uint64_t store_sweep(struct store *store, int64_t now_ms)
 {
+    if (atomic_load_explicit(&store->phase, memory_order_acquire) == PHASE_LOADING)
+        return 0; /* a TOUCH that is still to be read may give an entry more time */
     struct table_sweep sweep = {.now_ms = now_ms};
     struct departed departed = {.count = 0};
     uint64_t removed_count = 0;
@@ -199,7 +480,7 @@ uint64_t store_sweep(struct store *store, int64_t now_ms)
     while (!is_done) {
         is_done = table_sweep(store->table, &sweep, &departed);
         removed_count += departed.count;
-        report(store, &departed);
+        store_report(store, &departed);
     }
     return removed_count;
 }

@@ -1,15 +1,26 @@
 /*
  * store.h - the front desk of storage/: entries by digest, within budgets, with expiry and
- * eviction. Threads: any may call any verb. A caller holds no lock of rank DIRECTORY or later when
- * it calls a verb that can remove (set, delete, purge, sweep): those report to the `died` listener
- * before they return.
+ * eviction, remembered in a journal if there is a data folder. Threads: any may call any verb. A
+ * caller holds no lock of rank DIRECTORY or later when it calls a verb that can remove (set,
+ * delete, purge, drop, sweep): those report to the `died` listener before they return.
+ *
+ * WISHES. A verb that writes takes a journal_wish: how durable it is to be before `done` is called
+ * (NULL: ACK_MEMORY, and nobody wants to know). `done` is called exactly once if and only if the
+ * verb returned STATUS_OK; maybe before it returns, maybe on the journal's thread. ACK_DEFAULT
+ * means store_ack_default. What the verbs that write refuse, with nothing applied and done not
+ * called: STATUS_NO_JOURNAL        LOGGED or SYNCED without a data folder STATUS_LOADING the data
+ * folder is still being read STATUS_STORAGE_DEGRADED  the disk has failed and storage.error_action
+ * is read_only STATUS_OVERLOADED        the journal's queue is full STATUS_NO_MEMORY In memory_only
+ * all is applied; done says STATUS_STORAGE_DEGRADED to whoever asked for more than memory.
  */
 #pragma once
 #include <stdbool.h>
 #include <stdint.h>
 
 #include "base/options.h"
+#include "storage/custodian.h"
 #include "storage/entry.h"
+#include "storage/journal.h"
 
 struct store;
 
@@ -69,28 +80,53 @@ struct store_set_result {
     bool replaced;     /* the digest had a live entry    */
 };
 
+struct store_vector { /* of an entry's row: the journal keeps it beside the entry */
+    const float *unit;
+    uint32_t dimension;
+};
+
 /*
- * Takes over nothing: the store keeps a reference of its own. The entry must be new (sequence 0).
- * Evicts others when a budget would be passed; replacing an entry by one that is not larger evicts
- * nobody. STATUS_ENTRY_TOO_LARGE (answer over answer_max, or entry over 1/8 of a stripe's share;
- * the digest keeps what it had), STATUS_NO_MEMORY.
+ * Takes over nothing: the store keeps a reference of its own, the journal a copy of the vector
+ * (NULL: none). The entry must be new (sequence 0). Evicts others when a budget would be passed;
+ * replacing an entry by one that is not larger evicts nobody. STATUS_ENTRY_TOO_LARGE (answer over
+ * answer_max, or entry over 1/8 of a stripe's share, or over what a segment takes; the digest keeps
+ * what it had), STATUS_NO_MEMORY, and those of all that write.
  */
-enum status store_set(struct store *store, struct entry *entry, int64_t now_ms,
+enum status store_set(struct store *store, struct entry *entry, const struct store_vector *vector,
+                      const struct journal_wish *wish, int64_t now_ms,
                       struct store_set_result *out_result);
 
 /* Asked of an entry; see where it is passed. */
 typedef bool store_matches(void *context, const struct entry *entry);
-/* True if there was one (live or expired) and `matches`, unless NULL, said yes under the stripe's
- * lock. */
-bool store_delete(struct store *store, const struct digest *digest, store_matches *matches,
-                  void *context);
+/* *out_was_there: there was one (live or expired) and `matches`, unless NULL, said yes under the
+ * stripe's lock. What is not in memory may have been evicted and lie in the journal, from where a
+ * restart would bring it back: so a deletion is written also when nothing was there, but not when
+ * `matches` said no; then done is called at once. */
+enum status store_delete(struct store *store, const struct digest *digest, store_matches *matches,
+                         void *context, const struct journal_wish *wish, bool *out_was_there);
+
+/* The entry lives until then from now on (0: for ever). STATUS_NOT_FOUND, and those of all that
+ * write. */
+enum status store_touch(struct store *store, const struct digest *digest, int64_t expires_ms,
+                        const struct journal_wish *wish);
 
 /* Count visits the entries that are alive at now_ms (all that are there, if it is 0); purge removes
- * those that match, live or expired; both return how many matched. `matches` (NULL: all) runs under
+ * those that match, live or expired; both count how many matched. `matches` (NULL: all) runs under
  * a stripe lock: it reads the entry and nothing else. At most 32 removals a hold of the lock; to
- * whom `matches` says yes is removed in that hold. */
+ * whom `matches` says yes is removed in that hold. Purge writes *out_removed on any status: on one
+ * that is not OK it has stopped half-way, and may be called again. */
 uint64_t store_count(struct store *store, int64_t now_ms, store_matches *matches, void *context);
-uint64_t store_purge(struct store *store, store_matches *matches, void *context);
+enum status store_purge(struct store *store, store_matches *matches, void *context,
+                        const struct journal_wish *wish, uint64_t *out_removed);
+
+/* Removes all of a tenant, of a scope, or of a tenant's scope (zeros: any), by one record and a
+ * line of MANIFEST that outlives it. `what->floor` is not read: it is the number drawn here. */
+enum status store_drop(struct store *store, const struct record_purge *what,
+                       const struct journal_wish *wish, uint64_t *out_removed);
+
+/* Writes a note of an upper floor into the journal; without one it is forgotten at once. */
+enum status store_note(struct store *store, const struct record_note *note,
+                       const struct journal_wish *wish);
 
 /* One tick of the sweeping hands; call it every 100 ms. Returns how many expired entries it
  * removed. */
@@ -102,3 +138,54 @@ struct store_stats {
     uint64_t sequence; /* the last one drawn */
 };
 void store_stats(const struct store *store, struct store_stats *out_stats);
+
+/* ---- the data folder ------------------------------------------------------------------------- */
+
+struct store_open_visitor { /* the floor above */
+    void *context;
+    /* An entry that has entered the table, borrowed, with its vector if it has one (dimension 0:
+     * none). It may be called again for a digest; whatever leaves afterwards is reported to `died`.
+     */
+    void (*entry)(void *context, struct entry *entry, const struct store_vector *vector);
+    /* In the order of the log, between the entries. */
+    void (*note)(void *context, const struct record_note *note);
+    /* Of custodian.h, for snapshots and compaction; later, on the custodian's thread. */
+    uint32_t (*vector_of)(void *context, const struct entry *entry, float *out_unit,
+                          uint32_t floats_max);
+    enum status (*renew_notes)(void *context); /* by store_note */
+    uint64_t (*clock_us)(void);                /* monotonic */
+    int64_t (*clock_ms)(void);                 /* wall      */
+    uint64_t (*chance)(void *chance_context);
+    void *chance_context;
+};
+
+/*
+ * Takes the data folder, reads it back into the table and starts the journal. Blocks for as long as
+ * that takes; meanwhile the verbs that write return STATUS_LOADING, finding works and
+ * store_journal_stats tells how far it is. The strings of `options` are copied. Path "": nothing is
+ * done. On failure the store stays in memory and refuses to write (STATUS_LOADING).
+ * STATUS_UNAVAILABLE: another process has the folder, `failure` says which; at once.
+ */
+enum status store_open(struct store *store, const struct journal_options *options,
+                       const struct store_open_visitor *visitor, struct failure *failure);
+/* From before threads are started until store_open has been called: refuse to write. */
+void store_expect_open(struct store *store);
+/* Writes and syncs all that is queued and stops the journal; nobody may be in a verb that writes.
+ */
+void store_close_journal(struct store *store);
+
+enum storage_state store_state(const struct store *store);
+/* What ACK_DEFAULT means here: journal.ack_default, and if that is auto SYNCED under
+ * journal.durability = always, else MEMORY; without a data folder MEMORY. Others as they are. */
+enum journal_ack store_ack_default(const struct store *store, enum journal_ack asked);
+/* What removals ask for: LOGGED, under `always` SYNCED; without a data folder MEMORY. */
+enum journal_ack store_ack_removal(const struct store *store);
+
+/* As in custodian.h; STATUS_NO_JOURNAL without a data folder, and then `done` is not called. */
+enum status store_snapshot(struct store *store, struct text name, snapshot_done *done,
+                           void *context);
+enum status store_compact(struct store *store, journal_done *done, void *context);
+enum status store_snapshots(struct store *store, struct snapshot_info *out_infos,
+                            uint32_t infos_max, uint32_t *out_count);
+enum status store_snapshot_remove(struct store *store, struct text name);
+void store_journal_stats(struct store *store, struct journal_stats *out_stats);

@@ -186,11 +186,23 @@ static bool make_room(struct stripe *stripe, struct entry **old_entry, const str
     return true;
 }
 
+static void draw_number(const struct table *table, struct table_draw *draw)
+{
+    assert(draw->sequence == 0);
+    table->options.draw(table->options.draw_context, draw);
+    assert(draw->sequence != 0);
+    assert(draw->ticket == NULL);
+}
+
 static bool set_in_hold(const struct table *table, struct stripe *stripe, uint64_t hash,
                         struct table_set *set, struct departed *departed) REQUIRES(&stripe->lock)
 {
     struct entry *entry = set->entry;
     struct entry *old_entry = buckets_find(&stripe->buckets, hash, &entry->digest);
+    if (set->draw == NULL && old_entry != NULL && old_entry->sequence >= set->back) {
+        set->status = STATUS_NOT_FOUND;
+        return true;
+    }
     if (old_entry != NULL && !entry_is_expired(old_entry, set->now_ms))
         set->replaced = true;
     if (!make_room(stripe, &old_entry, set, departed))
@@ -206,14 +218,17 @@ static bool set_in_hold(const struct table *table, struct stripe *stripe, uint64
     if (set->status != STATUS_OK)
         return true;
     (void)entry_acquire(entry);
-    entry->sequence = table->options.draw(table->options.draw_context);
-    stripe->sets_count++;
+    if (set->draw != NULL)
+        draw_number(table, set->draw);
+    entry->sequence = set->draw != NULL ? set->draw->sequence : set->back;
+    stripe->sets_count += set->draw != NULL ? 1 : 0;
     return true;
 }
 
 bool table_set(struct table *table, struct table_set *set, struct departed *departed)
 {
     assert(set->entry->sequence == 0);
+    assert((set->draw == NULL) == (set->back != 0));
     assert(set->entry->charge_bytes <= table_charge_max(table));
     assert(departed->count == 0);
     const uint64_t hash = hash_of(table, &set->entry->digest);
@@ -224,16 +239,36 @@ bool table_set(struct table *table, struct table_set *set, struct departed *depa
     return is_done;
 }
 
-bool table_delete(struct table *table, const struct digest *digest, store_matches *matches,
-                  void *context, struct departed *departed)
+bool table_delete(struct table *table, const struct digest *digest,
+                  const struct table_delete *delete, struct departed *departed)
 {
     const uint64_t hash = hash_of(table, digest);
     struct stripe *stripe = stripe_of(table, hash);
     lock_acquire(&stripe->lock);
     struct entry *entry = buckets_find(&stripe->buckets, hash, digest);
-    const bool is_meant = entry != NULL && (matches == NULL || matches(context, entry));
-    if (is_meant)
+    const bool is_meant =
+        entry == NULL || delete->matches == NULL || delete->matches(delete->context, entry);
+    if (entry != NULL && is_meant)
         stripe_take_out(stripe, hash, entry, STORE_DELETED, departed);
+    if (delete->draw != NULL && is_meant)
+        draw_number(table, delete->draw);
+    lock_release(&stripe->lock);
+    return entry != NULL && is_meant;
+}
+
+bool table_touch(struct table *table, const struct digest *digest, int64_t expires_ms,
+                 uint64_t below, struct table_draw *draw)
+{
+    assert(expires_ms >= 0);
+    const uint64_t hash = hash_of(table, digest);
+    struct stripe *stripe = stripe_of(table, hash);
+    lock_acquire(&stripe->lock);
+    struct entry *entry = buckets_find(&stripe->buckets, hash, digest);
+    const bool is_meant = entry != NULL && entry->sequence < below;
+    if (is_meant)
+        entry->expires_ms = expires_ms;
+    if (is_meant && draw != NULL)
+        draw_number(table, draw);
     lock_release(&stripe->lock);
     return is_meant;
 }
@@ -340,6 +375,12 @@ static void purge_in_hold(const struct table *table, struct stripe *stripe, stru
                                       .entries_max = TABLE_REMOVALS_PER_HOLD - departed->count};
         const uint64_t width = buckets_width(&stripe->buckets, walk->position);
         buckets_visit(&stripe->buckets, walk->position, visit_purge, &gathering);
+        for (size_t k = 0; k < gathering.entries_count && walk->draws != NULL; k++) {
+            struct table_draw *draw = &walk->draws[departed->count + k];
+            draw->digest = &gathering.entries[k]->digest;
+            draw_number(table, draw);
+            draw->digest = NULL;
+        }
         take_out_gathered(table, stripe, &gathering, STORE_PURGED, departed);
         walk->matched_count += gathering.entries_count;
         if (gathering.overflowed)
@@ -357,6 +398,64 @@ bool table_purge(struct table *table, struct table_walk *walk, struct departed *
     purge_in_hold(table, stripe, walk, departed);
     lock_release(&stripe->lock);
     return walk->stripe == table->options.stripes_count;
+}
+
+/* Entries of one stripe from a position on, with a reference each. */
+struct handful {
+    struct entry **entries;
+    uint32_t count, max;
+    bool overflowed;
+};
+
+static void visit_hand_out(void *context, struct entry *entry)
+{
+    struct handful *handful = context;
+    if (handful->count == handful->max) {
+        handful->overflowed = true;
+        return;
+    }
+    handful->entries[handful->count] = entry_acquire(entry);
+    handful->count++;
+}
+
+/* Whole buckets only; returns the position of the first that did not fit, 0 after the last. */
+static uint64_t hand_out(struct stripe *stripe, uint64_t position, struct handful *handful)
+    REQUIRES(&stripe->lock)
+{
+    for (uint32_t i = 0; i < TABLE_BUCKETS_PER_HOLD; i++) {
+        const uint32_t count_before = handful->count;
+        buckets_visit(&stripe->buckets, position, visit_hand_out, handful);
+        if (handful->overflowed) {
+            assert(count_before > 0); /* a bucket of 64 equal prefixes cannot be made */
+            while (handful->count > count_before)
+                entry_release(handful->entries[--handful->count]);
+            return position;
+        }
+        position += buckets_width(&stripe->buckets, position);
+        if (position == 0)
+            return 0;
+    }
+    return position;
+}
+
+uint32_t table_next_entries(struct table *table, uint64_t *cursor, struct entry **out_entries,
+                            uint32_t entries_max)
+{
+    assert(entries_max >= TABLE_HANDFUL_MIN);
+    /* A bucket's position ends in zeros, so there is room for the stripe. */
+    const uint64_t stripe_mask = TABLE_STRIPES_MAX - 1;
+    uint64_t number = *cursor & stripe_mask;
+    assert(number < table->options.stripes_count);
+    struct handful handful = {.entries = out_entries, .max = entries_max};
+    struct stripe *stripe = &table->stripes[number];
+    lock_acquire(&stripe->lock);
+    const uint64_t position = hand_out(stripe, *cursor & ~stripe_mask, &handful);
+    lock_release(&stripe->lock);
+    assert((position & stripe_mask) == 0);
+    if (position == 0)
+        number = number + 1 == table->options.stripes_count ? 0 : number + 1;
+    *cursor = position | number;
+    return handful.count;
 }
 
 /* True when the hand has done this tick. */

@@ -16,17 +16,28 @@ enum {
     TABLE_ENTRIES_SHARE_MIN = 256, /* of entries_max, for a stripe  */
     TABLE_ANSWERS_SHARE_MIN = 8,   /* of answer_max, for a stripe   */
     TABLE_REMOVALS_PER_HOLD = 32,
-    TABLE_BUCKETS_PER_HOLD = 64
+    TABLE_BUCKETS_PER_HOLD = 64,
+    TABLE_HANDFUL_MIN = 64
 };
 
 struct table;
+
+struct ticket;
+
+struct table_draw {
+    struct ticket *ticket;           /* NULL: none, or taken over            */
+    const struct journal_wish *wish; /* NULL: nobody wants to know           */
+    const struct digest *digest;     /* of a ticket that has none yet; set by the purge */
+    uint64_t sequence;               /* out; 0 as long as none has been drawn */
+};
 
 struct table_options {
     uint32_t stripes_count; /* a power of two, see table_stripes_count */
     uint64_t memory_bytes;
     uint32_t entries_max; /* 0 = no limit */
     uint8_t hash_key[16];
-    uint64_t (*draw)(void *context); /* the next sequence; called under the stripe's lock */
+    /* The next sequence, and the ticket is queued with it; called under the stripe's lock. */
+    void (*draw)(void *context, struct table_draw *draw);
     void *draw_context;
 };
 
@@ -57,28 +68,47 @@ enum store_found table_find_prefix(struct table *table, const uint8_t prefix[STO
 struct table_set {
     struct entry *entry; /* to enter; the table acquires a reference    */
     int64_t now_ms;
+    struct table_draw *draw; /* NULL: the entry comes back, with the number that stands in `back` */
+    uint64_t back;
     bool replaced;      /* out: the digest had a live entry            */
     enum status status; /* out, once it is done                        */
 };
 
-/* True when it is done; false when 32 entries went and more have to. */
+/* True when it is done; false when 32 entries went and more have to. STATUS_NOT_FOUND of one that
+ * comes back: the table holds a newer one. */
 bool table_set(struct table *table, struct table_set *set, struct departed *departed);
 
-bool table_delete(struct table *table, const struct digest *digest, store_matches *matches,
-                  void *context, struct departed *departed);
+struct table_delete {
+    store_matches *matches; /* NULL: whatever it is */
+    void *context;
+    struct table_draw *draw;
+};
+/* True if one left. Draws, unless `draw` is NULL or an entry is there and not meant. */
+bool table_delete(struct table *table, const struct digest *digest,
+                  const struct table_delete *delete, struct departed *departed);
+
+/* True if there is one with a number below `below`; draws then, unless `draw` is NULL. */
+bool table_touch(struct table *table, const struct digest *digest, int64_t expires_ms,
+                 uint64_t below, struct table_draw *draw);
 
 struct table_walk { /* over all stripes; begins zeroed but for the inputs */
     int64_t now_ms;
     store_matches *matches; /* NULL: all */
     void *context;
-    uint64_t matched_count; /* out */
-    uint32_t stripe;        /* where it stands */
+    struct table_draw *draws; /* one for each that this hold removes, 32 of them; NULL: none */
+    uint64_t matched_count;   /* out */
+    uint32_t stripe;          /* where it stands */
     uint64_t position;
 };
 
 /* Each is one hold; true when every stripe has been seen. Counting looks at live entries only. */
 bool table_count(struct table *table, struct table_walk *walk);
 bool table_purge(struct table *table, struct table_walk *walk, struct departed *departed);
+
+/* References of up to entries_max entries (TABLE_HANDFUL_MIN at least); `cursor` is 0 at first and
+ * at the end. */
+uint32_t table_next_entries(struct table *table, uint64_t *cursor, struct entry **out_entries,
+                            uint32_t entries_max);
 
 struct table_sweep { /* one tick of all hands; begins zeroed but for now_ms */
     int64_t now_ms;

@@ -291,3 +291,30 @@ void policy_scope_view(struct policy_scope *scope, struct policy_view *out_view)
     };
     lock_release(&scope->lock);
 }
+
+void policy_scope_memory(struct policy_scope *scope, struct policy_memory *out_memory)
+{
+    static_assert((int)POLICY_VERDICTS_MAX == (int)ADAPTIVE_RING, "the whole ring");
+    lock_acquire(&scope->lock);
+    const struct adaptive *adaptive = &scope->adaptive;
+    *out_memory = (struct policy_memory){.cut = (uint32_t)adaptive->cut,
+                                         .verdicts_count = (uint32_t)adaptive->filled};
+    const int oldest = adaptive->next + ADAPTIVE_RING - adaptive->filled;
+    for (int i = 0; i < adaptive->filled; i++)
+        out_memory->right[i] = adaptive->ring[(oldest + i) % ADAPTIVE_RING] != 0;
+    lock_release(&scope->lock);
+}
+
+void policy_scope_remember(struct policy_scope *scope, const struct policy_memory *memory)
+{
+    assert(memory->verdicts_count <= POLICY_VERDICTS_MAX);
+    assert(memory->cut <= ADAPTIVE_ONE);
+    lock_acquire(&scope->lock);
+    const struct adaptive_limits limits = scope->adaptive.limits;
+    adaptive_init(&scope->adaptive, &limits);
+    scope->adaptive.cut = clamp((int)memory->cut, limits.min, limits.max);
+    for (uint32_t i = 0; i < memory->verdicts_count; i++)
+        adaptive_count(&scope->adaptive, memory->right[i]);
+    atomic_store_explicit(&scope->cut, scope->adaptive.cut, memory_order_relaxed);
+    lock_release(&scope->lock);
+}

@@ -72,3 +72,14 @@ struct policy_view {
     uint32_t feedback_right;
 };
 void policy_scope_view(struct policy_scope *scope, struct policy_view *out_view);
+
+/* What outlives a restart: the ring, oldest verdict first, and the live cut. */
+enum { POLICY_VERDICTS_MAX = 100 };
+struct policy_memory {
+    uint32_t cut; /* ten-thousandths */
+    uint32_t verdicts_count;
+    bool right[POLICY_VERDICTS_MAX];
+};
+void policy_scope_memory(struct policy_scope *scope, struct policy_memory *out_memory);
+/* In the place of what the scope knows. The cut is brought within the limits of today. */
+void policy_scope_remember(struct policy_scope *scope, const struct policy_memory *memory);

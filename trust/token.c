@@ -26,8 +26,8 @@
  * later than the newest nonce in it is too old from then on: what has been forgotten can never be
  * used again. Seconds are the grain, so the newest one's whole second goes.
  *
- * NOT HERE. What a verdict does; drawing nonces (chance is an argument); keeping the key over a
- * restart.
+ * NOT HERE. What a verdict does; drawing nonces (chance is an argument); where the key is kept over
+ * a restart.
  */
 #include "trust/token.h"
 
@@ -56,7 +56,7 @@ struct nonces {      /* open addressing, at most four fifths full */
 };
 
 struct token_desk {
-    uint8_t key[32];
+    uint8_t key[TOKEN_KEY_BYTES];
     int64_t ttl_ms;
     uint32_t generation_max, slots_count; /* all above: as created */
     struct lock lock;
@@ -116,6 +116,32 @@ UNSHARED void token_desk_destroy(struct token_desk **desk)
     explicit_bzero((*desk)->key, sizeof((*desk)->key));
     free(*desk);
     *desk = NULL;
+}
+
+static uint32_t latest(uint32_t a, uint32_t b)
+{
+    return a > b ? a : b;
+}
+
+UNSHARED void token_desk_remember(struct token_desk *desk, const struct token_memory *memory)
+{
+    assert(desk->young.used == 0); /* nobody has used a token yet */
+    memcpy(desk->key, memory->key, sizeof(desk->key));
+    if (memory->used_s == 0)
+        return;
+    desk->dropped = true;
+    desk->dropped_s = latest(desk->dropped_s, memory->used_s);
+}
+
+void token_desk_memory(struct token_desk *desk, struct token_memory *out_memory)
+{
+    lock_acquire(&desk->lock);
+    uint32_t used_s = latest(desk->young.newest_s, desk->old.newest_s);
+    if (desk->dropped)
+        used_s = latest(used_s, desk->dropped_s);
+    memcpy(out_memory->key, desk->key, sizeof(out_memory->key));
+    out_memory->used_s = used_s;
+    lock_release(&desk->lock);
 }
 
 void token_make(const struct token_desk *desk, const struct token *token,

@@ -37,6 +37,19 @@ void token_desk_destroy(struct token_desk **desk);
 void token_make(const struct token_desk *desk, const struct token *token,
                 char out_text[TOKEN_TEXT + 1]);
 
+/*
+ * Over a restart, before the first token is made: the key that tokens were made with, and the
+ * latest issue among those that have had their verdict. What was issued no later is too old from
+ * then on, because nobody knows any more which of them have been used.
+ */
+enum { TOKEN_KEY_BYTES = 32 };
+struct token_memory {
+    uint8_t key[TOKEN_KEY_BYTES];
+    uint32_t used_s; /* unix seconds; 0: none */
+};
+void token_desk_remember(struct token_desk *desk, const struct token_memory *memory);
+void token_desk_memory(struct token_desk *desk, struct token_memory *out_memory);
+
 enum token_state { TOKEN_FRESH, TOKEN_USED, TOKEN_TOO_OLD, TOKEN_BAD };
 /* Checks form, MAC and age, in constant time over the MAC; does not use the nonce up. */
 enum token_state token_read(struct token_desk *desk, struct text text, int64_t now_ms,

@@ -20,6 +20,11 @@
     X(INVALIDATE,   "/reprise.v1.Cache/Invalidate",      reprise__v1__invalidate_response__descriptor, true)  \
     X(REPORT,       "/reprise.v1.Feedback/Report",       reprise__v1__report_response__descriptor,     true)  \
     X(STATS,        "/reprise.v1.Admin/Stats",           reprise__v1__stats_response__descriptor,      false) \
+    X(CREATE_SNAPSHOT, "/reprise.v1.Admin/CreateSnapshot", reprise__v1__create_snapshot_response__descriptor, true)  \
+    X(LIST_SNAPSHOTS, "/reprise.v1.Admin/ListSnapshots", reprise__v1__list_snapshots_response__descriptor, false) \
+    X(DELETE_SNAPSHOT, "/reprise.v1.Admin/DeleteSnapshot", reprise__v1__delete_snapshot_response__descriptor, true)  \
+    X(COMPACT,      "/reprise.v1.Admin/Compact",         reprise__v1__compact_response__descriptor,    true)  \
+    X(UPDATE_NAMESPACE, "/reprise.v1.Admin/UpdateNamespace", reprise__v1__update_namespace_response__descriptor, true) \
     X(HEALTH,       "/grpc.health.v1.Health/Check",      grpc__health__v1__health_check_response__descriptor, false)
 /* clang-format on */
 

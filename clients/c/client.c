@@ -35,6 +35,7 @@ struct result_block {
     struct reprise_delete_reply deleted;
     struct reprise_report_reply reported;
     struct reprise_health_reply health;
+    struct reprise_compact_reply compacted;
 };
 
 /* What a caller gets when not even a result could be made. Freeing it does nothing. */
@@ -302,6 +303,91 @@ struct reprise_result *reprise_health_check(struct reprise_client *client, const
         block->result.health = &block->health;
     }
     return settle(client, block, block->result.health);
+}
+
+struct reprise_result *reprise_create_snapshot(struct reprise_client *client, const char *name,
+                                               const struct reprise_call *call)
+{
+    struct result_block *block = block_create();
+    if (block == NULL)
+        return no_block(client);
+    Reprise__V1__CreateSnapshotRequest message;
+    reprise__v1__create_snapshot_request__init(&message);
+    if (name != NULL)
+        message.name = (char *)(uintptr_t)name; /* only read */
+    const Reprise__V1__CreateSnapshotResponse *reply =
+        run(client, CHANNEL_CREATE_SNAPSHOT, &message, call, block);
+    if (reply != NULL)
+        block->result.snapshots =
+            reply_snapshots(&reply->snapshot, reply->snapshot != NULL ? 1 : 0, block->arena);
+    return settle(client, block, block->result.snapshots);
+}
+
+struct reprise_result *reprise_list_snapshots(struct reprise_client *client,
+                                              const struct reprise_call *call)
+{
+    struct result_block *block = block_create();
+    if (block == NULL)
+        return no_block(client);
+    Reprise__V1__ListSnapshotsRequest message;
+    reprise__v1__list_snapshots_request__init(&message);
+    const Reprise__V1__ListSnapshotsResponse *reply =
+        run(client, CHANNEL_LIST_SNAPSHOTS, &message, call, block);
+    if (reply != NULL)
+        block->result.snapshots =
+            reply_snapshots(reply->snapshots, reply->n_snapshots, block->arena);
+    return settle(client, block, block->result.snapshots);
+}
+
+struct reprise_result *reprise_delete_snapshot(struct reprise_client *client, const char *name,
+                                               const struct reprise_call *call)
+{
+    struct result_block *block = block_create();
+    if (block == NULL)
+        return no_block(client);
+    Reprise__V1__DeleteSnapshotRequest message;
+    reprise__v1__delete_snapshot_request__init(&message);
+    if (name != NULL)
+        message.name = (char *)(uintptr_t)name; /* only read */
+    const void *reply = run(client, CHANNEL_DELETE_SNAPSHOT, &message, call, block);
+    block->result.deleted_snapshot = reply != NULL;
+    return settle(client, block, reply);
+}
+
+struct reprise_result *reprise_compact(struct reprise_client *client,
+                                       const struct reprise_call *call)
+{
+    struct result_block *block = block_create();
+    if (block == NULL)
+        return no_block(client);
+    Reprise__V1__CompactRequest message;
+    reprise__v1__compact_request__init(&message);
+    const Reprise__V1__CompactResponse *reply =
+        run(client, CHANNEL_COMPACT, &message, call, block);
+    if (reply != NULL) {
+        block->compacted.size_bytes_before = reply->size_bytes_before;
+        block->compacted.size_bytes_after = reply->size_bytes_after;
+        block->result.compact = &block->compacted;
+    }
+    return settle(client, block, block->result.compact);
+}
+
+struct reprise_result *reprise_update_namespace(struct reprise_client *client,
+                                                const struct reprise_namespace *settings,
+                                                const char *const *fields, size_t fields_count,
+                                                const struct reprise_call *call)
+{
+    struct result_block *block = block_create();
+    if (block == NULL)
+        return no_block(client);
+    const Reprise__V1__UpdateNamespaceResponse *reply =
+        run(client, CHANNEL_UPDATE_NAMESPACE,
+            request_update_namespace(settings, fields, fields_count, block->arena), call, block);
+    static const Reprise__V1__Namespace nothing = REPRISE__V1__NAMESPACE__INIT;
+    if (reply != NULL)
+        block->result.namespace_ = reply_namespace(
+            reply->namespace_ != NULL ? reply->namespace_ : &nothing, block->arena);
+    return settle(client, block, block->result.namespace_);
 }
 
 bool reprise_get_request_pack(const struct reprise_get_request *request, uint8_t **out_bytes,

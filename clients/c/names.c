@@ -48,6 +48,16 @@ const char *reprise_skip_name(enum reprise_skip skip)
     return name_of(&reprise__v1__set_skip__descriptor, (int)skip, "SET_SKIP_");
 }
 
+const char *reprise_ack_name(enum reprise_ack ack)
+{
+    return name_of(&reprise__v1__ack__descriptor, (int)ack, "ACK_");
+}
+
+const char *reprise_index_kind_name(enum reprise_index_kind kind)
+{
+    return name_of(&reprise__v1__index_kind__descriptor, (int)kind, "INDEX_KIND_");
+}
+
 const char *reprise_outcome_name(enum reprise_outcome outcome)
 {
     return name_of(&reprise__v1__report_outcome__descriptor, (int)outcome, "REPORT_OUTCOME_");

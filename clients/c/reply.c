@@ -212,6 +212,7 @@ const struct reprise_set_reply *reply_set(const Reprise__V1__SetResponse *messag
         .skip = (enum reprise_skip)message->skip,
         .expires_unix_ms = message->expires_unix_ms,
         .sequence = message->sequence,
+        .ack = (enum reprise_ack)message->ack,
         .degraded = (const char *const *)message->degraded,
         .degraded_count = message->n_degraded,
     };
@@ -289,5 +290,34 @@ reply_invalidate(const Reprise__V1__InvalidateResponse *message, struct arena *a
         .sample_ids = (const char *const *)message->sample_ids,
         .sample_ids_count = message->n_sample_ids,
     };
+    return reply;
+}
+
+const struct reprise_snapshots_reply *reply_snapshots(Reprise__V1__Snapshot *const *messages,
+                                                      size_t count, struct arena *arena)
+{
+    struct reprise_snapshots_reply *reply = arena_calloc(arena, 1, sizeof(*reply));
+    struct reprise_snapshot *snapshots = arena_calloc(arena, count, sizeof(*snapshots));
+    if (reply == NULL || snapshots == NULL)
+        return NULL;
+    for (size_t i = 0; i < count; i++)
+        snapshots[i] = (struct reprise_snapshot){.name = messages[i]->name,
+                                                 .created_unix_ms = messages[i]->created_unix_ms,
+                                                 .size_bytes = messages[i]->size_bytes,
+                                                 .entries = messages[i]->entries};
+    *reply = (struct reprise_snapshots_reply){.snapshots = snapshots, .snapshots_count = count};
+    return reply;
+}
+
+const struct reprise_namespace *reply_namespace(const Reprise__V1__Namespace *message,
+                                                struct arena *arena)
+{
+    struct reprise_namespace *reply = arena_calloc(arena, 1, sizeof(*reply));
+    if (reply == NULL)
+        return NULL;
+    reply->name = message->name;
+    reply->index_kind = (enum reprise_index_kind)message->index_kind;
+    reply->ef_search = message->ef_search_given_case != 0 ? message->ef_search : 0;
+    reply->nprobe = message->nprobe_given_case != 0 ? message->nprobe : 0;
     return reply;
 }

@@ -21,6 +21,10 @@ const struct reprise_invalidate_reply *
 reply_invalidate(const Reprise__V1__InvalidateResponse *message, struct arena *arena);
 const struct reprise_stats_reply *reply_stats(const Reprise__V1__StatsResponse *message,
                                               struct arena *arena);
+const struct reprise_snapshots_reply *reply_snapshots(Reprise__V1__Snapshot *const *messages,
+                                                      size_t count, struct arena *arena);
+const struct reprise_namespace *reply_namespace(const Reprise__V1__Namespace *message,
+                                                struct arena *arena);
 
 /* The names and values of attributes; false when memory is spent. */
 bool reply_pairs(Reprise__V1__Attribute *const *attributes, size_t count, struct arena *arena,

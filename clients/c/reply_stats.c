@@ -60,6 +60,11 @@ static bool read_policy(const Reprise__V1__ScopePolicy *from, struct arena *aren
         .lookups = from->lookups,
         .hits = from->hits,
         .guard_blocked = from->guard_blocked,
+        .rows = from->rows,
+        .index_kind = (enum reprise_index_kind)from->index_kind,
+        .index_state = from->index_state,
+        .index_done = from->index_done,
+        .recall_sample = from->recall_sample_given_case != 0 ? from->recall_sample : -1,
     };
     if (from->scope == NULL)
         return true;
@@ -115,6 +120,41 @@ static bool read_embedders(const Reprise__V1__StatsResponse *message, struct are
     return true;
 }
 
+/* A server without a data folder sends none. */
+static bool read_journal(const Reprise__V1__StatsResponse *message, struct arena *arena,
+                         struct reprise_stats_reply *reply)
+{
+    const Reprise__V1__JournalInfo *from = message->journal;
+    if (from == NULL)
+        return true;
+    struct reprise_journal_info *journal = arena_calloc(arena, 1, sizeof(*journal));
+    if (journal == NULL)
+        return false;
+    *journal = (struct reprise_journal_info){
+        .io_reason = from->io_reason,
+        .cause = from->cause,
+        .size_bytes = from->size_bytes,
+        .live_bytes = from->live_bytes,
+        .segments = from->segments,
+        .records = from->records,
+        .batches = from->batches,
+        .syncs = from->syncs,
+        .sync_us_last = from->sync_us_last,
+        .queue_bytes = from->queue_bytes,
+        .durable_sequence = from->durable_sequence,
+        .recovered_entries = from->recovered_entries,
+        .recovered_bytes = from->recovered_bytes,
+        .recovered_ms = from->recovered_ms,
+        .recovered_rows = from->recovered_rows,
+        .rows_without_space = from->rows_without_space,
+        .damaged_bytes = from->damaged_bytes,
+        .torn_bytes = from->torn_bytes,
+        .read_errors = from->read_errors,
+    };
+    reply->journal = journal;
+    return true;
+}
+
 const struct reprise_stats_reply *reply_stats(const Reprise__V1__StatsResponse *message,
                                               struct arena *arena)
 {
@@ -136,8 +176,12 @@ const struct reprise_stats_reply *reply_stats(const Reprise__V1__StatsResponse *
         .degraded_count = message->n_degraded,
         .uptime_s = message->uptime_s,
         .version = message->version,
+        .storage_state = message->storage_state,
+        .io_backend = message->io_backend,
+        .loading_done = message->loading_done,
     };
     bool read_all = read_tiers(message, arena, reply) && read_misses(message, arena, reply) &&
-                    read_policies(message, arena, reply) && read_embedders(message, arena, reply);
+                    read_policies(message, arena, reply) &&
+                    read_embedders(message, arena, reply) && read_journal(message, arena, reply);
     return read_all ? reply : NULL;
 }

@@ -92,6 +92,23 @@ enum reprise_skip {
     REPRISE_SKIP_ADMISSION = 5,
 };
 
+/* How far a change has come when its reply leaves: in memory; written, so that it survives the end
+ * of the server's process; synced, so that it survives a power cut. */
+enum reprise_ack {
+    REPRISE_ACK_DEFAULT = 0, /* as the server is set up */
+    REPRISE_ACK_MEMORY = 1,
+    REPRISE_ACK_LOGGED = 2,
+    REPRISE_ACK_SYNCED = 3,
+};
+
+enum reprise_index_kind {
+    REPRISE_INDEX_DEFAULT = 0, /* as the server is set up */
+    REPRISE_INDEX_AUTO = 1,
+    REPRISE_INDEX_FLAT = 2,
+    REPRISE_INDEX_HNSW = 3,
+    REPRISE_INDEX_IVF = 4,
+};
+
 enum reprise_verdict {
     REPRISE_VERDICT_CORRECT = 1,
     REPRISE_VERDICT_WRONG = 2,
@@ -127,6 +144,8 @@ const char *reprise_miss_reason_name(enum reprise_miss_reason reason);
 const char *reprise_guard_name(enum reprise_guard guard);
 const char *reprise_include_name(enum reprise_include include);
 const char *reprise_skip_name(enum reprise_skip skip);
+const char *reprise_ack_name(enum reprise_ack ack);
+const char *reprise_index_kind_name(enum reprise_index_kind kind);
 const char *reprise_outcome_name(enum reprise_outcome outcome);
 const char *reprise_mode_name(enum reprise_mode mode);
 const char *reprise_health_name(enum reprise_health health);
@@ -247,6 +266,7 @@ struct reprise_set_request {
     size_t tags_count;
     const struct reprise_pair *metadata; /* given back on hits */
     size_t metadata_count;
+    enum reprise_ack ack;                /* what the reply waits for */
     const char *content; /* the answer's text; or                    */
     const void *blob;    /* its bytes, where the content type is opaque */
     size_t blob_size;
@@ -347,6 +367,7 @@ struct reprise_set_reply {
     enum reprise_skip skip;
     int64_t expires_unix_ms; /* 0: never */
     uint64_t sequence;
+    enum reprise_ack ack; /* what was given; DEFAULT: not stored */
     const char *const *degraded; /* why it is not indexed although it should be: "embedder_down",
                                     "overloaded", "text_too_long" */
     size_t degraded_count;
@@ -409,6 +430,11 @@ struct reprise_scope_policy {
     uint32_t feedback_count;
     bool certified;
     uint64_t lookups, hits, guard_blocked;
+    uint64_t rows;                      /* vectors that can be found              */
+    enum reprise_index_kind index_kind; /* how they are searched; DEFAULT: none   */
+    const char *index_state;            /* "rests", "waits", "watched", "builds", "rewrites" */
+    double index_done;                  /* 0 to 1, of what is being built         */
+    double recall_sample;               /* -1: no search has been sampled yet     */
 };
 struct reprise_embedder_info {
     const char *name, *version;
@@ -417,6 +443,13 @@ struct reprise_embedder_info {
     const char *space_id; /* 16 hex digits */
     /* Since start: with a vector; too long or refused; no room in a queue; not in time; failed. */
     uint64_t texts, too_long, overloaded, late, failed;
+};
+struct reprise_journal_info { /* the server's data folder; see JournalInfo in admin.proto */
+    const char *io_reason, *cause;
+    uint64_t size_bytes, live_bytes, segments;
+    uint64_t records, batches, syncs, sync_us_last, queue_bytes, durable_sequence;
+    uint64_t recovered_entries, recovered_bytes, recovered_ms, recovered_rows, rows_without_space;
+    uint64_t damaged_bytes, torn_bytes, read_errors;
 };
 struct reprise_stats_reply {
     const struct reprise_tier_stats *tiers;
@@ -434,6 +467,28 @@ struct reprise_stats_reply {
     size_t policies_count;
     const struct reprise_embedder_info *embedders;
     size_t embedders_count;
+    const char *storage_state; /* "none", "loading", "durable", "memory_only", "read_only" */
+    const char *io_backend;    /* "io_uring", "posix", ""                                  */
+    double loading_done;       /* 0 to 1; 1: serving                                       */
+    const struct reprise_journal_info *journal; /* NULL: it has no data folder              */
+};
+
+struct reprise_snapshot {
+    const char *name;
+    int64_t created_unix_ms;
+    uint64_t size_bytes, entries;
+};
+struct reprise_snapshots_reply { /* of create: the one */
+    const struct reprise_snapshot *snapshots;
+    size_t snapshots_count;
+};
+struct reprise_compact_reply {
+    uint64_t size_bytes_before, size_bytes_after;
+};
+struct reprise_namespace { /* what a namespace wants otherwise than the server's options say */
+    const char *name;
+    enum reprise_index_kind index_kind;
+    uint32_t ef_search, nprobe; /* 0: as the server is set up */
 };
 
 struct reprise_health_reply {
@@ -453,6 +508,10 @@ struct reprise_result {
     const struct reprise_report_reply *report;
     const struct reprise_stats_reply *stats;
     const struct reprise_health_reply *health;
+    const struct reprise_snapshots_reply *snapshots;
+    const struct reprise_compact_reply *compact;
+    const struct reprise_namespace *namespace_;
+    bool deleted_snapshot;
 };
 
 /* Frees a result of any call and sets *result to NULL; NULL is fine. */
@@ -492,6 +551,23 @@ struct reprise_result *reprise_stats(struct reprise_client *client, const char *
 /* The standard health check; service NULL or "": the server as a whole. */
 struct reprise_result *reprise_health_check(struct reprise_client *client, const char *service,
                                             const struct reprise_call *call);
+
+/* Everything that lives, as files of their own in the server's data folder; name NULL or "": the
+ * time. Takes as long as writing it: give the call a deadline. */
+struct reprise_result *reprise_create_snapshot(struct reprise_client *client, const char *name,
+                                               const struct reprise_call *call);
+struct reprise_result *reprise_list_snapshots(struct reprise_client *client,
+                                              const struct reprise_call *call);
+struct reprise_result *reprise_delete_snapshot(struct reprise_client *client, const char *name,
+                                               const struct reprise_call *call);
+/* Rewrites the server's log without what is dead in it; give the call a deadline. */
+struct reprise_result *reprise_compact(struct reprise_client *client,
+                                       const struct reprise_call *call);
+/* Changes the named fields ("index_kind", "ef_search", "nprobe") of one namespace. */
+struct reprise_result *reprise_update_namespace(struct reprise_client *client,
+                                                const struct reprise_namespace *settings,
+                                                const char *const *fields, size_t fields_count,
+                                                const struct reprise_call *call);
 
 /* The GetRequest as it travels: 5 bytes of gRPC framing, then the packed message; for load
  * generators that replay bodies. *out_bytes is freed with free(). False when memory is spent; then

@@ -248,6 +248,7 @@ Reprise__V1__SetRequest *request_set(const struct reprise_set_request *request, 
         made->ttl_ms_given_case = REPRISE__V1__SET_REQUEST__TTL_MS_GIVEN_TTL_MS;
         made->ttl_ms = request->ttl_ms;
     }
+    made->ack = (Reprise__V1__Ack)request->ack;
     made->n_tags = request->tags_count;
     made->n_metadata = request->metadata_count;
     made->content = string_of(request->content);
@@ -341,4 +342,28 @@ Reprise__V1__ReportRequest *request_report(const struct reprise_report_request *
     made->reporter = string_of(request->reporter);
     made->feedback_id = string_of(request->feedback_id);
     return made;
+}
+
+Reprise__V1__UpdateNamespaceRequest *
+request_update_namespace(const struct reprise_namespace *settings, const char *const *fields,
+                         size_t fields_count, struct arena *arena)
+{
+    Reprise__V1__UpdateNamespaceRequest *made;
+    if (!NEW_MESSAGE(arena, &made, reprise__v1__update_namespace_request__init))
+        return NULL;
+    if (!NEW_MESSAGE(arena, &made->namespace_, reprise__v1__namespace__init))
+        return NULL;
+    Reprise__V1__Namespace *given = made->namespace_;
+    given->name = string_of(settings->name);
+    given->index_kind = (Reprise__V1__IndexKind)settings->index_kind;
+    if (settings->ef_search > 0) {
+        given->ef_search_given_case = REPRISE__V1__NAMESPACE__EF_SEARCH_GIVEN_EF_SEARCH;
+        given->ef_search = settings->ef_search;
+    }
+    if (settings->nprobe > 0) {
+        given->nprobe_given_case = REPRISE__V1__NAMESPACE__NPROBE_GIVEN_NPROBE;
+        given->nprobe = settings->nprobe;
+    }
+    made->n_fields = fields_count;
+    return copy_strings(fields, fields_count, arena, &made->fields) ? made : NULL;
 }

@@ -23,3 +23,6 @@ Reprise__V1__InvalidateRequest *request_invalidate(const struct reprise_invalida
                                                    struct arena *arena);
 Reprise__V1__ReportRequest *request_report(const struct reprise_report_request *request,
                                            struct arena *arena);
+Reprise__V1__UpdateNamespaceRequest *
+request_update_namespace(const struct reprise_namespace *settings, const char *const *fields,
+                         size_t fields_count, struct arena *arena);

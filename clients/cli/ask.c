@@ -266,3 +266,19 @@ void ask_deinit(struct ask *ask)
     ask_free_pairs(&ask->attributes, ask->get.identity.attributes_count);
     *ask = (struct ask){0};
 }
+
+enum verb_exit ask_read_ack(const struct cli *cli, const struct arguments *arguments,
+                            enum reprise_ack *out_ack)
+{
+    static const char *const levels[] = {"memory", "logged", "synced"}; /* 1 to 3 */
+    const char *typed = arguments_text(arguments, "ack");
+    if (typed == NULL)
+        return VERB_DONE;
+    for (size_t i = 0; i < sizeof(levels) / sizeof(levels[0]); i++) {
+        if (strcmp(typed, levels[i]) == 0) {
+            *out_ack = (enum reprise_ack)(i + 1);
+            return VERB_DONE;
+        }
+    }
+    return verb_usage(cli, "--ack is memory, logged or synced, not \"%s\"", typed);
+}

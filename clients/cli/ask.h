@@ -32,6 +32,10 @@ enum verb_exit ask_read_pairs(const struct cli *cli, const struct arguments *arg
                               const char *flag, struct reprise_pair **out_pairs, size_t *out_count);
 void ask_free_pairs(struct reprise_pair **pairs, size_t count);
 
+/* --ack memory|logged|synced; without it *out_ack stays. VERB_USAGE. */
+enum verb_exit ask_read_ack(const struct cli *cli, const struct arguments *arguments,
+                            enum reprise_ack *out_ack);
+
 enum { ASK_INPUT_MAX = 64 * 1024 * 1024 };
 /* All of a file or of standard input, with a NUL behind it; freed with free(). */
 enum verb_exit ask_read_all(const struct cli *cli, FILE *file, const char *name, char **out_bytes,

@@ -187,6 +187,7 @@ cJSON *json_set(const struct reprise_set_reply *reply)
     (void)cJSON_AddBoolToObject(tree, "indexed", reply->indexed);
     (void)cJSON_AddNumberToObject(tree, "expiresUnixMs", (double)reply->expires_unix_ms);
     json_add_count(tree, "sequence", reply->sequence);
+    json_add_enum(tree, "ack", "ACK_", reprise_ack_name(reply->ack));
     json_add_strings(tree, "degraded", reply->degraded, reply->degraded_count);
     return tree;
 }

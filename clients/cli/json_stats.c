@@ -55,6 +55,13 @@ static void add_policies(cJSON *tree, const struct reprise_stats_reply *reply)
         json_add_count(object, "lookups", policy->lookups);
         json_add_count(object, "hits", policy->hits);
         json_add_count(object, "guardBlocked", policy->guard_blocked);
+        json_add_count(object, "rows", policy->rows);
+        json_add_enum(object, "indexKind", "INDEX_KIND_",
+                      reprise_index_kind_name(policy->index_kind));
+        (void)cJSON_AddStringToObject(object, "indexState", policy->index_state);
+        json_add_float(object, "indexDone", policy->index_done);
+        if (policy->recall_sample >= 0)
+            json_add_float(object, "recallSample", policy->recall_sample);
         (void)cJSON_AddItemToArray(list, object);
     }
 }
@@ -80,6 +87,32 @@ static void add_embedders(cJSON *tree, const struct reprise_stats_reply *reply)
     }
 }
 
+static void add_journal(cJSON *tree, const struct reprise_journal_info *journal)
+{
+    if (journal == NULL)
+        return;
+    cJSON *object = cJSON_AddObjectToObject(tree, "journal");
+    (void)cJSON_AddStringToObject(object, "ioReason", journal->io_reason);
+    (void)cJSON_AddStringToObject(object, "cause", journal->cause);
+    json_add_count(object, "sizeBytes", journal->size_bytes);
+    json_add_count(object, "liveBytes", journal->live_bytes);
+    json_add_count(object, "segments", journal->segments);
+    json_add_count(object, "records", journal->records);
+    json_add_count(object, "batches", journal->batches);
+    json_add_count(object, "syncs", journal->syncs);
+    json_add_count(object, "syncUsLast", journal->sync_us_last);
+    json_add_count(object, "queueBytes", journal->queue_bytes);
+    json_add_count(object, "durableSequence", journal->durable_sequence);
+    json_add_count(object, "recoveredEntries", journal->recovered_entries);
+    json_add_count(object, "recoveredBytes", journal->recovered_bytes);
+    json_add_count(object, "recoveredMs", journal->recovered_ms);
+    json_add_count(object, "recoveredRows", journal->recovered_rows);
+    json_add_count(object, "rowsWithoutSpace", journal->rows_without_space);
+    json_add_count(object, "damagedBytes", journal->damaged_bytes);
+    json_add_count(object, "tornBytes", journal->torn_bytes);
+    json_add_count(object, "readErrors", journal->read_errors);
+}
+
 cJSON *json_stats(const struct reprise_stats_reply *reply)
 {
     cJSON *tree = cJSON_CreateObject();
@@ -98,6 +131,10 @@ cJSON *json_stats(const struct reprise_stats_reply *reply)
     json_add_strings(tree, "degraded", reply->degraded, reply->degraded_count);
     json_add_count(tree, "uptimeS", reply->uptime_s);
     (void)cJSON_AddStringToObject(tree, "version", reply->version);
+    (void)cJSON_AddStringToObject(tree, "storageState", reply->storage_state);
+    (void)cJSON_AddStringToObject(tree, "ioBackend", reply->io_backend);
+    json_add_float(tree, "loadingDone", reply->loading_done);
+    add_journal(tree, reply->journal);
     add_policies(tree, reply);
     add_embedders(tree, reply);
     return tree;

@@ -171,6 +171,13 @@ void print_get(FILE *out, const struct reprise_get_reply *reply)
         (void)fprintf(out, "\n%s\n", reply->content);
 }
 
+static const char *ack_words(enum reprise_ack ack)
+{
+    if (ack == REPRISE_ACK_SYNCED)
+        return "synced to the disk";
+    return ack == REPRISE_ACK_LOGGED ? "written to the log" : "in memory";
+}
+
 void print_set(FILE *out, const struct reprise_set_reply *reply, int64_t now_unix_ms)
 {
     char words[64], left[UNITS_TEXT_MAX];
@@ -178,8 +185,9 @@ void print_set(FILE *out, const struct reprise_set_reply *reply, int64_t now_uni
     if (!reply->stored)
         (void)fprintf(out, "%s\n", print_words(reprise_skip_name(reply->skip), words));
     else
-        (void)fprintf(out, "number %" PRIu64 ", %s\n", reply->sequence,
-                      reply->indexed ? "findable by meaning too" : "exact tier only");
+        (void)fprintf(out, "number %" PRIu64 ", %s, %s\n", reply->sequence,
+                      reply->indexed ? "findable by meaning too" : "exact tier only",
+                      ack_words(reply->ack));
     print_degraded(out, reply->degraded, reply->degraded_count);
     label(out, "entry");
     (void)fprintf(out, "%s\n", reply->entry_id);

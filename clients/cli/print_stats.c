@@ -28,6 +28,49 @@ static void print_embedders(FILE *out, const struct reprise_stats_reply *reply)
     }
 }
 
+static void print_recovery(FILE *out, const struct reprise_journal_info *journal)
+{
+    char size[UNITS_TEXT_MAX], took[UNITS_TEXT_MAX];
+    if (journal->recovered_entries > 0)
+        (void)fprintf(out,
+                      "read at start: %" PRIu64 " entries, %" PRIu64 " with their vector, %s, "
+                      "in %s\n",
+                      journal->recovered_entries, journal->recovered_rows,
+                      units_print_bytes(journal->recovered_bytes, size),
+                      units_print_ms(journal->recovered_ms > 0 ? journal->recovered_ms : 1, took));
+    if (journal->rows_without_space > 0)
+        (void)fprintf(out, "%" PRIu64 " vectors are another embedder's: exact tier only\n",
+                      journal->rows_without_space);
+    if (journal->torn_bytes > 0)
+        (void)fprintf(out, "the log's torn end was cut: %s\n",
+                      units_print_bytes(journal->torn_bytes, size));
+    if (journal->damaged_bytes > 0)
+        (void)fprintf(out, "DAMAGED: %s of the log were skipped; reprise fsck says where\n",
+                      units_print_bytes(journal->damaged_bytes, size));
+    if (journal->read_errors > 0)
+        (void)fprintf(out, "READ ERRORS: %" PRIu64 "\n", journal->read_errors);
+}
+
+static void print_storage(FILE *out, const struct reprise_stats_reply *reply)
+{
+    char size[UNITS_TEXT_MAX], live[UNITS_TEXT_MAX];
+    const struct reprise_journal_info *journal = reply->journal;
+    (void)fprintf(out, "storage %s", reply->storage_state);
+    if (journal == NULL) {
+        (void)fputs(": a restart loses everything\n", out);
+        return;
+    }
+    if (reply->loading_done < 1)
+        (void)fprintf(out, " (%.0f %%)", reply->loading_done * 100);
+    (void)fprintf(out, ", log %s in %" PRIu64 " files, %s of it live, by %s\n",
+                  units_print_bytes(journal->size_bytes, size), journal->segments,
+                  units_print_bytes(journal->live_bytes, live), reply->io_backend);
+    if (journal->cause[0] != '\0')
+        (void)fprintf(out, "because: %s\n", journal->cause);
+    (void)fprintf(out, "i/o: %s\n", journal->io_reason);
+    print_recovery(out, journal);
+}
+
 static void print_server(FILE *out, const struct reprise_stats_reply *reply)
 {
     char uptime[UNITS_TEXT_MAX], size[UNITS_TEXT_MAX], size_max[UNITS_TEXT_MAX];
@@ -47,6 +90,7 @@ static void print_server(FILE *out, const struct reprise_stats_reply *reply)
         (void)fprintf(out, " of %s", units_print_bytes(reply->bytes_max, size_max));
     (void)fprintf(out, ", evicted %" PRIu64 ", expired %" PRIu64 "\n", reply->evictions,
                   reply->expirations);
+    print_storage(out, reply);
     for (size_t i = 0; i < reply->degraded_count; i++)
         (void)fprintf(out, "DEGRADED: %s\n", reply->degraded[i]);
     print_embedders(out, reply);
@@ -112,10 +156,36 @@ static void print_policies(FILE *out, const struct reprise_stats_reply *reply)
     }
 }
 
+/* Only of scopes that hold vectors. */
+static void print_indexes(FILE *out, const struct reprise_stats_reply *reply)
+{
+    bool is_first = true;
+    for (size_t i = 0; i < reply->policies_count; i++) {
+        const struct reprise_scope_policy *policy = &reply->policies[i];
+        char words[64], recall[UNITS_TEXT_MAX] = "-", done[UNITS_TEXT_MAX] = "";
+        if (policy->rows == 0)
+            continue;
+        if (is_first)
+            (void)fprintf(out, "\n%-16s %-22s %10s %-12s %-16s %8s\n", "namespace", "model",
+                          "vectors", "search", "index", "recall");
+        is_first = false;
+        if (policy->recall_sample >= 0)
+            (void)snprintf(recall, sizeof(recall), "%.3f", policy->recall_sample);
+        if (policy->index_done > 0)
+            (void)snprintf(done, sizeof(done), " %.0f %%", policy->index_done * 100);
+        print_column(out, policy->namespace_, 16);
+        print_column(out, policy->model, 22);
+        (void)fprintf(out, "%10" PRIu64 " %-12s %-8s%-8s %8s\n", policy->rows,
+                      print_words(reprise_index_kind_name(policy->index_kind), words),
+                      policy->index_state, done, recall);
+    }
+}
+
 void print_stats(FILE *out, const struct reprise_stats_reply *reply)
 {
     print_server(out, reply);
     print_tiers(out, reply);
     print_misses(out, reply);
     print_policies(out, reply);
+    print_indexes(out, reply);
 }

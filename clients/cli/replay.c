@@ -4,6 +4,7 @@
  */
 #include <stdint.h>
 
+#include "clients/cli/ask.h"
 #include "clients/cli/replay_print.h"
 #include "clients/cli/units.h"
 
@@ -13,17 +14,26 @@ static enum verb_exit read_options(const struct cli *cli, const struct arguments
     const char *limit = arguments_text(arguments, "limit");
     const char *concurrency = arguments_text(arguments, "concurrency");
     const char *model = arguments_text(arguments, "model");
-    uint64_t rows_max = SIZE_MAX, workers = 1;
+    const char *patience = arguments_text(arguments, "patience");
+    uint64_t rows_max = SIZE_MAX, workers = 1, patience_ms = 0;
+    enum reprise_ack ack = REPRISE_ACK_DEFAULT;
     if (limit != NULL && !units_read_count(limit, 1, SIZE_MAX, &rows_max))
         return verb_usage(cli, "--limit wants a number from 1 on, not \"%s\"", limit);
     if (concurrency != NULL && !units_read_count(concurrency, 1, REPLAY_CONCURRENCY_MAX, &workers))
         return verb_usage(cli, "--concurrency wants a number from 1 to %d, not \"%s\"",
                           REPLAY_CONCURRENCY_MAX, concurrency);
+    if (patience != NULL && !units_read_ms(patience, &patience_ms))
+        return verb_usage(cli, "--patience wants a time such as 10s, not \"%s\"", patience);
+    enum verb_exit exit_code = ask_read_ack(cli, arguments, &ack);
+    if (exit_code != VERB_DONE)
+        return exit_code;
     *out_options = (struct replay_options){
         .model = model != NULL ? model : "demo",
         .namespace_ = arguments_text(arguments, "namespace"),
         .rows_max = (size_t)rows_max,
         .concurrency = (unsigned)workers,
+        .patience_ms = patience_ms,
+        .ack = ack,
         .examples = arguments_has(arguments, "examples"),
     };
     return VERB_DONE;

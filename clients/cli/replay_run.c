@@ -12,11 +12,14 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "base/check.h"
 #include "base/clock.h"
 #include "base/thread.h"
 #include "clients/cli/replay_progress.h"
+
+enum { AGAIN_MS = 50 }; /* between two tries to find a server */
 
 struct run {
     const struct replay_file *file;
@@ -53,16 +56,54 @@ static struct reprise_identity identity_of(const struct run *run, const struct r
         .namespace_ = run->options->namespace_, .model = run->options->model, .prompt = row->text};
 }
 
+/* Waits a moment; true: the call is to be made again. */
+static bool is_patient(const struct run *run, enum reprise_code code, uint64_t first_us)
+{
+    if (code != REPRISE_UNAVAILABLE ||
+        clock_monotonic_us() - first_us >= run->options->patience_ms * 1000)
+        return false;
+    (void)nanosleep(&(struct timespec){.tv_nsec = AGAIN_MS * 1000000}, NULL);
+    return true;
+}
+
+/* The last try alone is timed. */
+static struct reprise_result *get(struct run *run, const struct reprise_get_request *request,
+                                  uint32_t *out_us)
+{
+    const uint64_t first_us = clock_monotonic_us();
+    for (;;) {
+        const uint64_t started_us = clock_monotonic_us();
+        struct reprise_result *reply = reprise_get(run->client, request, NULL);
+        *out_us = (uint32_t)(clock_monotonic_us() - started_us);
+        if (!is_patient(run, reply->code, first_us))
+            return reply;
+        reprise_result_free(&reply);
+    }
+}
+
+static struct reprise_result *set(struct run *run, const struct reprise_set_request *request,
+                                  uint32_t *out_us)
+{
+    const uint64_t first_us = clock_monotonic_us();
+    for (;;) {
+        const uint64_t started_us = clock_monotonic_us();
+        struct reprise_result *reply = reprise_set(run->client, request, NULL);
+        *out_us = (uint32_t)(clock_monotonic_us() - started_us);
+        if (!is_patient(run, reply->code, first_us))
+            return reply;
+        reprise_result_free(&reply);
+    }
+}
+
 static void set_answer(struct run *run, const struct replay_row *row, struct replay_result *result)
 {
     const struct reprise_pair metadata = {"group", row->group};
     const struct reprise_set_request request = {.identity = identity_of(run, row),
                                                 .content = row->answer,
+                                                .ack = run->options->ack,
                                                 .metadata = &metadata,
                                                 .metadata_count = 1};
-    uint64_t started_us = clock_monotonic_us();
-    struct reprise_result *reply = reprise_set(run->client, &request, NULL);
-    result->set_us = (uint32_t)(clock_monotonic_us() - started_us);
+    struct reprise_result *reply = set(run, &request, &result->set_us);
     if (reply->code != REPRISE_OK) {
         note_error(run, result, &reply->error);
     } else if (!reply->set->stored) {
@@ -114,9 +155,7 @@ static void ask_row(struct run *run, size_t index)
     const struct reprise_get_request request = {.identity = identity_of(run, row),
                                                 .include = include,
                                                 .include_count = run->options->examples ? 2 : 0};
-    uint64_t started_us = clock_monotonic_us();
-    struct reprise_result *reply = reprise_get(run->client, &request, NULL);
-    result->get_us = (uint32_t)(clock_monotonic_us() - started_us);
+    struct reprise_result *reply = get(run, &request, &result->get_us);
     if (reply->code != REPRISE_OK) {
         result->outcome = REPLAY_FAILED;
         note_error(run, result, &reply->error);

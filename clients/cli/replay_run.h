@@ -29,6 +29,8 @@ struct replay_options {
     const char *model, *namespace_;
     size_t rows_max;
     unsigned concurrency;
+    uint64_t patience_ms; /* a call that finds no server is made again for so long */
+    enum reprise_ack ack; /* of the Sets */
     bool examples;
 };
 

@@ -37,6 +37,12 @@ static const struct flag_row set_rows[] = {
     {"tag",          "TAG",        true,  "for invalidate --tag; may be repeated"},
     {"metadata",     "NAME=VALUE", true,  "given back on hits; may be repeated"},
     {"vector",       "N,N,...",    false, "your own vector of the question"},
+    {"ack",          "LEVEL",      false, "wait until it is in memory, logged or synced; else the server's choice"},
+};
+static const struct flag_row namespace_rows[] = {
+    {"index-kind",   "KIND",       false, "how its vectors are searched: auto, flat, hnsw, ivf, or default"},
+    {"ef-search",    "N",          false, "of graphs: how far a search looks; or default"},
+    {"nprobe",       "N",          false, "of lists: how many are searched; or default"},
 };
 static const struct flag_row del_rows[] = {
     {"id",           "ID",         true,  "an entry id, instead of the question; may be repeated"},
@@ -65,6 +71,8 @@ static const struct flag_row replay_rows[] = {
     {"namespace",    "NAME",       false, "and in this namespace"},
     {"limit",        "N",          false, "only the first N rows"},
     {"concurrency",  "N",          false, "calls in flight, 1 to 64 (1)"},
+    {"ack",          "LEVEL",      false, "store each answer in memory, logged or synced; else the server's choice"},
+    {"patience",     "TIME",       false, "a call that finds no server is made again for so long (0)"},
     {"examples",     NULL,         false, "show three semantic hits and one blocked opposite"},
 };
 static const struct flag_row encode_rows[] = {
@@ -98,6 +106,12 @@ const struct verb_row verb_rows[] = {
      "reprise feedback TOKEN wrong", {TABLE(feedback_rows)}, verb_feedback},
     {"health", "", 0, "ask whether the server is serving; exit 4 if not",
      "reprise health", {TABLE(health_rows)}, verb_health},
+    {"snapshot", "create [NAME]|list|delete NAME", 2, "everything that lives, as files to copy or begin with",
+     "reprise snapshot create before-upgrade", {{NULL, 0}}, verb_snapshot},
+    {"compact", "", 0, "rewrite the server's log without what is dead in it",
+     "reprise compact", {{NULL, 0}}, verb_compact},
+    {"namespace", "update NAME", 2, "change how a namespace is searched",
+     "reprise namespace update default --index-kind hnsw", {TABLE(namespace_rows)}, verb_namespace},
     {"replay", "FILE", 1, "get each question of a TSV file, set each miss, and count",
      "reprise replay examples/support.tsv --examples", {TABLE(replay_rows)}, verb_replay},
     {"key", "QUESTION", ANY_WORDS, "compute the keys of a question, without a server",
@@ -111,6 +125,10 @@ const struct verb_row verb_rows[] = {
     {"similarity", "TEXT TEXT", 2, "how near two texts are, and whether the guard lets them pass",
      "reprise similarity \"How do I turn it on?\" \"How do I turn it off?\"",
      {TABLE(embed_rows)}, verb_similarity},
+    {"fsck", "FOLDER", 1, "check a data folder, without a server; exit 1: damage",
+     "reprise fsck data", {{NULL, 0}}, verb_fsck},
+    {"dump", "FOLDER", 1, "the records of a data folder as JSON lines, prompts and answers included",
+     "reprise dump data", {{NULL, 0}}, verb_dump},
     {"help", "[VERB]", 1, "this list, or all about one verb",
      "reprise help get", {{NULL, 0}}, verb_help},
     {"version", "", 0, "print the version",

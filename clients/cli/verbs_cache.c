@@ -160,6 +160,9 @@ static enum verb_exit set_answer(const struct cli *cli, const struct arguments *
     if (ttl != NULL && !units_read_ms(ttl, &request.ttl_ms))
         return verb_usage(cli, "--ttl wants a time such as 10min (ms, s, min, h, d), not \"%s\"",
                           ttl);
+    enum verb_exit exit_code = ask_read_ack(cli, arguments, &request.ack);
+    if (exit_code != VERB_DONE)
+        return exit_code;
     if (type == NULL || is_text_type(type)) {
         if (strlen(answer->bytes) != answer->size)
             return verb_fail(cli,

@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "cache/cache.h"
 #include "server/codec.h"
+#include "server/grpc/acks.h"
 #include "server/grpc/handlers.h"
 #include "server/grpc/reply.h"
 #include "server/grpc/vectors.h"
@@ -191,12 +192,13 @@ static void finish_without_vector(struct call *call, struct batch_get *batch, si
         finish_item(call, batch, i);
 }
 
-static void count_shed(struct call *call)
+/* Once a call, for whatever number of its items. */
+static void count_shed_as(struct call *call, enum status status, enum door_counter counter)
 {
     const struct batch_get *batch = call->work;
     for (size_t i = 0; i < batch->count; i++) {
-        if (embedded_status(batch, i) == STATUS_OVERLOADED) {
-            counters_add(call_door(call)->counters, DOOR_SHED_QUEUE, 1);
+        if (embedded_status(batch, i) == status) {
+            counters_add(call_door(call)->counters, counter, 1);
             return;
         }
     }
@@ -210,7 +212,8 @@ static bool is_unfinished(const struct batch_get *batch, size_t i)
 static void finish_gets(struct call *call)
 {
     struct batch_get *batch = call->work;
-    count_shed(call);
+    count_shed_as(call, STATUS_OVERLOADED, DOOR_SHED_QUEUE);
+    count_shed_as(call, STATUS_DEADLINE, DOOR_SHED_LATE);
     for (size_t i = 0; i < batch->count; i++) {
         if (!is_unfinished(batch, i))
             continue;
@@ -311,7 +314,8 @@ struct batch_set {
     struct cache_set *sets; /* begun where the item's failure is OK */
     struct codec_set_result *results;
     struct vectors *vectors; /* one an item; NULL: nobody needs one */
-    size_t count, embedded_count;
+    struct acks *acks;       /* one an item; NULL: nobody waits for the disk */
+    size_t count, embedded_count, waiting_count;
 };
 
 static enum status read_sets(struct call *call, struct batch_set **out_batch,
@@ -355,10 +359,13 @@ static void begin_set(struct call *call, struct batch_set *batch, size_t i, int6
         status = cache_set_begin(call_door(call)->cache, &item->request, call->arena, now_ms,
                                  &batch->sets[i], &item->failure);
     }
-    if (status != STATUS_OK)
+    if (status != STATUS_OK) {
         end_set(batch, i, status);
-    else if (batch->sets[i].step == CACHE_NEEDS_VECTOR)
-        batch->embedded_count++;
+        return;
+    }
+    const struct cache_set *set = &batch->sets[i];
+    batch->embedded_count += set->step == CACHE_NEEDS_VECTOR;
+    batch->waiting_count += set->step != CACHE_DONE && set->ack > ACK_MEMORY;
 }
 
 static void finish_set(struct call *call, struct batch_set *batch, size_t i)
@@ -369,32 +376,68 @@ static void finish_set(struct call *call, struct batch_set *batch, size_t i)
     enum status status = STATUS_OK;
     if (set->step != CACHE_DONE) {
         const bool embedded = set->step == CACHE_NEEDS_VECTOR;
+        struct cache_waiter waiter = {acks_expect, acks_done, NULL};
+        if (set->ack > ACK_MEMORY)
+            waiter.context = &batch->acks->items[i];
         status = cache_set_finish(call_door(call)->cache, set,
                                   embedded ? batch->vectors->waits[i].status : STATUS_OK,
-                                  clock_wall_ms(), &batch->items[i].failure);
+                                  clock_wall_ms(), waiter.context != NULL ? &waiter : NULL,
+                                  &batch->items[i].failure);
     }
     end_set(batch, i, status);
 }
 
-/* In the order of the items: of two with one key the later stays. */
-static void finish_sets_on_compute(struct pool_job *job)
+/* In the order of the items: of two with one key the later stays. What is stored stays; the rest of
+ * a caller who left is not stored, and who it was for is told when the call goes on. */
+static void finish_sets(struct call *call)
 {
-    struct call *call = call_of_job(job);
     struct batch_set *batch = call->work;
-    for (size_t i = 0; i < batch->count; i++) {
-        /* what is stored stays; the rest of a caller who left is dropped */
-        enum call_fate fate = call_fate(call);
-        if (fate != CALL_WANTED) {
-            call_drop(call, fate);
-            return;
-        }
+    for (size_t i = 0; i < batch->count && call_fate(call) == CALL_WANTED; i++)
         finish_set(call, batch, i);
+}
+
+static void answer_sets(struct call *call)
+{
+    struct batch_set *batch = call->work;
+    enum call_fate fate = call_fate(call);
+    if (fate != CALL_WANTED) {
+        call_drop(call, fate);
+        return;
     }
     struct codec_reply reply;
     struct failure failure = {.status = STATUS_OK};
     enum status status =
         codec_write_batch_set(batch->results, batch->count, server_us(call), call->arena, &reply);
     reply_outcome(call, status, &reply, &failure);
+}
+
+static void finish_sets_on_compute(struct pool_job *job)
+{
+    struct call *call = call_of_job(job);
+    const struct batch_set *batch = call->work;
+    if (batch->acks == NULL) {
+        finish_sets(call);
+        answer_sets(call);
+        return;
+    }
+    struct acks *acks = batch->acks;
+    acks_begin(acks);
+    finish_sets(call);
+    acks_end(acks);
+}
+
+static void settle_acks(struct batch_set *batch)
+{
+    for (size_t i = 0; i < batch->count; i++) {
+        if (batch->results[i].failure == NULL)
+            end_set(batch, i, ack_outcome(&batch->acks->items[i], &batch->items[i].failure));
+    }
+}
+
+void batch_set_woken(struct call *call)
+{
+    settle_acks(call->work);
+    answer_sets(call);
 }
 
 static void refuse_sets(struct call *call)
@@ -413,10 +456,14 @@ static enum status begin_sets(struct call *call, struct failure *failure)
     int64_t now_ms = clock_wall_ms();
     for (size_t i = 0; i < batch->count; i++)
         begin_set(call, batch, i, now_ms);
-    if (batch->embedded_count == 0)
-        return STATUS_OK;
-    batch->vectors = vectors_create(call, batch->count, true, finish_sets_on_compute, refuse_sets);
-    return batch->vectors != NULL ? STATUS_OK : STATUS_NO_MEMORY;
+    if (batch->embedded_count > 0)
+        batch->vectors =
+            vectors_create(call, batch->count, true, finish_sets_on_compute, refuse_sets);
+    if (batch->waiting_count > 0)
+        batch->acks = acks_create(call, batch->count);
+    const bool has_room = (batch->embedded_count == 0 || batch->vectors != NULL) &&
+                          (batch->waiting_count == 0 || batch->acks != NULL);
+    return has_room ? STATUS_OK : STATUS_NO_MEMORY;
 }
 
 /* Nobody waits for one of them in particular: others' texts go first. */

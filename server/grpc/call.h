@@ -4,11 +4,12 @@
  *   POSTED --arrived--> OWNED --reply---------------------> SENDING --sent--> slot back
  *                         |--call_hand_off--> COMPUTE --reply--^
  *                         |--call_lend--> EMBEDDER --done------^
+ *                         |--call_park--> PARKED --call_wake--> OWNED
  *
  * One owner at a time: the I/O thread that got the event, then the compute thread that got the job,
  * or the thread on which the embedder says that a text is done. The owner ends its ownership by
  * exactly one of: a reply (reply.h), call_hand_off, call_lend and what it lends the call to,
- * call_read, reply_write. Afterwards it does not touch the call: with two threads on a queue
+ * call_park and what will wake it, call_read, reply_write. Afterwards it does not touch the call: with two threads on a queue
  * somebody else may already have it.
  */
 #pragma once
@@ -31,6 +32,7 @@ enum call_event {
     CALL_READ,    /* a message, of generic calls                                       */
     CALL_CLOSED,  /* the call is over for the client: answered, cancelled or too late  */
     CALL_WRITTEN, /* a message of a stream has left                                    */
+    CALL_WOKEN,   /* what a parked call waited for has come                            */
     CALL_SENT,    /* the closing batch is through                                      */
     CALL_EVENTS
 };
@@ -70,7 +72,7 @@ struct call {
     uint8_t kind; /* enum slot_kind of the acceptor it was posted to        */
 };
 /* Every posted slot is one, and every call in flight. */
-_Static_assert(sizeof(struct call) <= 320, "a posted slot is 320 bytes at most");
+_Static_assert(sizeof(struct call) <= 336, "a posted slot is 336 bytes at most");
 
 /* ---- The slot's memory; queue.c makes and frees it. ---- */
 void call_init(struct call *call, struct queue *queue);
@@ -118,6 +120,14 @@ struct call *call_of_job(struct pool_job *job);
 /* Comes before the call is given to anybody but the pool: somebody will go on with it later, and
  * its caller may leave meanwhile. */
 void call_lend(struct call *call);
+/*
+ * Waiting for somebody who has no time for other people's calls, such as the journal. After
+ * call_park the call may be given away; afterwards it is not the caller's. call_wake, once a park
+ * and from any thread, lets it go on where its method's `woken` is, on an I/O thread of its own
+ * queue. Nothing is locked while it is called.
+ */
+void call_park(struct call *call);
+void call_wake(struct call *call);
 /* The moment (monotonic) by which what the call waits for must be there for the reply to arrive in
  * time: CALL_MARGIN_MS before the deadline, or an eighth of what is left. 0: no deadline. */
 enum { CALL_MARGIN_MS = 50 };

@@ -25,18 +25,23 @@ enum door_counter {
     DOOR_CALLS, /* let in */
     DOOR_SHED_INFLIGHT,
     DOOR_SHED_QUEUE,
+    DOOR_SHED_LATE,
     DOOR_SHED_STREAMS,
     DOOR_DROPPED_CANCELLED,
     DOOR_DROPPED_DEADLINE,
     DOOR_READ_TIMEOUTS,
     DOOR_SEND_TIMEOUTS,
     DOOR_REFUSED_DRAINING,
+    DOOR_REFUSED_LOADING,
     DOOR_COUNTERS
 };
 
-/* A server that shuts down kills calls which are just arriving: their callers see CANCELLED, which
- * nobody retries. So new calls are refused with UNAVAILABLE before, until nobody calls any more. */
-enum door_stage { DOOR_OPEN, DOOR_REFUSING, DOOR_ENDING };
+/*
+ * LOADING: the data folder is being read; only methods that say so are answered. A server that
+ * shuts down kills calls which are just arriving: their callers see CANCELLED, which nobody
+ * retries. So new calls are refused with UNAVAILABLE before, until nobody calls any more.
+ */
+enum door_stage { DOOR_LOADING, DOOR_OPEN, DOOR_REFUSING, DOOR_ENDING };
 
 /* Open Watch and reflection streams: each holds a slot and an arena. */
 enum { DOOR_STREAMS_MAX = 1024 };

@@ -100,10 +100,9 @@ static void finish_embedded(struct embed_job *job, enum status embedded)
         return;
     }
     if (cache_is_overloaded(embedded)) {
-        if (embedded == STATUS_OVERLOADED)
-            answer_without_room(call, &work->get);
-        else
-            answer_overloaded(call, &work->get);
+        counters_add(call_door(call)->counters,
+                     embedded == STATUS_OVERLOADED ? DOOR_SHED_QUEUE : DOOR_SHED_LATE, 1);
+        answer_overloaded(call, &work->get);
         return;
     }
     struct failure failure = {.status = STATUS_OK};

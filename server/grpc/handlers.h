@@ -1,6 +1,6 @@
 /*
  * handlers.h - what the methods of our own services do with a call (get.c, batch.c, set.c,
- * admin.c). Each owns the call and its message, and ends with a reply or a hand-off. Threads: I/O
+ * admin.c, snapshots.c). Each owns the call and its message, and ends with a reply or a hand-off. Threads: I/O
  * threads.
  */
 #pragma once
@@ -19,3 +19,17 @@ void handle_delete(struct call *call);
 void handle_invalidate(struct call *call);
 void handle_report(struct call *call);
 void handle_stats(struct call *call);
+void handle_update_namespace(struct call *call);
+void handle_create_snapshot(struct call *call);
+void handle_list_snapshots(struct call *call);
+void handle_delete_snapshot(struct call *call);
+void handle_compact(struct call *call);
+
+/* Parked calls go on here: what they waited for is on the disk, or cannot be. Threads: I/O. */
+void set_woken(struct call *call);
+void batch_set_woken(struct call *call);
+void delete_woken(struct call *call);
+void invalidate_woken(struct call *call);
+void update_namespace_woken(struct call *call);
+void create_snapshot_woken(struct call *call);
+void compact_woken(struct call *call);

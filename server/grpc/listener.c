@@ -262,8 +262,15 @@ enum status listener_start(struct listener *listener, struct failure *failure)
         if (!queue_post_all(listener->queues[i]))
             return failure_set(failure, STATUS_NO_MEMORY, "", "no memory for the slots of calls");
     }
-    health_set_serving(listener->door.health, true);
     return STATUS_OK;
+}
+
+void listener_open(struct listener *listener)
+{
+    assert(listener->started);
+    int loading = DOOR_LOADING;
+    if (atomic_compare_exchange_strong(&listener->door.stage, &loading, DOOR_OPEN))
+        health_set_serving(listener->door.health, true);
 }
 
 void listener_tick(struct listener *listener, int64_t now_ms)
@@ -441,11 +448,13 @@ static void log_counts(const struct listener *listener)
     listener_stats(listener, &stats);
     log_write(LOG_INFO, "grpc", "counted",
               "calls=%" PRIu64 " shed_inflight=%" PRIu64 " shed_queue=%" PRIu64
-              " shed_streams=%" PRIu64 " dropped_cancelled=%" PRIu64 " dropped_deadline=%" PRIu64
-              " read_timeouts=%" PRIu64 " send_timeouts=%" PRIu64 " refused_draining=%" PRIu64,
-              stats.calls, stats.shed_inflight, stats.shed_queue, stats.shed_streams,
-              stats.dropped_cancelled, stats.dropped_deadline, stats.read_timeouts,
-              stats.send_timeouts, stats.refused_draining);
+              " shed_late=%" PRIu64 " shed_streams=%" PRIu64 " dropped_cancelled=%" PRIu64
+              " dropped_deadline=%" PRIu64 " read_timeouts=%" PRIu64 " send_timeouts=%" PRIu64
+              " refused_draining=%" PRIu64 " refused_loading=%" PRIu64,
+              stats.calls, stats.shed_inflight, stats.shed_queue, stats.shed_late,
+              stats.shed_streams, stats.dropped_cancelled, stats.dropped_deadline,
+              stats.read_timeouts, stats.send_timeouts, stats.refused_draining,
+              stats.refused_loading);
 }
 
 void listener_drain(struct listener *listener, int64_t delay_ms, int64_t timeout_ms)
@@ -471,11 +480,13 @@ void listener_stats(const struct listener *listener, struct listener_stats *out_
         .calls = counters_read(door->counters, DOOR_CALLS),
         .shed_inflight = counters_read(door->counters, DOOR_SHED_INFLIGHT),
         .shed_queue = counters_read(door->counters, DOOR_SHED_QUEUE),
+        .shed_late = counters_read(door->counters, DOOR_SHED_LATE),
         .shed_streams = counters_read(door->counters, DOOR_SHED_STREAMS),
         .dropped_cancelled = counters_read(door->counters, DOOR_DROPPED_CANCELLED),
         .dropped_deadline = counters_read(door->counters, DOOR_DROPPED_DEADLINE),
         .read_timeouts = counters_read(door->counters, DOOR_READ_TIMEOUTS),
         .send_timeouts = counters_read(door->counters, DOOR_SEND_TIMEOUTS),
         .refused_draining = counters_read(door->counters, DOOR_REFUSED_DRAINING),
+        .refused_loading = counters_read(door->counters, DOOR_REFUSED_LOADING),
     };
 }

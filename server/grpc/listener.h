@@ -39,8 +39,11 @@ enum status listener_create(const struct listener_setup *setup, struct listener 
 /* The bound port. */
 int listener_port(const struct listener *listener);
 
-/* Starts the I/O threads and lets calls in; health says SERVING from here on. */
+/* Starts the I/O threads. Until listener_open calls are told LOADING, but for probes, reflection
+ * and Stats, and health says NOT_SERVING. */
 enum status listener_start(struct listener *listener, struct failure *failure);
+/* Lets calls in; health says SERVING from here on. Once, unless it drains already. */
+void listener_open(struct listener *listener);
 
 /* Every 100 ms, with the monotonic clock: cancels calls whose message is not complete in time,
  * and those whose reply is not taken in time. */
@@ -51,7 +54,8 @@ void listener_tick(struct listener *listener, int64_t now_ms);
  * UNAVAILABLE until nobody is inside and nobody has called for a tenth of a second, at most half a
  * second; then the port closes, those in flight have timeout_ms, and the rest is cancelled. When it
  * returns every call has been answered, one line of the log says what the door counted, and the I/O
- * threads have ended; neither pool nor cache are used any more. Once, after listener_start.
+ * threads have ended; neither pool nor cache are used any more. Calls that wait for the disk are
+ * in flight like others. Once, after listener_start.
  */
 void listener_drain(struct listener *listener, int64_t delay_ms, int64_t timeout_ms);
 /* Ends the waits of a drain, now or when it comes to them. */
@@ -64,11 +68,13 @@ struct listener_stats {
     uint32_t inflight, streams; /* now                                                  */
     uint64_t calls;             /* let in, streams too; probes (Check) are not counted  */
     uint64_t shed_inflight;     /* refused over server.inflight_max                     */
-    uint64_t shed_queue;        /* refused or degraded, the compute queue being full    */
-    uint64_t shed_streams;      /* streams refused, too many being open                 */
+    uint64_t shed_queue;   /* refused or degraded, compute's or the embedder's queue being full */
+    uint64_t shed_late;    /* the same: its vector could not be there in time      */
+    uint64_t shed_streams; /* streams refused, too many being open                 */
     uint64_t dropped_cancelled; /* the caller had gone before its turn on compute       */
     uint64_t dropped_deadline;  /* the deadline had passed before its turn              */
     uint64_t refused_draining;  /* told to go elsewhere while the door closed          */
+    uint64_t refused_loading;   /* told to come back while the data folder was read    */
     uint64_t read_timeouts;     /* cancelled: no complete message in server.read_timeout */
     uint64_t send_timeouts;     /* cancelled: reply not taken in server.send_timeout */
 };

@@ -16,21 +16,31 @@
 static const struct method methods[] = {
     {.path = "/grpc.health.v1.Health/Check", .acceptor = SLOT_GENERIC, .always = true,
      .handle = health_check},
-    {.path = "/grpc.health.v1.Health/Watch", .acceptor = SLOT_GENERIC, .stream = true,
+    {.path = "/grpc.health.v1.Health/Watch", .acceptor = SLOT_GENERIC, .stream = true, .while_loading = true,
      .handle = health_watch, .written = health_written, .closed = health_closed},
     {.path = "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo", .acceptor = SLOT_GENERIC,
-     .stream = true, .reflection = true,
+     .stream = true, .reflection = true, .while_loading = true,
      .handle = reflection_answer, .ended = reflection_ended, .written = reflection_written},
     {.path = "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo", .acceptor = SLOT_GENERIC,
-     .stream = true, .reflection = true,
+     .stream = true, .reflection = true, .while_loading = true,
      .handle = reflection_answer, .ended = reflection_ended, .written = reflection_written},
-    {.path = "/reprise.v1.Admin/Stats",      .acceptor = SLOT_GENERIC,   .handle = handle_stats},
-    {.path = "/reprise.v1.Cache/BatchGet",   .acceptor = SLOT_BATCH_GET, .handle = handle_batch_get},
-    {.path = "/reprise.v1.Cache/BatchSet",   .acceptor = SLOT_BATCH_SET, .handle = handle_batch_set},
-    {.path = "/reprise.v1.Cache/Delete",     .acceptor = SLOT_GENERIC,   .handle = handle_delete},
-    {.path = "/reprise.v1.Cache/Get",        .acceptor = SLOT_GET,       .handle = handle_get},
-    {.path = "/reprise.v1.Cache/Invalidate", .acceptor = SLOT_GENERIC,   .handle = handle_invalidate},
-    {.path = "/reprise.v1.Cache/Set",        .acceptor = SLOT_SET,       .handle = handle_set},
+    {.path = "/reprise.v1.Admin/Compact", .acceptor = SLOT_GENERIC,
+     .handle = handle_compact, .woken = compact_woken},
+    {.path = "/reprise.v1.Admin/CreateSnapshot", .acceptor = SLOT_GENERIC,
+     .handle = handle_create_snapshot, .woken = create_snapshot_woken},
+    {.path = "/reprise.v1.Admin/DeleteSnapshot", .acceptor = SLOT_GENERIC, .handle = handle_delete_snapshot},
+    {.path = "/reprise.v1.Admin/ListSnapshots", .acceptor = SLOT_GENERIC, .handle = handle_list_snapshots},
+    {.path = "/reprise.v1.Admin/Stats", .acceptor = SLOT_GENERIC, .while_loading = true, .handle = handle_stats},
+    {.path = "/reprise.v1.Admin/UpdateNamespace", .acceptor = SLOT_GENERIC,
+     .handle = handle_update_namespace, .woken = update_namespace_woken},
+    {.path = "/reprise.v1.Cache/BatchGet", .acceptor = SLOT_BATCH_GET, .handle = handle_batch_get},
+    {.path = "/reprise.v1.Cache/BatchSet", .acceptor = SLOT_BATCH_SET,
+     .handle = handle_batch_set, .woken = batch_set_woken},
+    {.path = "/reprise.v1.Cache/Delete", .acceptor = SLOT_GENERIC, .handle = handle_delete, .woken = delete_woken},
+    {.path = "/reprise.v1.Cache/Get", .acceptor = SLOT_GET, .handle = handle_get},
+    {.path = "/reprise.v1.Cache/Invalidate", .acceptor = SLOT_GENERIC,
+     .handle = handle_invalidate, .woken = invalidate_woken},
+    {.path = "/reprise.v1.Cache/Set", .acceptor = SLOT_SET, .handle = handle_set, .woken = set_woken},
     {.path = "/reprise.v1.Feedback/Report",  .acceptor = SLOT_GENERIC,   .handle = handle_report},
 };
 /* clang-format on */
@@ -63,10 +73,10 @@ const struct method *methods_find(struct text path)
 const struct method *methods_registered(enum slot_kind acceptor)
 {
     static const struct method *const registered[SLOT_KINDS] = {
-        [SLOT_GET] = &methods[8],
-        [SLOT_SET] = &methods[10],
-        [SLOT_BATCH_GET] = &methods[5],
-        [SLOT_BATCH_SET] = &methods[6],
+        [SLOT_GET] = &methods[13],
+        [SLOT_SET] = &methods[15],
+        [SLOT_BATCH_GET] = &methods[10],
+        [SLOT_BATCH_SET] = &methods[11],
     };
     assert(acceptor < SLOT_GENERIC);
     assert(registered[acceptor]->acceptor == acceptor);

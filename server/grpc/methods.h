@@ -17,7 +17,9 @@ struct method {
     bool stream;
     bool always;     /* answered over server.inflight_max too: probes                  */
     bool reflection; /* exists only with grpc.reflection                               */
+    bool while_loading; /* answered before the data folder has been read               */
     void (*handle)(struct call *call); /* the message is there; ends with a reply or a hand-off */
+    void (*woken)(struct call *call);  /* a parked call goes on; NULL: it never parks            */
     /* Of streams; NULL where it cannot happen or does not matter. */
     void (*ended)(struct call *call); /* no message any more                                  */
     void (*written)(struct call *call, bool success);

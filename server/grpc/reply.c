@@ -249,7 +249,8 @@ struct pushback {
 struct pushbacks {
     struct arena *arena;
     atomic_uint given; /* how many refusals so far */
-    struct pushback overloaded[PUSHBACKS_COUNT], draining[PUSHBACKS_COUNT];
+    struct pushback overloaded[PUSHBACKS_COUNT], draining[PUSHBACKS_COUNT],
+        loading[PUSHBACKS_COUNT];
 };
 
 static uint32_t row_of(uint32_t number)
@@ -287,10 +288,12 @@ static enum status pack_pushbacks(struct pushbacks *pushbacks)
         uint32_t delay_ms = PUSHBACK_MS_MIN + row * PUSHBACK_STEP_MS;
         status = pack_pushback(&pushbacks->overloaded[row], STATUS_OVERLOADED, delay_ms,
                                pushbacks->arena);
-        if (status == STATUS_OK) {
+        if (status == STATUS_OK)
             status = pack_pushback(&pushbacks->draining[row], STATUS_DRAINING, delay_ms,
                                    pushbacks->arena);
-        }
+        if (status == STATUS_OK)
+            status = pack_pushback(&pushbacks->loading[row], STATUS_LOADING, delay_ms,
+                                   pushbacks->arena);
     }
     return status;
 }
@@ -343,4 +346,12 @@ void reply_draining(struct call *call)
     uint32_t number = atomic_fetch_add_explicit(&door->pushbacks->given, 1, memory_order_relaxed);
     counters_add(door->counters, DOOR_REFUSED_DRAINING, 1);
     refuse(call, STATUS_DRAINING, &door->pushbacks->draining[row_of(number)], 1);
+}
+
+void reply_loading(struct call *call)
+{
+    struct door *door = call_door(call);
+    uint32_t number = atomic_fetch_add_explicit(&door->pushbacks->given, 1, memory_order_relaxed);
+    counters_add(door->counters, DOOR_REFUSED_LOADING, 1);
+    refuse(call, STATUS_LOADING, &door->pushbacks->loading[row_of(number)], 1);
 }

@@ -39,6 +39,9 @@ void reply_overloaded(struct call *call);
  * memory either. */
 void reply_draining(struct call *call);
 
+/* UNAVAILABLE LOADING: the same, of a server that is starting. */
+void reply_loading(struct call *call);
+
 /* One message of a stream; CALL_WRITTEN follows. */
 void reply_write(struct call *call, struct text bytes);
 

@@ -1,11 +1,14 @@
 /*
  * set.c - Set, Delete, Invalidate. Set stores and Invalidate walks the table: both are unpacked and
  * done on compute, and so is a Delete that is long. Between the two halves of a Set its text is
- * with the embedder. Owns nothing. Threads: I/O, then compute.
+ * with the embedder. A reply that is to wait for the disk leaves from `woken`. Owns nothing.
+ * Threads: I/O, then compute, then perhaps I/O again.
  */
+#include "base/check.h"
 #include "base/clock.h"
 #include "cache/cache.h"
 #include "server/codec.h"
+#include "server/grpc/acks.h"
 #include "server/grpc/handlers.h"
 #include "server/grpc/reply.h"
 #include "server/grpc/vectors.h"
@@ -16,20 +19,55 @@ struct set_work { /* in the call's arena */
     struct cache_set_request request;
     struct cache_set set;
     struct vectors *vectors; /* of one text; NULL: none is made */
+    struct acks *acks;       /* of one record; NULL: nobody waits for it */
+    enum status status;      /* of storing */
+    struct failure failure;
 };
+
+static void answer_set(struct call *call)
+{
+    struct set_work *work = call->work;
+    struct codec_reply reply;
+    enum status status = work->status;
+    if (status == STATUS_OK)
+        status = codec_write_set(&work->set.reply, call->arena, &reply);
+    reply_outcome(call, status, &reply, &work->failure);
+}
+
+void set_woken(struct call *call)
+{
+    struct set_work *work = call->work;
+    enum call_fate fate = call_fate(call);
+    if (fate != CALL_WANTED) { /* stored it is */
+        call_drop(call, fate);
+        return;
+    }
+    if (work->status == STATUS_OK)
+        work->status = ack_outcome(&work->acks->items[0], &work->failure);
+    answer_set(call);
+}
+
+static void store(struct call *call, enum status embedded, const struct cache_waiter *waiter)
+{
+    struct set_work *work = call->work;
+    work->status = cache_set_finish(call_door(call)->cache, &work->set, embedded, clock_wall_ms(),
+                                    waiter, &work->failure);
+}
 
 static void finish_set(struct call *call, enum status embedded)
 {
     struct set_work *work = call->work;
-    struct codec_reply reply;
-    struct failure failure = {.status = STATUS_OK};
-    enum status status = STATUS_OK;
-    if (work->set.step != CACHE_DONE)
-        status = cache_set_finish(call_door(call)->cache, &work->set, embedded, clock_wall_ms(),
-                                  &failure);
-    if (status == STATUS_OK)
-        status = codec_write_set(&work->set.reply, call->arena, &reply);
-    reply_outcome(call, status, &reply, &failure);
+    if (work->acks == NULL) {
+        if (work->set.step != CACHE_DONE)
+            store(call, embedded, NULL);
+        answer_set(call);
+        return;
+    }
+    assert(work->set.step != CACHE_DONE);
+    struct acks *acks = work->acks;
+    acks_begin(acks);
+    store(call, embedded, &(struct cache_waiter){acks_expect, acks_done, &acks->items[0]});
+    acks_end(acks);
 }
 
 static void set_embedded(struct pool_job *job)
@@ -49,6 +87,22 @@ static void refuse(struct call *call)
     reply_overloaded(call);
 }
 
+/* Room for what the Set will wait for. */
+static enum status make_waits(struct call *call, struct set_work *work)
+{
+    if (work->set.step == CACHE_NEEDS_VECTOR) {
+        work->vectors = vectors_create(call, 1, false, set_embedded, refuse);
+        if (work->vectors == NULL)
+            return STATUS_NO_MEMORY;
+    }
+    if (work->set.step != CACHE_DONE && work->set.ack > ACK_MEMORY) {
+        work->acks = acks_create(call, 1);
+        if (work->acks == NULL)
+            return STATUS_NO_MEMORY;
+    }
+    return STATUS_OK;
+}
+
 static enum status begin_set(struct call *call, struct failure *failure)
 {
     struct door *door = call_door(call);
@@ -63,10 +117,7 @@ static enum status begin_set(struct call *call, struct failure *failure)
     work->request.identity.tenant = door_tenant;
     status = cache_set_begin(door->cache, &work->request, call->arena, clock_wall_ms(), &work->set,
                              failure);
-    if (status != STATUS_OK || work->set.step != CACHE_NEEDS_VECTOR)
-        return status;
-    work->vectors = vectors_create(call, 1, false, set_embedded, refuse);
-    return work->vectors != NULL ? STATUS_OK : STATUS_NO_MEMORY;
+    return status == STATUS_OK ? make_waits(call, work) : status;
 }
 
 static void set_on_compute(struct pool_job *job)
@@ -99,8 +150,19 @@ void handle_set(struct call *call)
 
 /* ---- Invalidate, Delete ---- */
 
-static enum status invalidate(struct call *call, struct codec_reply *out_reply,
-                              struct failure *failure)
+/* Both pack their reply as soon as they know it; where it is to wait for the disk, it waits. */
+struct removal_work { /* in the call's arena */
+    struct codec_reply reply;
+    struct acks *acks; /* NULL: nobody waits */
+    enum status status;
+    struct failure failure;
+};
+
+typedef enum status removal(struct call *call, const struct cache_waiter *waiter,
+                            struct codec_reply *out_reply, struct failure *failure);
+
+static enum status invalidate(struct call *call, const struct cache_waiter *waiter,
+                              struct codec_reply *out_reply, struct failure *failure)
 {
     struct door *door = call_door(call);
     struct text message;
@@ -112,31 +174,12 @@ static enum status invalidate(struct call *call, struct codec_reply *out_reply,
     if (status != STATUS_OK)
         return status;
     selector.tenant = door_tenant;
-    status = cache_invalidate(door->cache, &selector, &reply, failure);
+    status = cache_invalidate(door->cache, &selector, waiter, &reply, failure);
     return status == STATUS_OK ? codec_write_invalidate(&reply, call->arena, out_reply) : status;
 }
 
-static void invalidate_on_compute(struct pool_job *job)
-{
-    struct call *call = call_of_job(job);
-    enum call_fate fate = call_fate(call);
-    if (fate != CALL_WANTED) {
-        call_drop(call, fate);
-        return;
-    }
-    struct codec_reply reply;
-    struct failure failure = {.status = STATUS_OK};
-    enum status status = invalidate(call, &reply, &failure);
-    reply_outcome(call, status, &reply, &failure);
-}
-
-void handle_invalidate(struct call *call)
-{
-    call_hand_off_or_refuse(call, invalidate_on_compute);
-}
-
-static enum status delete_entries(struct call *call, struct codec_reply *out_reply,
-                                  struct failure *failure)
+static enum status delete_entries(struct call *call, const struct cache_waiter *waiter,
+                                  struct codec_reply *out_reply, struct failure *failure)
 {
     struct door *door = call_door(call);
     struct text message;
@@ -148,26 +191,79 @@ static enum status delete_entries(struct call *call, struct codec_reply *out_rep
     if (status != STATUS_OK)
         return status;
     request.tenant = door_tenant;
-    status = cache_delete(door->cache, &request, call->arena, &deleted, failure);
+    status = cache_delete(door->cache, &request, call->arena, waiter, &deleted, failure);
     return status == STATUS_OK ? codec_write_delete(deleted, call->arena, out_reply) : status;
 }
 
-static void delete_now(struct call *call)
+static void removal_woken(struct call *call)
 {
-    struct codec_reply reply;
-    struct failure failure = {.status = STATUS_OK};
-    enum status status = delete_entries(call, &reply, &failure);
-    reply_outcome(call, status, &reply, &failure);
+    struct removal_work *work = call->work;
+    enum call_fate fate = call_fate(call);
+    if (fate != CALL_WANTED) { /* gone they are */
+        call_drop(call, fate);
+        return;
+    }
+    if (work->status == STATUS_OK)
+        work->status = ack_outcome(&work->acks->items[0], &work->failure);
+    reply_outcome(call, work->status, &work->reply, &work->failure);
 }
 
-static void delete_on_compute(struct pool_job *job)
+void invalidate_woken(struct call *call)
+{
+    removal_woken(call);
+}
+
+void delete_woken(struct call *call)
+{
+    removal_woken(call);
+}
+
+static void remove_now(struct call *call, removal *remove)
+{
+    struct removal_work *work = arena_calloc(call->arena, 1, sizeof(*work));
+    const bool waits = cache_ack_removal(call_door(call)->cache) > ACK_MEMORY;
+    if (work != NULL && waits)
+        work->acks = acks_create(call, 1);
+    if (work == NULL || (waits && work->acks == NULL)) {
+        reply_status(call, STATUS_NO_MEMORY);
+        return;
+    }
+    call->work = work;
+    if (!waits) {
+        work->status = remove(call, NULL, &work->reply, &work->failure);
+        reply_outcome(call, work->status, &work->reply, &work->failure);
+        return;
+    }
+    struct acks *acks = work->acks;
+    const struct cache_waiter waiter = {acks_expect, acks_done, &acks->items[0]};
+    acks_begin(acks);
+    work->status = remove(call, &waiter, &work->reply, &work->failure);
+    acks_end(acks);
+}
+
+static void remove_on_compute(struct pool_job *job, removal *remove)
 {
     struct call *call = call_of_job(job);
     enum call_fate fate = call_fate(call);
     if (fate == CALL_WANTED)
-        delete_now(call);
+        remove_now(call, remove);
     else
         call_drop(call, fate);
+}
+
+static void invalidate_on_compute(struct pool_job *job)
+{
+    remove_on_compute(job, invalidate);
+}
+
+static void delete_on_compute(struct pool_job *job)
+{
+    remove_on_compute(job, delete_entries);
+}
+
+void handle_invalidate(struct call *call)
+{
+    call_hand_off_or_refuse(call, invalidate_on_compute);
 }
 
 void handle_delete(struct call *call)
@@ -175,5 +271,5 @@ void handle_delete(struct call *call)
     if (call_message_length(call) > HANDLER_INLINE_BYTES)
         call_hand_off_or_refuse(call, delete_on_compute);
     else
-        delete_now(call);
+        remove_now(call, delete_entries);
 }

@@ -14,6 +14,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 import unittest
 
 SOURCE = pathlib.Path(os.environ.get("REPRISE_SOURCE", pathlib.Path(__file__).resolve().parents[2]))
@@ -51,11 +52,16 @@ from rpc import error_details_pb2, status_pb2  # noqa: E402
 
 class Server:
     """reprise-server on a free port, with the given options as flags: Server(semantic_policy="off"). Vectors are lexical unless a test says
-    otherwise, so that similarities are the same whether or not this machine has weights."""
+    otherwise, so that similarities are the same whether or not this machine has weights; and it has no data folder unless it is given one.
+    With one it is waited for until it serves, or not (serving=False)."""
 
-    def __init__(self, **options):
+    def __init__(self, serving=True, **options):
         options.setdefault("embed_provider", "lexical")
-        flags = [f"--{name.replace('_', '-', 1)}={value}" for name, value in options.items()]
+        options.setdefault("storage_path", "")
+        if options["storage_path"] != "":
+            options.setdefault("journal_segment_size", "16MiB")
+            options.setdefault("journal_spares", 0)
+        flags = [f"--{name.replace('_', '-', 1)}={value}" for name, value in options.items()]  # restore=NAME has no room
         environment = {name: value for name, value in os.environ.items() if not name.startswith("REPRISE_")}
         environment.setdefault("ASAN_OPTIONS", "detect_leaks=1")
         self.log = open(FOLDER / f"server-{next(NUMBERS)}.log", "a+")
@@ -73,6 +79,23 @@ class Server:
         self.feedback = feedback_pb2_grpc.FeedbackStub(self.channel)
         self.admin = admin_pb2_grpc.AdminStub(self.channel)
         self.health = health_pb2_grpc.HealthStub(self.channel)
+        if serving and options["storage_path"] != "":
+            self.await_serving()
+
+    def await_serving(self, timeout=60):
+        end = time.monotonic() + timeout
+        while not self.is_serving():
+            if self.process.poll() is not None or time.monotonic() > end:
+                code = self.process.poll()
+                self.process.kill()
+                raise RuntimeError(f"the server does not serve (exit code {code}):\n{self.read_log()[-8000:]}")
+            time.sleep(0.005)
+
+    def is_serving(self):
+        try:
+            return self.health.Check(health_pb2.HealthCheckRequest(), timeout=10, wait_for_ready=True).status == 1
+        except grpc.RpcError:
+            return False
 
     def open_channel(self):
         options = [("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1),
@@ -99,6 +122,15 @@ class Server:
         self.channel.close()
         self.process.stdout.close()
         self.log.close()
+
+    def kill(self):
+        """As kill -9 does."""
+        self.process.kill()
+        self.process.wait(30)
+        text = self.read_log()
+        self.close()
+        if "Sanitizer" in text or "runtime error" in text or "Assertion" in text:
+            raise AssertionError(f"the server's log:\n{text[-8000:]}")
 
     def stop(self):
         if self.process.poll() is None:

@@ -10,7 +10,7 @@ from support import BIN, FOLDER, SOURCE, Server
 def run(*arguments, **environment):
     clean = {name: value for name, value in os.environ.items() if not name.startswith("REPRISE_")}
     return subprocess.run([str(BIN / "reprise-server"), *arguments], capture_output=True, text=True, timeout=60,
-                          env={**clean, **environment}, cwd=FOLDER)
+                          env={**clean, "REPRISE_STORAGE_PATH": "", **environment}, cwd=FOLDER)
 
 
 class Configuration(unittest.TestCase):

@@ -160,10 +160,10 @@ class WithoutWeights(unittest.TestCase):
 
 
 class Service:
-    """An embedding service of all three shapes. `code` is what it answers, after `delay` seconds."""
+    """An embedding service of all three shapes. `code` is what it answers, after `delay` seconds; `size` of its vectors."""
 
     def __init__(self, test):
-        self.code, self.delay, self.texts, self.requests = 200, 0, [], 0
+        self.code, self.delay, self.size, self.texts, self.requests = 200, 0, DIMENSION, [], 0
         service = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
@@ -194,7 +194,7 @@ class Service:
         self.requests += 1
         self.texts += texts
         time.sleep(self.delay)
-        vectors = [self.vector(text) for text in texts]
+        vectors = [(self.vector(text) * 2)[:self.size] for text in texts]
         shapes = {"/v1/embeddings": {"data": [{"index": n, "embedding": vector} for n, vector in enumerate(vectors)]},
                   "/embed": vectors, "/api/embed": {"embeddings": vectors}}
         body = json.dumps(shapes[handler.path] if self.code == 200 else {"error": "scripted"}).encode()
@@ -301,7 +301,10 @@ class Remote(unittest.TestCase):
         replies = [result.response for result in server.cache.BatchGet(C.BatchGetRequest(items=items), timeout=1).results]
         self.assertEqual([(reply.tier, reply.miss_reason) for reply in replies], [(M.TIER_EXACT, 0), (0, M.MISS_REASON_OVERLOADED)])
         self.assertEqual(get(server, "green apples have time").tier, M.TIER_SEMANTIC)
+        counted = stats(server).embedders[0]
+        self.assertEqual((counted.late, counted.overloaded, counted.failed), (3, 0, 0))
         server.stop()
+        self.assertIn("shed_queue=0 shed_late=2 ", server.final_log)  # the Get and the BatchGet
 
     def test_who_has_no_time_is_refused_if_the_operator_wants_it_so(self):
         server = self.start(embed_timeout="10s", server_overload="refuse")
@@ -321,7 +324,11 @@ class Remote(unittest.TestCase):
         waiting = [server.cache.Get.future(C.GetRequest(identity=identity(f"green apples {word(n)}")), timeout=60) for n in range(40)]
         reasons = {(future.result(60).tier, future.result(60).miss_reason) for future in waiting}
         self.assertEqual(reasons, {(M.TIER_SEMANTIC, 0), (0, M.MISS_REASON_OVERLOADED)})
+        counted = stats(server).embedders[0]
+        self.assertGreater(counted.overloaded, 0)
+        self.assertEqual(counted.late, 0)
         server.stop()
+        self.assertIn(f"shed_queue={counted.overloaded} shed_late=0 ", server.final_log)
 
     def in_flight(self, server, count=10):
         """Every kind of call, each waiting for the service."""
@@ -370,6 +377,51 @@ class Remote(unittest.TestCase):
         codes = {future.exception(60).code() for future in futures}
         self.assertLessEqual(codes, {grpc.StatusCode.CANCELLED, grpc.StatusCode.UNAVAILABLE})
         server.stop()
+
+    def test_a_drain_does_not_wait_for_a_silent_service(self):
+        server = self.start(server_drain_timeout="100ms", embed_timeout="60s")
+        put(server, "green apples are good")
+        self.service.delay = 30
+        self.in_flight(server, count=3)
+        started = time.monotonic()
+        server.signal()
+        server.stop()
+        self.assertLess(time.monotonic() - started, 10)
+
+    def until(self, server, expected):
+        deadline = time.monotonic() + 20
+        while list(stats(server).degraded) != expected and time.monotonic() < deadline:
+            time.sleep(0.05)
+        self.assertEqual(list(stats(server).degraded), expected)
+
+    def test_a_service_that_refuses_everything_is_not_taken_for_long_texts(self):
+        server = self.start()
+        put(server, "green apples are good")
+        self.service.code = 422
+        for n in range(5):
+            reply = get(server, f"green apples {word(n)}")
+            self.assertEqual((reply.miss_reason, list(reply.degraded)), (M.MISS_REASON_TEXT_TOO_LONG, []))
+        self.until(server, ["embedder_down"])
+        reply = get(server, "green apples now")
+        self.assertEqual((reply.miss_reason, list(reply.degraded)), (M.MISS_REASON_EMBEDDER_DOWN, ["embedder_down"]))
+        self.service.code = 200
+        self.until(server, [])
+        self.assertEqual(get(server, "green apples again").tier, M.TIER_SEMANTIC)
+        server.stop()
+
+    def test_a_service_of_another_dimension_has_changed(self):
+        server = self.start()
+        put(server, "green apples are good")
+        self.service.size = DIMENSION + 8
+        self.assertEqual(get(server, "green apples changed").miss_reason, M.MISS_REASON_EMBEDDER_DOWN)
+        self.assertIn("embedder_changed", stats(server).degraded)
+        self.until(server, ["embedder_down", "embedder_changed"])
+        self.service.size = DIMENSION
+        self.until(server, [])
+        self.assertEqual(get(server, "green apples are back").tier, M.TIER_SEMANTIC)
+        server.stop()
+        self.assertIn("the embedder's vectors have changed", server.final_log)
+        self.assertIn("the embedder's vectors are the first ones again", server.final_log)
 
     def test_a_service_that_is_gone_at_start_is_only_a_state(self):
         service = Service(self)

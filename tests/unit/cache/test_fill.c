@@ -332,7 +332,7 @@ static void a_key_set_again_after_its_deletion_has_only_its_new_row(void **state
         const struct cache_delete_request request = {.entry_ids = &world->set.entry_id,
                                                      .entry_ids_count = 1};
         uint32_t deleted = 0;
-        assert_int_equal(cache_delete(world->cache, &request, world->arena, &deleted, NULL),
+        assert_int_equal(cache_delete(world->cache, &request, world->arena, NULL, &deleted, NULL),
                          STATUS_OK);
         assert_int_equal(deleted, 1);
         (void)set(world, of("hello"), &after, "new");

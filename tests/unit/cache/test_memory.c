@@ -129,9 +129,9 @@ static void try_the_rest(struct world *world)
     struct cache_stats stats;
     uint32_t deleted = 0;
     world_forget(world);
-    must_be_memory(cache_delete(world->cache, &doomed, world->arena, &deleted, NULL));
+    must_be_memory(cache_delete(world->cache, &doomed, world->arena, NULL, &deleted, NULL));
     must_be_memory(cache_stats(world->cache, TEXT(""), TEXT(""), world->arena, 0, &stats));
-    must_be_memory(cache_invalidate(world->cache, &selector, &reply, NULL));
+    must_be_memory(cache_invalidate(world->cache, &selector, NULL, &reply, NULL));
     if (cache_stats(world->cache, TEXT(""), TEXT(""), world->arena, 0, &stats) == STATUS_OK)
         must(stats.semantic.entries <= stats.entries);
 }

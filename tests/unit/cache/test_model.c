@@ -179,7 +179,7 @@ static void call_delete(struct model *model)
     }
     uint32_t deleted = 0;
     world_forget(world);
-    assert_int_equal(cache_delete(world->cache, &request, world->arena, &deleted, NULL), STATUS_OK);
+    assert_int_equal(cache_delete(world->cache, &request, world->arena, NULL, &deleted, NULL), STATUS_OK);
     if (is_alive(model, key))
         assert_int_equal(deleted, 1);
     if (!slot->is_there)
@@ -208,7 +208,7 @@ static void call_invalidate(struct model *model)
             model->slots[key].is_there = false;
     }
     struct cache_invalidate_reply reply;
-    assert_int_equal(cache_invalidate(world->cache, &selector, &reply, NULL), STATUS_OK);
+    assert_int_equal(cache_invalidate(world->cache, &selector, NULL, &reply, NULL), STATUS_OK);
     assert_true(reply.matched >= alive);
     assert_true(reply.matched <= there);
 }

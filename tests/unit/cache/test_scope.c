@@ -59,7 +59,9 @@ static struct scope *obtain(struct world *world, const char *model, const struct
     struct key key;
     assert_int_equal(key_make(&identity, &key_limits_standard, world->arena, &key, NULL),
                      STATUS_OK);
-    return scopes_obtain(world->scopes, &identity, &key, space);
+    const struct scope_names names = {
+        .model = text_of(model), .attributes = attributes, .attributes_count = 1};
+    return scopes_obtain(world->scopes, &names, key.scope.bytes, space);
 }
 
 static void a_scope_keeps_its_state_and_its_names(void **state)
@@ -74,6 +76,8 @@ static void a_scope_keeps_its_state_and_its_names(void **state)
     assert_int_equal(scope->attributes_count, 1);
     assert_true(text_equal(scope->attributes[0].value, TEXT("eu")));
     assert_int_equal(scope->id, scope_id(scope->digest, scope->space));
+    assert_false(scope->is_clients);
+    assert_int_equal(scope->note, SCOPE_UNNOTED);
 }
 
 static void two_spaces_of_a_scope_are_apart(void **state)
@@ -83,6 +87,7 @@ static void two_spaces_of_a_scope_are_apart(void **state)
     struct scope *client = obtain(world, "m", &world->client);
     assert_ptr_not_equal(server, client);
     assert_true(text_equal(client->embedder, TEXT("bge")));
+    assert_true(client->is_clients);
     struct policy_view view;
     policy_scope_view(client->policy, &view);
     assert_true(fabsf(view.threshold - 0.95f) < 1e-4f);

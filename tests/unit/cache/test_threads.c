@@ -111,7 +111,7 @@ static void take_away(struct worker *worker, const struct identity *identity)
 {
     const struct cache_delete_request request = {.tenant = identity->tenant, .identity = identity};
     uint32_t deleted = 0;
-    must(cache_delete(worker->shared->world->cache, &request, worker->arena, &deleted, NULL) ==
+    must(cache_delete(worker->shared->world->cache, &request, worker->arena, NULL, &deleted, NULL) ==
          STATUS_OK);
 }
 
@@ -167,7 +167,7 @@ static void use_the_rest(struct worker *worker)
     struct cache_invalidate_reply reply;
     struct cache_stats stats;
     const int64_t now_ms = atomic_fetch_add(&shared->now_ms, 1);
-    must(cache_invalidate(cache, &selector, &reply, NULL) == STATUS_OK);
+    must(cache_invalidate(cache, &selector, NULL, &reply, NULL) == STATUS_OK);
     must(cache_stats(cache, selector.tenant, text_of(""), worker->arena, now_ms, &stats) ==
          STATUS_OK);
     cache_tick(cache, now_ms);
@@ -233,7 +233,7 @@ static void sixteen_threads_agree_in_the_end(void **state)
         const struct cache_selector all = {.tenant = text_of(tenants[i]),
                                            .namespace_ = TEXT("default"),
                                            .confirm = TEXT("default")};
-        assert_int_equal(cache_invalidate(world->cache, &all, &reply, NULL), STATUS_OK);
+        assert_int_equal(cache_invalidate(world->cache, &all, NULL, &reply, NULL), STATUS_OK);
         const struct cache_stats stats = tenant_stats(world, i);
         assert_int_equal(stats.entries, 0);
         assert_int_equal(stats.size_bytes, 0);

@@ -102,7 +102,7 @@ static void put(struct world *world, const char *prompt, const char *content)
     begin_set(world, &request, &set, CACHE_NEEDS_VECTOR);
     cache_set_embed(world->cache, &set, &waited.job);
     assert_int_equal(wait_for(&waited), STATUS_OK);
-    assert_int_equal(cache_set_finish(world->cache, &set, STATUS_OK, world->now_ms, NULL),
+    assert_int_equal(cache_set_finish(world->cache, &set, STATUS_OK, world->now_ms, NULL, NULL),
                      STATUS_OK);
     assert_true(set.reply.stored);
     assert_true(set.reply.indexed);
@@ -159,7 +159,7 @@ static void who_brings_a_vector_or_hits_needs_no_embedder(void **state)
                                          .dimension = DIMENSION};
     struct cache_set set;
     begin_set(world, &set_with, &set, CACHE_NEEDS_COMPUTE);
-    assert_int_equal(cache_set_finish(world->cache, &set, STATUS_OK, world->now_ms, NULL),
+    assert_int_equal(cache_set_finish(world->cache, &set, STATUS_OK, world->now_ms, NULL, NULL),
                      STATUS_OK);
     assert_true(set.reply.indexed);
     const struct cache_get_request get_with = {
@@ -292,7 +292,7 @@ static void a_set_without_a_vector_is_for_the_exact_tier(void **state)
         struct cache_set set;
         begin_set(world, &request, &set, CACHE_NEEDS_VECTOR);
         assert_int_equal(
-            cache_set_finish(world->cache, &set, sayings[i].status, world->now_ms, NULL),
+            cache_set_finish(world->cache, &set, sayings[i].status, world->now_ms, NULL, NULL),
             STATUS_OK);
         assert_true(set.reply.stored);
         assert_false(set.reply.indexed);
@@ -312,7 +312,7 @@ static void a_life_begins_when_the_answer_is_stored(void **state)
     struct cache_set set;
     begin_set(world, &request, &set, CACHE_NEEDS_VECTOR);
     assert_int_equal(
-        cache_set_finish(world->cache, &set, STATUS_EMBEDDER_DOWN, world->now_ms + 500, NULL),
+        cache_set_finish(world->cache, &set, STATUS_EMBEDDER_DOWN, world->now_ms + 500, NULL, NULL),
         STATUS_OK);
     assert_int_equal(set.reply.expires_ms, world->now_ms + 1500);
 }
@@ -371,7 +371,7 @@ static void stored(struct embed_job *job, enum status status)
     struct cache *cache = caller->crowd->world->cache;
     enum cache_step step;
     must(status == STATUS_OK);
-    must(cache_set_finish(cache, &caller->set, status, caller->crowd->world->now_ms, NULL) ==
+    must(cache_set_finish(cache, &caller->set, status, caller->crowd->world->now_ms, NULL, NULL) ==
          STATUS_OK);
     must(caller->set.reply.indexed);
     caller->get_request = (struct cache_get_request){.identity = of(caller->asked)};

@@ -38,18 +38,23 @@ static inline enum status make_options(int count, const char *const *flags, stru
     const struct option_table tables[] = {
         {cache_option_rows, cache_option_rows_count},
         {store_option_rows, store_option_rows_count},
+        {journal_option_rows, journal_option_rows_count},
         {index_option_rows, index_option_rows_count},
         {embed_option_rows, embed_option_rows_count},
         {policy_option_rows, policy_option_rows_count},
     };
-    char *arguments[16] = {"test", "--embed-provider=lexical", "--storage-memory=32MiB",
-                           "--index-memory=32MiB", "--table-stripes=1"};
-    assert_true(count <= 11);
+    char *arguments[16] = {"test",
+                           "--embed-provider=lexical",
+                           "--storage-memory=32MiB",
+                           "--index-memory=32MiB",
+                           "--table-stripes=1",
+                           "--storage-path="};
+    assert_true(count <= 10);
     for (int i = 0; i < count; i++)
-        arguments[5 + i] = (char *)(uintptr_t)flags[i];
+        arguments[6 + i] = (char *)(uintptr_t)flags[i];
     enum status status = options_create(tables, sizeof(tables) / sizeof(tables[0]), out);
     assert_int_equal(status, STATUS_OK);
-    return options_read_flags(*out, 5 + count, arguments, stderr);
+    return options_read_flags(*out, 6 + count, arguments, stderr);
 }
 
 /* Extra flags, as on the command line. A pool becomes the world's, and wants a clock. */

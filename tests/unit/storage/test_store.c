@@ -8,6 +8,7 @@
 #include "base/lock.h"
 #include "storage/entry_block.h"
 #include "tests/unit/storage/make_entry.h"
+#include "tests/unit/storage/plain_store.h"
 
 enum { DEATHS_MAX = 20000 };
 
@@ -85,7 +86,7 @@ static enum status set_sized(struct world *world, uint64_t number, size_t answer
                              struct store_set_result *out_result)
 {
     struct entry *entry = make_entry(number, answer_bytes, expires_ms);
-    const enum status status = store_set(world->store, entry, now_ms, out_result);
+    const enum status status = store_set(world->store, entry, NULL, NULL, now_ms, out_result);
     entry_release(entry);
     return status;
 }
@@ -268,14 +269,14 @@ static void a_deletion_is_reported_and_asks_for_the_right_scope(void **state)
     const uint8_t own[ENTRY_ID_BYTES] = {1};
     const struct digest digest = digest_number(1);
     (void)set(world, 1, 0);
-    assert_false(store_delete(world->store, &digest, has_scope, (void *)foreign));
+    assert_false(delete_plainly(world->store, &digest, has_scope, (void *)foreign));
     assert_true(has(world, 1));
-    assert_true(store_delete(world->store, &digest, has_scope, (void *)own));
-    assert_false(store_delete(world->store, &digest, NULL, NULL));
+    assert_true(delete_plainly(world->store, &digest, has_scope, (void *)own));
+    assert_false(delete_plainly(world->store, &digest, NULL, NULL));
     assert_int_equal(world->deaths_count, 1);
     expect_death(world, 0, 1, STORE_DELETED);
     (void)set(world, 1, 1); /* expired long ago for whoever reads now */
-    assert_true(store_delete(world->store, &digest, NULL, NULL));
+    assert_true(delete_plainly(world->store, &digest, NULL, NULL));
     assert_int_equal(stats_of(world).deletions, 2);
     assert_int_equal(stats_of(world).size_bytes, 0);
 }
@@ -474,14 +475,14 @@ static void a_purge_removes_what_matches_and_nothing_else(void **state)
     uint8_t scope[ENTRY_ID_BYTES] = {2};
     for (uint64_t i = 0; i < 1000; i++)
         (void)set(world, i, i < 500 ? 1 : 0);
-    assert_int_equal(store_purge(world->store, has_scope, scope), 250); /* the expired ones too */
+    assert_int_equal(purge_plainly(world->store, has_scope, scope), 250); /* the expired ones too */
     assert_int_equal(world->deaths_count, 250);
     for (size_t i = 0; i < 250; i++) {
         assert_int_equal(world->deaths[i].why, STORE_PURGED);
         assert_int_equal(world->deaths[i].number % 4, 2);
     }
     assert_int_equal(stats_of(world).entries, 750);
-    assert_int_equal(store_purge(world->store, NULL, NULL), 750);
+    assert_int_equal(purge_plainly(world->store, NULL, NULL), 750);
     assert_int_equal(stats_of(world).size_bytes, 0);
     assert_int_equal(stats_of(world).deletions, 1000);
 }
@@ -500,7 +501,7 @@ static void a_purge_asks_each_entry_that_it_removes_once(void **state)
     uint64_t yeses = 0;
     for (uint64_t i = 0; i < 20000; i++)
         (void)set(world, i, 0);
-    assert_int_equal(store_purge(world->store, says_yes, &yeses), 20000);
+    assert_int_equal(purge_plainly(world->store, says_yes, &yeses), 20000);
     assert_int_equal(yeses, 20000);
 }
 
@@ -523,7 +524,7 @@ static void a_borrowed_answer_outlives_its_entry_in_the_table(void **state)
     const struct digest digest = digest_number(5);
     struct store_hit hit;
     assert_int_equal(store_find(world->store, &digest, 0, STORE_PEEK, &hit), STORE_FOUND);
-    assert_true(store_delete(world->store, &digest, NULL, NULL));
+    assert_true(delete_plainly(world->store, &digest, NULL, NULL));
     assert_int_equal(number_of(hit.entry), 5);
     entry_release(hit.entry);
 }

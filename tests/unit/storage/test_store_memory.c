@@ -7,6 +7,7 @@
 #include "storage/store.h"
 
 #include "tests/unit/storage/make_entry.h"
+#include "tests/unit/storage/plain_store.h"
 
 #if defined(__has_feature)
 #if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
@@ -96,7 +97,7 @@ static enum status set(struct store *store, uint64_t number)
     if (status != STATUS_OK)
         return status;
     struct store_set_result result;
-    status = store_set(store, entry, 0, &result);
+    status = store_set(store, entry, NULL, NULL, 0, &result);
     entry_release(entry);
     return status;
 }
@@ -123,7 +124,7 @@ static void use(struct store *store, struct script *script)
         (void)has(store, i / 3);
         const struct digest digest = digest_number(i / 5);
         if (i % 11 == 0)
-            (void)store_delete(store, &digest, NULL, NULL);
+            (void)delete_plainly(store, &digest, NULL, NULL);
     }
     struct store_stats stats;
     store_stats(store, &stats);

@@ -8,6 +8,7 @@
 #include "storage/store.h"
 
 #include "tests/unit/storage/make_entry.h"
+#include "tests/unit/storage/plain_store.h"
 
 enum { KEYS_COUNT = 400, STEPS_COUNT = 120000, SCOPES_COUNT = 4 };
 
@@ -79,7 +80,7 @@ static void step_set(struct world *world, uint64_t number)
     const bool was_live = is_live(world, &world->keys[number]);
     struct store_set_result result;
     world->setting = number;
-    assert_int_equal(store_set(world->store, entry, world->now_ms, &result), STATUS_OK);
+    assert_int_equal(store_set(world->store, entry, NULL, NULL, world->now_ms, &result), STATUS_OK);
     world->setting = KEYS_COUNT;
     assert_int_equal(result.replaced, was_live);
     assert_int_equal(world->keys[number].sequence, 0); /* the one before was reported */
@@ -114,7 +115,7 @@ static void step_delete(struct world *world, uint64_t number)
 {
     const bool was_there = world->keys[number].sequence != 0;
     const struct digest digest = digest_number(number);
-    assert_int_equal(store_delete(world->store, &digest, NULL, NULL), was_there);
+    assert_int_equal(delete_plainly(world->store, &digest, NULL, NULL), was_there);
     assert_int_equal(world->keys[number].sequence, 0);
 }
 
@@ -129,7 +130,7 @@ static void step_count_or_purge(struct world *world)
     }
     assert_int_equal(store_count(world->store, world->now_ms, has_scope, &scope), live_count);
     if (pick(world, 20) == 0)
-        assert_int_equal(store_purge(world->store, has_scope, &scope), held_count);
+        assert_int_equal(purge_plainly(world->store, has_scope, &scope), held_count);
 }
 
 static void step_clock(struct world *world)

@@ -47,10 +47,10 @@ static void small_budgets_have_fewer_stripes_down_to_one(void **state)
     assert_int_equal(stripes_for(64, (uint64_t)1 << 34, 1, 8), 1);
 }
 
-static uint64_t draw(void *context)
+static void draw(void *context, struct table_draw *wanted)
 {
     uint64_t *sequence = context;
-    return ++*sequence;
+    wanted->sequence = ++*sequence;
 }
 
 struct world {
@@ -93,7 +93,9 @@ static size_t let_go(struct departed *departed)
 static size_t set(struct world *world, uint64_t number, size_t answer_bytes, int64_t expires_ms,
                   unsigned *out_holds)
 {
-    struct table_set work = {.entry = make_entry(number, answer_bytes, expires_ms)};
+    struct table_draw wanted = {.ticket = NULL};
+    struct table_set work = {.entry = make_entry(number, answer_bytes, expires_ms),
+                             .draw = &wanted};
     struct departed departed = {.count = 0};
     size_t gone_count = 0;
     bool is_done = false;
@@ -125,6 +127,82 @@ static void a_large_set_makes_room_in_holds_of_at_most_32(void **state)
     const size_t gone_count = set(world, number + 1, 200 * 1024, 0, &holds);
     assert_true(gone_count > 500);
     assert_int_equal(holds, gone_count / 31 + (gone_count % 31 != 0 || gone_count == 0));
+}
+
+/* A restart: the entry comes with the number that it had. */
+static enum status bring_back(struct world *world, uint64_t number, uint64_t sequence)
+{
+    struct table_set work = {.entry = make_entry(number, 100, 0), .back = sequence};
+    struct departed departed = {.count = 0};
+    while (!table_set(world->table, &work, &departed))
+        let_go(&departed);
+    let_go(&departed);
+    entry_release(work.entry);
+    return work.status;
+}
+
+static uint64_t sequence_of(struct world *world, uint64_t number)
+{
+    const struct digest digest = digest_number(number);
+    struct store_hit hit;
+    if (table_find(world->table, &digest, 0, STORE_PEEK, &hit) != STORE_FOUND)
+        return 0;
+    const uint64_t sequence = entry_sequence(hit.entry);
+    entry_release(hit.entry);
+    return sequence;
+}
+
+static void what_comes_back_enters_only_over_older_ones(void **state)
+{
+    struct world *world = *state;
+    assert_int_equal(bring_back(world, 1, 50), STATUS_OK);
+    assert_int_equal(bring_back(world, 1, 50), STATUS_NOT_FOUND);
+    assert_int_equal(bring_back(world, 1, 49), STATUS_NOT_FOUND);
+    assert_int_equal(sequence_of(world, 1), 50);
+    assert_int_equal(bring_back(world, 1, 51), STATUS_OK);
+    assert_int_equal(sequence_of(world, 1), 51);
+    assert_int_equal(world->sequence, 0); /* nothing was drawn */
+}
+
+static void a_touch_moves_the_end_of_older_ones_alone(void **state)
+{
+    struct world *world = *state;
+    struct table_draw wanted = {.ticket = NULL};
+    const struct digest digest = digest_number(1), absent = digest_number(2);
+    assert_int_equal(bring_back(world, 1, 50), STATUS_OK);
+    assert_false(table_touch(world->table, &digest, 77, 50, NULL));
+    assert_false(table_touch(world->table, &absent, 77, UINT64_MAX, &wanted));
+    assert_int_equal(wanted.sequence, 0);
+    assert_true(table_touch(world->table, &digest, 77, 51, &wanted));
+    assert_int_equal(wanted.sequence, 1);
+    struct store_hit hit;
+    assert_int_equal(table_find(world->table, &digest, 76, STORE_PEEK, &hit), STORE_FOUND);
+    assert_int_equal(hit.expires_ms, 77);
+    entry_release(hit.entry);
+    assert_int_equal(table_find(world->table, &digest, 77, STORE_PEEK, &hit), STORE_PAST_EXPIRY);
+}
+
+static void a_walk_by_handfuls_meets_every_entry_once(void **state)
+{
+    struct world *world = *state;
+    enum { ENTRIES_COUNT = 3000 };
+    static unsigned seen[ENTRIES_COUNT];
+    unsigned holds;
+    for (uint64_t i = 0; i < ENTRIES_COUNT; i++)
+        assert_int_equal(set(world, i, 8, 0, &holds), 0);
+    uint64_t cursor = 0;
+    do {
+        struct entry *entries[TABLE_HANDFUL_MIN];
+        const uint32_t count =
+            table_next_entries(world->table, &cursor, entries, TABLE_HANDFUL_MIN);
+        assert_true(count <= TABLE_HANDFUL_MIN);
+        for (uint32_t i = 0; i < count; i++) {
+            seen[number_of(entries[i])]++;
+            entry_release(entries[i]);
+        }
+    } while (cursor != 0);
+    for (size_t i = 0; i < ENTRIES_COUNT; i++)
+        assert_int_equal(seen[i], 1);
 }
 
 static void a_purge_removes_at_most_32_a_hold(void **state)
@@ -180,6 +258,9 @@ int main(void)
         cmocka_unit_test(small_budgets_have_fewer_stripes_down_to_one),
         RULE(a_large_set_makes_room_in_holds_of_at_most_32),
         RULE(a_purge_removes_at_most_32_a_hold),
+        RULE(what_comes_back_enters_only_over_older_ones),
+        RULE(a_touch_moves_the_end_of_older_ones_alone),
+        RULE(a_walk_by_handfuls_meets_every_entry_once),
         RULE(a_fast_hand_visits_at_most_64_buckets_a_hold),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

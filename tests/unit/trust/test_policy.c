@@ -396,6 +396,45 @@ static void deciding_and_labelling_run_side_by_side(void **state)
     policy_scope_destroy(&scope);
 }
 
+static void a_scope_goes_on_where_another_stopped(void **state)
+{
+    (void)state;
+    struct policy_scope *before = scope_in(POLICY_ADAPTIVE, 0.90f);
+    struct policy_scope *after = scope_in(POLICY_ADAPTIVE, 0.90f);
+    for (int i = 0; i < 130; i++) /* more than the ring holds, so that its end is not its start */
+        policy_label(before, i % 7 != 0);
+    struct policy_memory memory;
+    policy_scope_memory(before, &memory);
+    policy_label(after, true); /* forgotten */
+    policy_scope_remember(after, &memory);
+    assert_true(view_of(after).threshold == view_of(before).threshold);
+    assert_int_equal(view_of(after).feedback_count, 100);
+    assert_int_equal(view_of(after).feedback_right, view_of(before).feedback_right);
+    for (int i = 0; i < 100; i++) { /* each pushes out the same verdict in both */
+        policy_label(before, true);
+        policy_label(after, true);
+        assert_int_equal(view_of(after).feedback_right, view_of(before).feedback_right);
+        assert_true(view_of(after).threshold == view_of(before).threshold);
+    }
+    policy_scope_destroy(&before);
+    policy_scope_destroy(&after);
+}
+
+static void a_remembered_cut_keeps_within_todays_limits(void **state)
+{
+    (void)state;
+    struct policy_settings settings = unset(POLICY_ADAPTIVE);
+    settings.adaptive_initial = 0.8f;
+    settings.adaptive_min = 0.7f;
+    settings.adaptive_max = 0.85f;
+    struct policy_scope *scope = scope_of(&settings, 0.90f);
+    policy_scope_remember(scope, &(struct policy_memory){.cut = 9900});
+    assert_true(fabsf(view_of(scope).threshold - 0.85f) < 1e-6f);
+    policy_scope_remember(scope, &(struct policy_memory){.cut = 0});
+    assert_true(fabsf(view_of(scope).threshold - 0.70f) < 1e-6f);
+    policy_scope_destroy(&scope);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -418,6 +457,8 @@ int main(void)
         cmocka_unit_test(options_reach_the_settings),
         cmocka_unit_test(limits_that_contradict_each_other_are_refused),
         cmocka_unit_test(deciding_and_labelling_run_side_by_side),
+        cmocka_unit_test(a_scope_goes_on_where_another_stopped),
+        cmocka_unit_test(a_remembered_cut_keeps_within_todays_limits),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

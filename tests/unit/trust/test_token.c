@@ -313,6 +313,42 @@ static void of_eight_threads_exactly_one_uses_a_nonce(void **state)
     token_desk_destroy(&race.desk);
 }
 
+static void a_desk_that_remembers_reads_the_tokens_of_the_last(void **state)
+{
+    (void)state;
+    struct token_desk *before = desk_of(16), *after = NULL;
+    assert_int_equal(token_desk_create((const uint8_t[32]){9}, TTL_MS, 16, &after), STATUS_OK);
+    struct token token = token_of(1, ISSUED_S + 2);
+    char text[TOKEN_TEXT + 1];
+    token_make(before, &token, text);
+    assert_int_equal(read_text(after, text, NOW_MS + 3000), TOKEN_BAD);
+    assert_true(use(before, 2, ISSUED_S + 1));
+    struct token_memory memory;
+    token_desk_memory(before, &memory);
+    assert_memory_equal(memory.key, key, sizeof(key));
+    assert_int_equal(memory.used_s, ISSUED_S + 1);
+    token_desk_remember(after, &memory);
+    assert_int_equal(read_text(after, text, NOW_MS + 3000), TOKEN_FRESH);
+    assert_int_equal(state_of(after, 3, ISSUED_S + 1), TOKEN_TOO_OLD); /* perhaps used before */
+    assert_true(use(after, 1, ISSUED_S + 2));
+    assert_false(use(after, 2, ISSUED_S + 1));
+    token_desk_destroy(&before);
+    token_desk_destroy(&after);
+}
+
+static void what_was_remembered_is_remembered_again(void **state)
+{
+    (void)state;
+    struct token_desk *desk = desk_of(16);
+    const struct token_memory memory = {.key = {7}, .used_s = ISSUED_S};
+    struct token_memory again;
+    token_desk_remember(desk, &memory);
+    token_desk_memory(desk, &again);
+    assert_int_equal(again.used_s, ISSUED_S);
+    assert_int_equal(again.key[0], 7);
+    token_desk_destroy(&desk);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -328,6 +364,8 @@ int main(void)
         cmocka_unit_test(the_border_of_age_never_goes_back),
         cmocka_unit_test(no_nonce_is_used_twice_in_a_long_run),
         cmocka_unit_test(of_eight_threads_exactly_one_uses_a_nonce),
+        cmocka_unit_test(a_desk_that_remembers_reads_the_tokens_of_the_last),
+        cmocka_unit_test(what_was_remembered_is_remembered_again),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

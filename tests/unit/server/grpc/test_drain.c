@@ -151,6 +151,7 @@ static void the_server_stays_until_an_arrival_has_been_looked_at(void **state)
         .address = "127.0.0.1:0", .limits = &limits, .options = options, .io_threads = 2};
     assert_int_equal(listener_create(&setup, &listener, &failure), STATUS_OK);
     assert_int_equal(listener_start(listener, &failure), STATUS_OK);
+    listener_open(listener);
     atomic_store(&armed, true);
     int caller = call_get(listener_port(listener));
     while (sem_wait(&taken) != 0)

@@ -114,6 +114,7 @@ static void a_door_that_nobody_entered_closes(void **state)
     struct listener *listener = open_free(state, 3); /* two queues, one with one thread */
     struct failure failure = {.status = STATUS_OK};
     assert_int_equal(listener_start(listener, &failure), STATUS_OK);
+    listener_open(listener);
     listener_tick(listener, 1000);
     struct listener_stats stats;
     listener_stats(listener, &stats);
@@ -130,6 +131,7 @@ static void destroying_a_started_door_drains_it(void **state)
     struct listener *listener = open_free(state, 1);
     struct failure failure = {.status = STATUS_OK};
     assert_int_equal(listener_start(listener, &failure), STATUS_OK);
+    listener_open(listener);
     listener_destroy(&listener);
     assert_null(listener);
 }
@@ -139,6 +141,7 @@ static void a_hurried_drain_skips_its_delay(void **state)
     struct listener *listener = open_free(state, 2);
     struct failure failure = {.status = STATUS_OK};
     assert_int_equal(listener_start(listener, &failure), STATUS_OK);
+    listener_open(listener);
     listener_hurry(listener);
     listener_drain(listener, 3600 * 1000,
                    3600 * 1000); /* the test's own time limit would show it */

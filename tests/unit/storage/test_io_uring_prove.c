@@ -4,7 +4,7 @@
  * sentence names what to look at. Method: a temporary folder; children of this process under
  * seccomp filters that answer for the three calls.
  */
-#include "storage/io_uring.h"
+#include "storage/io_uring_prove.h"
 
 #include <dirent.h>
 #include <errno.h>

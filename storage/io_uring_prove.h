@@ -1,7 +1,7 @@
 /*
- * io_uring.h - the one door to liburing. Today it answers one question, with proof: may this
- * process write and sync by io_uring in this folder? Containers often refuse (seccomp, sysctl), and
- * only a real linked write and fdatasync tells. Threads: any; nothing is kept.
+ * io_uring_prove.h - may this process write and sync by io_uring in this folder? Containers often
+ * refuse (seccomp, sysctl), and only a real linked write and fdatasync tells. Threads: any; nothing
+ * is kept.
  */
 #pragma once
 #include <stddef.h>

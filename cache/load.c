@@ -1,0 +1,349 @@
+/*
+ * load.c - the data folder read at start. Owns what it needs for that while it lasts.
+ *
+ * Entries come in the order of the log, notes between them. An entry's vector becomes a row again,
+ * with the guard's signature made anew from its prompt. Vectors of the server's embedder of today,
+ * and of clients, have a space; those that another embedder made have none: they are not indexed,
+ * and counted. Which spaces are clients' stands in the notes of scopes. After a compaction those
+ * come behind the entries, so vectors of a space that nobody has vouched for yet are indexed at
+ * first and looked at again at the end.
+ *
+ * THREADS. One, alone but for Stats; vector_of: the custodian's, later.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/check.h"
+#include "cache/answer.h"
+#include "cache/cache.h"
+#include "cache/notes.h"
+#include "cache/parts.h"
+#include "index/vector.h"
+
+struct loading { /* of one cache_load */
+    struct cache *cache;
+    struct arena *arena; /* scratch of one entry or note */
+    struct failure *failure;
+    enum status status; /* the first that is not OK; nothing is taken after that */
+    uint64_t unnamed_space; /* of clients that name no embedder */
+    uint64_t *client_spaces; /* sorted */
+    size_t client_spaces_count, client_spaces_capacity;
+    struct entry **doubtful; /* indexed, and nobody has vouched for their space; a reference each */
+    size_t doubtful_count, doubtful_capacity;
+    bool has_tokens;
+};
+
+/* The store's visitor is for life; reading is not. */
+static struct loading *loading_of(void *context)
+{
+    struct cache *cache = context;
+    assert(cache->loading != NULL);
+    return cache->loading;
+}
+
+static void fail(struct loading *loading, enum status status, const char *field, const char *why)
+{
+    if (loading->status == STATUS_OK)
+        loading->status = failure_set(loading->failure, status, field, "%s", why);
+}
+
+/* Room for one more; false, and the load has failed, when memory is spent. */
+static bool make_room(struct loading *loading, void *array, size_t count, size_t *capacity,
+                      size_t size)
+{
+    void **items = array;
+    if (count < *capacity)
+        return true;
+    const size_t wanted = *capacity > 0 ? *capacity * 2 : 64;
+    void *grown = reallocarray(*items, wanted, size);
+    if (grown == NULL) {
+        fail(loading, STATUS_NO_MEMORY, "", status_text(STATUS_NO_MEMORY));
+        return false;
+    }
+    *items = grown;
+    *capacity = wanted;
+    return true;
+}
+
+/* Where the space stands, or would stand. */
+static size_t place_of(const struct loading *loading, uint64_t space)
+{
+    size_t low = 0, high = loading->client_spaces_count;
+    while (low < high) {
+        const size_t middle = low + (high - low) / 2;
+        if (loading->client_spaces[middle] < space)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+static bool is_clients(const struct loading *loading, uint64_t space)
+{
+    const size_t at = place_of(loading, space);
+    return space == loading->unnamed_space ||
+           (at < loading->client_spaces_count && loading->client_spaces[at] == space);
+}
+
+static void vouch_for(struct loading *loading, uint64_t space)
+{
+    if (is_clients(loading, space) ||
+        !make_room(loading, &loading->client_spaces, loading->client_spaces_count,
+                   &loading->client_spaces_capacity, sizeof(loading->client_spaces[0])))
+        return;
+    const size_t at = place_of(loading, space);
+    uint64_t *spaces = loading->client_spaces;
+    memmove(&spaces[at + 1], &spaces[at], (loading->client_spaces_count - at) * sizeof(spaces[0]));
+    spaces[at] = space;
+    loading->client_spaces_count++;
+}
+
+static uint64_t server_space(const struct cache *cache)
+{
+    return cache->embedder != NULL ? embedder_space(cache->embedder)->id : 0;
+}
+
+/* ---- notes ---- */
+
+static void load_scope(struct loading *loading, const struct record_note *record)
+{
+    struct cache *cache = loading->cache;
+    struct note_scope note;
+    struct embed_space space;
+    if (!note_read_scope(record, loading->arena, &note))
+        return;
+    if (note.is_clients) {
+        embed_client_space(note.embedder, 1, &space);
+        vouch_for(loading, note.space);
+    } else if (note.space == server_space(cache)) {
+        space = *embedder_space(cache->embedder);
+    }
+    if ((!note.is_clients && note.space != server_space(cache)) || space.id != note.space)
+        return;
+    struct scope *scope = scopes_obtain(cache->scopes, &note.names, note.digest, &space);
+    if (scope->id == 0)
+        return;
+    policy_scope_remember(scope->policy, &note.policy);
+    atomic_store(&scope->note, SCOPE_NOTED);
+}
+
+static struct namespace_ *obtain_namespace(struct loading *loading, struct text tenant,
+                                           struct text name)
+{
+    struct namespace_ *namespace_ = NULL;
+    enum status status = namespaces_obtain(loading->cache->namespaces, tenant, name, &namespace_);
+    if (status == STATUS_LIMIT_EXCEEDED)
+        fail(loading, STATUS_BAD_OPTION, "cache.namespaces_max",
+             "the data folder holds more namespaces");
+    else if (status != STATUS_OK)
+        fail(loading, status, "", status_text(status));
+    return namespace_;
+}
+
+static void load_namespace(struct loading *loading, const struct record_note *record)
+{
+    struct note_namespace note;
+    if (!note_read_namespace(record, &note) || note.settings.index_kind > INDEX_KINDS ||
+        note.settings.ef_search > INDEX_EF_SEARCH_MAX || note.settings.nprobe > INDEX_NPROBE_MAX)
+        return;
+    struct namespace_ *namespace_ = obtain_namespace(loading, note.tenant, note.name);
+    if (namespace_ == NULL)
+        return;
+    atomic_store(&namespace_->wishes.index_kind, note.settings.index_kind);
+    atomic_store(&namespace_->wishes.ef_search, note.settings.ef_search);
+    atomic_store(&namespace_->wishes.nprobe, note.settings.nprobe);
+}
+
+static void load_tokens(struct loading *loading, const struct record_note *record)
+{
+    struct token_memory memory;
+    if (!note_read_tokens(record, &memory))
+        return;
+    token_desk_remember(loading->cache->tokens, &memory);
+    explicit_bzero(memory.key, sizeof(memory.key));
+    loading->has_tokens = true;
+}
+
+static void load_note(void *context, const struct record_note *note)
+{
+    struct loading *loading = loading_of(context);
+    if (loading->status != STATUS_OK || note->owner != NOTE_OWNER)
+        return;
+    if (note->kind == NOTE_SCOPE)
+        load_scope(loading, note);
+    else if (note->kind == NOTE_NAMESPACE)
+        load_namespace(loading, note);
+    else if (note->kind == NOTE_TOKENS)
+        load_tokens(loading, note);
+    arena_reset(loading->arena);
+}
+
+/* ---- entries ---- */
+
+static void doubt(struct loading *loading, struct entry *entry)
+{
+    if (make_room(loading, &loading->doubtful, loading->doubtful_count,
+                  &loading->doubtful_capacity, sizeof(struct entry *)))
+        loading->doubtful[loading->doubtful_count++] = entry_acquire(entry);
+}
+
+/* A scope whose note is lost: what its entries know of it is enough to go on with. */
+static void ensure_scope(struct loading *loading, const struct entry *entry,
+                       const struct answer_view *view)
+{
+    struct cache *cache = loading->cache;
+    struct embed_space space;
+    if (scopes_find(cache->scopes, entry_scope(entry), entry_space(entry))->id != 0)
+        return;
+    if (entry_space(entry) == server_space(cache))
+        space = *embedder_space(cache->embedder);
+    else if (entry_space(entry) == loading->unnamed_space)
+        embed_client_space(TEXT(""), 1, &space);
+    else
+        return;
+    const struct scope_names names = {
+        .tenant = view->tenant, .namespace_ = view->namespace_, .model = view->model};
+    (void)scopes_obtain(cache->scopes, &names, entry_scope(entry), &space);
+}
+
+static int64_t expires_of(struct cache *cache, const struct entry *entry)
+{
+    struct store_hit hit;
+    if (store_find(cache->store, entry_digest(entry), 0, STORE_PEEK, &hit) != STORE_FOUND)
+        return 0;
+    entry_release(hit.entry);
+    return hit.expires_ms;
+}
+
+static bool insert_row(struct loading *loading, struct namespace_ *namespace_,
+                       const struct entry *entry, const struct store_vector *vector)
+{
+    const struct cache_row row = {
+        .key = cache_partition_key(entry_scope(entry), entry_space(entry)),
+        .id = *entry_digest(entry),
+        .compatibility = entry_compatibility(entry),
+        .sequence = entry_sequence(entry),
+        .expires_ms = expires_of(loading->cache, entry),
+        .unit = vector->unit,
+        .dimension = vector->dimension,
+        .query = entry_prompt(entry),
+    };
+    return cache_insert_row(loading->cache, namespace_, &row, loading->arena) == STATUS_OK;
+}
+
+static void count(_Atomic uint64_t *counter)
+{
+    atomic_fetch_add_explicit(counter, 1, memory_order_relaxed);
+}
+
+static void load_row(struct loading *loading, struct namespace_ *namespace_, struct entry *entry,
+                     const struct store_vector *vector)
+{
+    struct cache *cache = loading->cache;
+    const uint64_t space = entry_space(entry);
+    if (entry_prompt(entry).length == 0 || vector->dimension > VECTOR_DIMENSION_MAX)
+        return;
+    if (!insert_row(loading, namespace_, entry, vector)) {
+        count(&cache->recovered_rowless);
+        return;
+    }
+    count(&cache->recovered_rows);
+    if (space != server_space(cache) && !is_clients(loading, space))
+        doubt(loading, entry);
+}
+
+static void load_entry(void *context, struct entry *entry, const struct store_vector *vector)
+{
+    struct loading *loading = loading_of(context);
+    struct answer_view view;
+    if (loading->status != STATUS_OK)
+        return;
+    assert(entry_sequence(entry) != 0);
+    if (!answer_is_whole(entry_metadata(entry))) { /* its checksum was right */
+        fail(loading, STATUS_UNSUPPORTED, "storage.path",
+             "the folder holds entries that another version has written");
+        return;
+    }
+    answer_view_read(entry_metadata(entry), &view);
+    struct namespace_ *namespace_ = obtain_namespace(loading, view.tenant, view.namespace_);
+    if (namespace_ == NULL)
+        return;
+    cache_count_entry(namespace_, entry);
+    if (vector != NULL && vector->dimension > 0 && entry_space(entry) != 0 &&
+        loading->cache->policy.mode != POLICY_OFF) {
+        ensure_scope(loading, entry, &view);
+        load_row(loading, namespace_, entry, vector);
+    }
+    arena_reset(loading->arena);
+}
+
+/* Vectors whose space nobody has vouched for, now that all has been read: another embedder's. */
+static void settle_doubts(struct loading *loading)
+{
+    struct cache *cache = loading->cache;
+    for (size_t i = 0; i < loading->doubtful_count; i++) {
+        struct entry *entry = loading->doubtful[i];
+        if (loading->status == STATUS_OK && !is_clients(loading, entry_space(entry))) {
+            cache_remove_row(cache, entry);
+            count(&cache->recovered_rowless);
+            atomic_fetch_sub_explicit(&cache->recovered_rows, 1, memory_order_relaxed);
+        }
+        entry_release(entry);
+    }
+}
+
+static uint32_t vector_of(void *context, const struct entry *entry, float *out_unit,
+                          uint32_t floats_max)
+{
+    struct cache *cache = context;
+    if (entry_space(entry) == 0)
+        return 0;
+    const struct partition_key key = cache_partition_key(entry_scope(entry), entry_space(entry));
+    return directory_vector(cache->directory, &key, entry_digest(entry), entry_sequence(entry),
+                            out_unit, floats_max);
+}
+
+static enum status read_folder(struct cache *cache, struct loading *loading)
+{
+    const struct store_open_visitor visitor = {
+        .context = cache,
+        .entry = load_entry,
+        .note = load_note,
+        .vector_of = vector_of,
+        .renew_notes = cache_renew_notes,
+        .clock_us = cache->clock_us,
+        .clock_ms = cache->clock_ms,
+        .chance = cache->chance,
+    };
+    cache->loading = loading;
+    enum status status = store_open(cache->store, &cache->journal, &visitor, loading->failure);
+    cache->loading = NULL;
+    if (status == STATUS_OK)
+        status = loading->status;
+    settle_doubts(loading);
+    return status;
+}
+
+enum status cache_load(struct cache *cache, struct failure *failure)
+{
+    struct embed_space unnamed;
+    if (!cache_has_folder(cache))
+        return STATUS_OK;
+    assert(!atomic_load(&cache->is_loaded));
+    embed_client_space(TEXT(""), 1, &unnamed);
+    struct loading loading = {
+        .cache = cache, .failure = failure, .unnamed_space = unnamed.id};
+    enum status status = arena_create(&loading.arena);
+    if (status == STATUS_OK)
+        status = read_folder(cache, &loading);
+    if (status == STATUS_OK && !loading.has_tokens)
+        status = cache_note_tokens(cache, loading.arena);
+    atomic_store(&cache->is_loaded, status == STATUS_OK);
+    free(loading.doubtful);
+    free(loading.client_spaces);
+    arena_destroy(&loading.arena);
+    if (status != STATUS_OK && failure->status == STATUS_OK)
+        (void)failure_set(failure, status, "storage.path", "%s", status_text(status));
+    return status;
+}

@@ -1,0 +1,207 @@
+/*
+ * compact.c - the oldest segments, copied without what is dead in them.
+ *
+ * ONLY A PREFIX. To drop a dead PUT or a DELETE from the middle would bring back an older PUT of
+ * the same key from before. From the oldest segment on there is nothing before: what is copied is
+ * each PUT whose very Set the table still holds, with its expiry of today; DELETEs, TOUCHes and
+ * PURGEs have done their work. An entry that was evicted is dropped as well.
+ *
+ * NOTES are handed in again by their owner and synced before the old ones go. On a full disk, where
+ * nothing can be handed in, they are copied as they are.
+ *
+ * WHAT KILLED a record must be on the disk before the record goes: a Set whose successor is lost in
+ * a crash would be lost with it. So the log is finished and synced once more before MANIFEST is
+ * changed; only on a full disk, which cannot do that, does a successor in memory count.
+ *
+ * THE PREFIX is the longest one of which more than half is dead, and a segment's worth at least: so
+ * each byte that is copied frees one, and writing at most doubles. Notes count as dead, though
+ * their owner hands them in again at once; hence the journal must have grown by a quarter since the
+ * last time, or a cache with many notes would copy them for ever.
+ *
+ * THREADS. The custodian's. Sets go on meanwhile.
+ * NOT HERE. Damage: what a damaged segment has lost may still live in the table, so that a snapshot
+ * of the table is the better copy (custodian.c).
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "storage/custodian_inside.h"
+#include "storage/recover_segment.h"
+#include "storage/segment_writer.h"
+
+struct copy {
+    struct custodian *custodian;
+    struct segment_writer writer;
+    struct piece piece;
+    bool copies_notes;
+    uint64_t notes_count; /* that were not copied */
+};
+
+/* ---- which ----------------------------------------------------------------------------------- */
+
+static uint32_t count_finished(const struct journal_segment *segments, uint32_t count)
+{
+    while (count > 0 && segments[count - 1].segment.last_sequence == 0)
+        count--;
+    return count;
+}
+
+/* The longest prefix that is more than half dead; 0: none. live_max: what may be copied of it. */
+static uint32_t choose(const struct custodian *custodian, const struct journal_segment *segments,
+                       uint32_t finished, uint64_t live_max)
+{
+    uint64_t used = 0, live = 0;
+    uint32_t chosen = 0;
+    for (uint32_t i = 0; i < finished; i++) {
+        used += segments[i].used_bytes;
+        live += segments[i].live_bytes;
+        if (live <= live_max && live < used / 2 && used - live >= custodian->options.segment_bytes)
+            chosen = i + 1;
+    }
+    return chosen;
+}
+
+static uint64_t sum_used(const struct journal_segment *segments, uint32_t count)
+{
+    uint64_t used = 0;
+    for (uint32_t i = 0; i < count; i++)
+        used += segments[i].used_bytes;
+    return used;
+}
+
+static uint32_t extent_of(const struct custodian *custodian, enum compact_extent extent,
+                          const struct journal_segment *segments, uint32_t finished)
+{
+    switch (extent) {
+    case COMPACT_ALL:
+        return finished;
+    case COMPACT_FULL_DISK:
+        return choose(custodian, segments, finished, custodian->options.segment_bytes / 2);
+    case COMPACT_IF_WORTH:
+        break;
+    }
+    const uint64_t rested = custodian->rested_bytes;
+    if (sum_used(segments, finished) < rested + rested / 4)
+        return 0;
+    return choose(custodian, segments, finished, UINT64_MAX);
+}
+
+/* ---- copying --------------------------------------------------------------------------------- */
+
+static enum status write_copy(struct copy *copy, const struct record *record, int64_t expires_ms)
+{
+    uint8_t *bytes = NULL;
+    const enum status status =
+        segment_writer_reserve(&copy->writer, record_size(record->payload.length), &bytes);
+    if (status != STATUS_OK)
+        return status;
+    struct record copied = *record;
+    copied.flags = 0; /* its group has ended */
+    copied.expires_ms = expires_ms;
+    memcpy(bytes + RECORD_HEADER_BYTES, record->payload.bytes, record->payload.length);
+    segment_writer_add(&copy->writer, bytes, &copied);
+    return STATUS_OK;
+}
+
+static enum status copy_record(struct copy *copy, const struct record *record)
+{
+    const struct custodian_source *source = copy->custodian->source;
+    if (record->type == RECORD_NOTE && copy->copies_notes)
+        return write_copy(copy, record, record->expires_ms);
+    copy->notes_count += record->type == RECORD_NOTE;
+    struct record_put put;
+    if (record->type != RECORD_PUT || record_put_read(record->payload, &put) != STATUS_OK)
+        return STATUS_OK;
+    int64_t expires_ms = 0;
+    if (!source->is_live(source->context, &put.digest, record->sequence, &expires_ms))
+        return STATUS_OK;
+    return write_copy(copy, record, expires_ms);
+}
+
+static enum status copy_piece(struct copy *copy, struct segment_reader *reader)
+{
+    enum status status = segment_read(reader, &copy->piece);
+    for (uint32_t i = 0; status == STATUS_OK && i < copy->piece.records_count; i++)
+        status = copy_record(copy, &copy->piece.records[i]);
+    if (status == STATUS_OK && atomic_load(&copy->custodian->is_stopping))
+        status = STATUS_CANCELLED;
+    return status;
+}
+
+static enum status copy_segment(struct copy *copy, const struct manifest_segment *segment)
+{
+    assert(segment->last_sequence != 0);
+    struct segment_reader reader = {.io = copy->custodian->io, .segment = *segment};
+    enum status status = segment_open(&reader);
+    while (status == STATUS_OK && !reader.is_done)
+        status = copy_piece(copy, &reader);
+    segment_close(&reader);
+    return status == STATUS_OK && reader.is_damaged ? STATUS_CORRUPT : status;
+}
+
+static enum status copy_all(struct copy *copy, const struct journal_segment *segments,
+                            uint32_t count)
+{
+    enum status status = STATUS_OK;
+    for (uint32_t i = 0; status == STATUS_OK && i < count; i++)
+        status = copy_segment(copy, &segments[i].segment);
+    if (status == STATUS_OK)
+        status = segment_writer_finish(&copy->writer);
+    if (status != STATUS_OK || copy->copies_notes)
+        return status;
+    uint64_t last = 0;
+    return copy->notes_count > 0 ? snapshot_renew_notes(copy->custodian)
+                                 : journal_rotate(copy->custodian->journal, &last);
+}
+
+/* After a failed MANIFEST it is not known which one the disk has: the new files stay, and the next
+ * start removes those that it does not name. */
+static enum status copy_prefix(struct custodian *custodian, enum compact_extent extent,
+                               const struct journal_segment *segments, uint32_t count)
+{
+    const bool is_full_disk = extent == COMPACT_FULL_DISK;
+    struct copy copy = {
+        .custodian = custodian,
+        .writer = {.custodian = custodian, .uses_emergency = is_full_disk},
+        .copies_notes = is_full_disk,
+    };
+    enum status status = copy_all(&copy, segments, count);
+    if (status == STATUS_OK)
+        status =
+            journal_replace(custodian->journal, count, copy.writer.made, copy.writer.made_count);
+    else
+        segment_writer_undo(&copy.writer);
+    segment_writer_deinit(&copy.writer);
+    piece_deinit(&copy.piece);
+    return status;
+}
+
+static void remember_size(struct custodian *custodian)
+{
+    struct journal_segment *segments = NULL;
+    uint32_t count = 0;
+    if (journal_segments(custodian->journal, &segments, &count) != STATUS_OK)
+        return; /* then it is done a little too early or too late */
+    custodian->rested_bytes = sum_used(segments, count);
+    free(segments);
+}
+
+enum status compact_run(struct custodian *custodian, enum compact_extent extent)
+{
+    struct journal_segment *segments = NULL;
+    uint32_t count = 0;
+    uint64_t last = 0;
+    enum status status = STATUS_OK;
+    if (extent == COMPACT_ALL)
+        status = journal_rotate(custodian->journal, &last);
+    if (status == STATUS_OK)
+        status = journal_segments(custodian->journal, &segments, &count);
+    if (status != STATUS_OK)
+        return status;
+    const uint32_t prefix = extent_of(custodian, extent, segments, count_finished(segments, count));
+    status = prefix > 0 ? copy_prefix(custodian, extent, segments, prefix) : STATUS_NOT_FOUND;
+    free(segments);
+    if (status == STATUS_OK)
+        remember_size(custodian);
+    return status;
+}

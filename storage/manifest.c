@@ -1,0 +1,505 @@
+/*
+ * manifest.c - which files of the data folder count. Text, one thing a line, each in one form only,
+ * so that no flipped byte reads as something else:
+ *
+ *     reprise-manifest 1.0
+ *     node <32 hex>
+ *     segment <16 hex: number> log|compacted <first> <last>|open     in the order they are read
+ *     floor <32 hex: tenant> <32 hex: scope> <sequence>              zeros: all
+ *     index <16 hex: number> <last>
+ *     crc32c <8 hex>                                                 over all before this line
+ *
+ * Sequences are decimal, without zeros in front; hex is lowercase. Only the last segment may be
+ * open, and only a log is. A newer minor version may bring other lines, which are skipped; a newer
+ * major version keeps the first and the last line, so that it is told from damage.
+ *
+ * THREADS. One at a time, see manifest.h.
+ * NOT HERE. What a file holds (record.c), which lines are needed no more (journal.c).
+ */
+#include "storage/manifest.h"
+
+#include <assert.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/check.h"
+#include "base/crc32c.h"
+
+static const char manifest_name[] = "MANIFEST";
+static const char manifest_draft[] = "MANIFEST.tmp";
+static const char version_word[] = "reprise-manifest ";
+
+enum {
+    LINE_BYTES = 160, /* none is longer */
+    CHECKSUM_LINE_BYTES = 16,
+    ID_HEX = 2 * ENTRY_ID_BYTES,
+    NUMBER_HEX = 16,
+    CAPACITY_FIRST = 16,
+    MANIFEST_BYTES_MAX =
+        (MANIFEST_SEGMENTS_MAX + MANIFEST_FLOORS_MAX + MANIFEST_INDEX_MAX + 4) * LINE_BYTES,
+};
+
+void manifest_clear(struct manifest *manifest)
+{
+    free(manifest->segments);
+    free(manifest->floors);
+    free(manifest->indexes);
+    *manifest = (struct manifest){.segments = NULL};
+}
+
+/* Room for one more of `size` bytes; NULL: no memory. */
+static void *grow(void *array, uint32_t count, uint32_t *capacity, size_t size)
+{
+    assert(count <= *capacity);
+    if (count < *capacity)
+        return array;
+    const uint32_t wanted = *capacity == 0 ? CAPACITY_FIRST : *capacity * 2;
+    void *larger = reallocarray(array, wanted, size);
+    if (larger != NULL)
+        *capacity = wanted;
+    return larger;
+}
+
+enum status manifest_add_segment(struct manifest *manifest, const struct manifest_segment *segment)
+{
+    assert(segment->number > 0);
+    assert(segment->kind == SEGMENT_LOG || segment->kind == SEGMENT_COMPACTED);
+    if (manifest->segments_count == MANIFEST_SEGMENTS_MAX)
+        return STATUS_LIMIT_EXCEEDED;
+    void *array = grow(manifest->segments, manifest->segments_count, &manifest->segments_capacity,
+                       sizeof(*segment));
+    if (array == NULL)
+        return STATUS_NO_MEMORY;
+    manifest->segments = array;
+    manifest->segments[manifest->segments_count++] = *segment;
+    return STATUS_OK;
+}
+
+enum status manifest_add_floor(struct manifest *manifest, const struct manifest_floor *floor)
+{
+    if (manifest->floors_count == MANIFEST_FLOORS_MAX)
+        return STATUS_LIMIT_EXCEEDED;
+    void *array =
+        grow(manifest->floors, manifest->floors_count, &manifest->floors_capacity, sizeof(*floor));
+    if (array == NULL)
+        return STATUS_NO_MEMORY;
+    manifest->floors = array;
+    manifest->floors[manifest->floors_count++] = *floor;
+    return STATUS_OK;
+}
+
+enum status manifest_add_index(struct manifest *manifest, const struct manifest_index *index)
+{
+    assert(index->number > 0);
+    if (manifest->indexes_count == MANIFEST_INDEX_MAX)
+        return STATUS_LIMIT_EXCEEDED;
+    void *array = grow(manifest->indexes, manifest->indexes_count, &manifest->indexes_capacity,
+                       sizeof(*index));
+    if (array == NULL)
+        return STATUS_NO_MEMORY;
+    manifest->indexes = array;
+    manifest->indexes[manifest->indexes_count++] = *index;
+    return STATUS_OK;
+}
+
+/* A copy of an array that is exactly full; NULL of none, and of no memory. */
+static void *copy_array(const void *array, uint32_t count, size_t size)
+{
+    if (count == 0)
+        return NULL;
+    void *copy = calloc(count, size);
+    if (copy != NULL)
+        memcpy(copy, array, count * size);
+    return copy;
+}
+
+enum status manifest_copy(const struct manifest *manifest, struct manifest *out_copy)
+{
+    struct manifest copy = *manifest;
+    copy.segments_capacity = copy.segments_count;
+    copy.floors_capacity = copy.floors_count;
+    copy.indexes_capacity = copy.indexes_count;
+    copy.segments =
+        copy_array(manifest->segments, copy.segments_count, sizeof(*manifest->segments));
+    copy.floors = copy_array(manifest->floors, copy.floors_count, sizeof(*manifest->floors));
+    copy.indexes = copy_array(manifest->indexes, copy.indexes_count, sizeof(*manifest->indexes));
+    if ((copy.segments == NULL && copy.segments_count > 0) ||
+        (copy.floors == NULL && copy.floors_count > 0) ||
+        (copy.indexes == NULL && copy.indexes_count > 0)) {
+        manifest_clear(&copy);
+        return STATUS_NO_MEMORY;
+    }
+    *out_copy = copy;
+    return STATUS_OK;
+}
+
+/* ---- reading --------------------------------------------------------------------------------- */
+
+struct line { /* what of it has not been read yet */
+    const char *at, *end;
+};
+
+static bool take_word(struct line *line, const char *word)
+{
+    const size_t length = strlen(word);
+    if ((size_t)(line->end - line->at) < length || memcmp(line->at, word, length) != 0)
+        return false;
+    line->at += length;
+    return true;
+}
+
+/* Decimal, without zeros in front. */
+static bool take_decimal(struct line *line, uint64_t *out_value)
+{
+    const char *start = line->at;
+    uint64_t value = 0;
+    for (; line->at < line->end && *line->at >= '0' && *line->at <= '9'; line->at++) {
+        const uint64_t digit = (uint64_t)(*line->at - '0');
+        if (value > (UINT64_MAX - digit) / 10)
+            return false;
+        value = value * 10 + digit;
+    }
+    const ptrdiff_t length = line->at - start;
+    *out_value = value;
+    return length == 1 || (length > 1 && *start != '0');
+}
+
+static int hex_digit(char character)
+{
+    if (character >= '0' && character <= '9')
+        return character - '0';
+    if (character >= 'a' && character <= 'f')
+        return character - 'a' + 10;
+    return -1;
+}
+
+static bool take_hex(struct line *line, unsigned digits, uint64_t *out_value)
+{
+    assert(digits <= NUMBER_HEX);
+    if ((size_t)(line->end - line->at) < digits)
+        return false;
+    uint64_t value = 0;
+    for (unsigned i = 0; i < digits; i++) {
+        const int digit = hex_digit(line->at[i]);
+        if (digit < 0)
+            return false;
+        value = value << 4 | (uint64_t)digit;
+    }
+    line->at += digits;
+    *out_value = value;
+    return true;
+}
+
+static bool take_id(struct line *line, uint8_t id[ENTRY_ID_BYTES])
+{
+    for (int i = 0; i < ENTRY_ID_BYTES; i++) {
+        uint64_t byte = 0;
+        if (!take_hex(line, 2, &byte))
+            return false;
+        id[i] = (uint8_t)byte;
+    }
+    return true;
+}
+
+static bool is_number_used(const struct manifest *manifest, uint64_t number)
+{
+    for (uint32_t i = 0; i < manifest->segments_count; i++) {
+        if (manifest->segments[i].number == number)
+            return true;
+    }
+    return false;
+}
+
+static enum status read_segment(struct line *line, struct manifest *manifest)
+{
+    struct manifest_segment segment = {.kind = SEGMENT_LOG};
+    if (!take_hex(line, NUMBER_HEX, &segment.number) || segment.number == 0)
+        return STATUS_BAD_MESSAGE;
+    if (take_word(line, " compacted "))
+        segment.kind = SEGMENT_COMPACTED;
+    else if (!take_word(line, " log "))
+        return STATUS_BAD_MESSAGE;
+    if (!take_decimal(line, &segment.first_sequence) || segment.first_sequence == 0 ||
+        !take_word(line, " "))
+        return STATUS_BAD_MESSAGE;
+    const bool is_open = take_word(line, "open");
+    if (is_open ? segment.kind != SEGMENT_LOG
+                : !take_decimal(line, &segment.last_sequence) ||
+                      segment.last_sequence < segment.first_sequence)
+        return STATUS_BAD_MESSAGE;
+    const uint32_t count = manifest->segments_count;
+    if ((count > 0 && manifest->segments[count - 1].last_sequence == 0) ||
+        is_number_used(manifest, segment.number))
+        return STATUS_BAD_MESSAGE;
+    return manifest_add_segment(manifest, &segment);
+}
+
+static enum status read_floor(struct line *line, struct manifest *manifest)
+{
+    struct manifest_floor floor;
+    if (!take_id(line, floor.tenant) || !take_word(line, " ") || !take_id(line, floor.scope) ||
+        !take_word(line, " ") || !take_decimal(line, &floor.sequence))
+        return STATUS_BAD_MESSAGE;
+    return manifest_add_floor(manifest, &floor);
+}
+
+static enum status read_index(struct line *line, struct manifest *manifest)
+{
+    struct manifest_index index;
+    if (!take_hex(line, NUMBER_HEX, &index.number) || index.number == 0 || !take_word(line, " ") ||
+        !take_decimal(line, &index.last_sequence))
+        return STATUS_BAD_MESSAGE;
+    return manifest_add_index(manifest, &index);
+}
+
+/* minor: of the version; above 0, a line that we do not know is skipped. */
+static enum status read_line(struct line *line, uint64_t minor, struct manifest *manifest)
+{
+    enum status status = STATUS_BAD_MESSAGE;
+    if (take_word(line, "segment "))
+        status = read_segment(line, manifest);
+    else if (take_word(line, "floor "))
+        status = read_floor(line, manifest);
+    else if (take_word(line, "index "))
+        status = read_index(line, manifest);
+    else if (minor > 0)
+        return STATUS_OK;
+    if (status == STATUS_OK && line->at != line->end)
+        return STATUS_BAD_MESSAGE;
+    /* More than there may be is as wrong as a letter too many. */
+    return status == STATUS_LIMIT_EXCEEDED ? STATUS_BAD_MESSAGE : status;
+}
+
+/* The next line of *rest, without its end; false if there is none, or it has no end. */
+static bool next_line(struct text *rest, struct line *out_line)
+{
+    const char *end = rest->length > 0 ? memchr(rest->bytes, '\n', rest->length) : NULL;
+    if (end == NULL)
+        return false;
+    *out_line = (struct line){rest->bytes, end};
+    rest->length -= (size_t)(end + 1 - rest->bytes);
+    rest->bytes = end + 1;
+    return true;
+}
+
+static bool checksum_is_right(struct text bytes)
+{
+    if (bytes.length < CHECKSUM_LINE_BYTES)
+        return false;
+    const size_t before = bytes.length - CHECKSUM_LINE_BYTES;
+    struct line line = {bytes.bytes + before, bytes.bytes + bytes.length};
+    uint64_t sum = 0;
+    return take_word(&line, "crc32c ") && take_hex(&line, 8, &sum) && take_word(&line, "\n") &&
+           sum == crc32c(0, bytes.bytes, before);
+}
+
+static enum status read_version(struct text *rest, uint64_t *out_minor, struct failure *failure)
+{
+    struct line line;
+    uint64_t major = 0;
+    if (!next_line(rest, &line) || !take_word(&line, version_word) ||
+        !take_decimal(&line, &major) || !take_word(&line, ".") || !take_decimal(&line, out_minor) ||
+        line.at != line.end)
+        return failure_set(failure, STATUS_BAD_MESSAGE, manifest_name,
+                           "line 1 is not reprise-manifest 1.0");
+    if (major != 1)
+        return failure_set(failure, STATUS_UNSUPPORTED, manifest_name,
+                           "its format is version %" PRIu64 ", this program reads version 1",
+                           major);
+    return STATUS_OK;
+}
+
+static enum status read_node(struct text *rest, struct manifest *manifest, struct failure *failure)
+{
+    struct line line;
+    static_assert(sizeof(manifest->node) == ENTRY_ID_BYTES, "a node is an id too");
+    if (!next_line(rest, &line) || !take_word(&line, "node ") || !take_id(&line, manifest->node) ||
+        line.at != line.end)
+        return failure_set(failure, STATUS_BAD_MESSAGE, manifest_name,
+                           "line 2 is not a node of %d hex digits", ID_HEX);
+    return STATUS_OK;
+}
+
+static enum status read_lines(struct text rest, uint64_t minor, struct manifest *manifest,
+                              struct failure *failure)
+{
+    struct line line;
+    for (unsigned number = 3; rest.length > 0; number++) {
+        enum status status =
+            next_line(&rest, &line) ? read_line(&line, minor, manifest) : STATUS_BAD_MESSAGE;
+        if (status != STATUS_OK)
+            return failure_set(failure, status, manifest_name, "line %u is wrong", number);
+    }
+    return STATUS_OK;
+}
+
+enum status manifest_parse(struct text bytes, struct manifest *out_manifest,
+                           struct failure *failure)
+{
+    if (!checksum_is_right(bytes))
+        return failure_set(failure, STATUS_BAD_MESSAGE, manifest_name,
+                           "its last line is not the checksum of what stands before it");
+    struct text rest = {bytes.bytes, bytes.length - CHECKSUM_LINE_BYTES};
+    struct manifest manifest = {.segments = NULL};
+    uint64_t minor = 0;
+    enum status status = read_version(&rest, &minor, failure);
+    if (status == STATUS_OK)
+        status = read_node(&rest, &manifest, failure);
+    if (status == STATUS_OK)
+        status = read_lines(rest, minor, &manifest, failure);
+    if (status != STATUS_OK) {
+        manifest_clear(&manifest);
+        return status;
+    }
+    *out_manifest = manifest;
+    return STATUS_OK;
+}
+
+static enum status load_file(struct io *io, struct io_file *file, uint64_t size_bytes,
+                             struct manifest *out_manifest, struct failure *failure)
+{
+    if (size_bytes > MANIFEST_BYTES_MAX)
+        return failure_set(failure, STATUS_BAD_MESSAGE, manifest_name, "it is over %d bytes",
+                           MANIFEST_BYTES_MAX);
+    char *bytes = malloc(size_bytes + 1);
+    if (bytes == NULL)
+        return failure_set(failure, STATUS_NO_MEMORY, manifest_name, "no memory to read it");
+    size_t read = 0;
+    enum status status = io->operations->read_at(io, file, bytes, size_bytes, 0, &read);
+    if (status == STATUS_OK)
+        status = manifest_parse((struct text){bytes, read}, out_manifest, failure);
+    else
+        (void)failure_set(failure, status, manifest_name, "it cannot be read: %s",
+                          strerror(io->error));
+    free(bytes);
+    return status;
+}
+
+enum status manifest_load(struct io *io, struct manifest *out_manifest, struct failure *failure)
+{
+    struct io_file *file = NULL;
+    uint64_t size_bytes = 0;
+    enum status status =
+        io->operations->open_file(io, manifest_name, IO_READ_ONLY, &file, &size_bytes);
+    if (status == STATUS_NOT_FOUND)
+        return failure_set(failure, status, manifest_name, "there is none");
+    if (status != STATUS_OK)
+        return failure_set(failure, status, manifest_name, "it cannot be opened: %s",
+                           strerror(io->error));
+    status = load_file(io, file, size_bytes, out_manifest, failure);
+    io->operations->close_file(io, &file);
+    return status;
+}
+
+/* ---- writing --------------------------------------------------------------------------------- */
+
+static void write_id(const uint8_t id[ENTRY_ID_BYTES], char out_hex[ID_HEX + 1])
+{
+    static const char digits[] = "0123456789abcdef";
+    for (int i = 0; i < ENTRY_ID_BYTES; i++) {
+        out_hex[2 * i] = digits[id[i] >> 4];
+        out_hex[2 * i + 1] = digits[id[i] & 15];
+    }
+    out_hex[ID_HEX] = '\0';
+}
+
+static void print_segments(const struct manifest *manifest, FILE *out)
+{
+    for (uint32_t i = 0; i < manifest->segments_count; i++) {
+        const struct manifest_segment *segment = &manifest->segments[i];
+        assert(segment->last_sequence != 0 || i + 1 == manifest->segments_count);
+        assert(segment->last_sequence != 0 || segment->kind == SEGMENT_LOG);
+        (void)fprintf(out, "segment %016" PRIx64 " %s %" PRIu64, segment->number,
+                      segment->kind == SEGMENT_LOG ? "log" : "compacted", segment->first_sequence);
+        if (segment->last_sequence == 0)
+            (void)fputs(" open\n", out);
+        else
+            (void)fprintf(out, " %" PRIu64 "\n", segment->last_sequence);
+    }
+}
+
+static void print_all(const struct manifest *manifest, FILE *out)
+{
+    char tenant[ID_HEX + 1], scope[ID_HEX + 1];
+    write_id(manifest->node, tenant);
+    (void)fprintf(out, "%s1.0\nnode %s\n", version_word, tenant);
+    print_segments(manifest, out);
+    for (uint32_t i = 0; i < manifest->floors_count; i++) {
+        const struct manifest_floor *floor = &manifest->floors[i];
+        write_id(floor->tenant, tenant);
+        write_id(floor->scope, scope);
+        (void)fprintf(out, "floor %s %s %" PRIu64 "\n", tenant, scope, floor->sequence);
+    }
+    for (uint32_t i = 0; i < manifest->indexes_count; i++)
+        (void)fprintf(out, "index %016" PRIx64 " %" PRIu64 "\n", manifest->indexes[i].number,
+                      manifest->indexes[i].last_sequence);
+}
+
+/* The whole file, in memory of the caller's. */
+static enum status print(const struct manifest *manifest, char **out_bytes, size_t *out_size)
+{
+    char *bytes = NULL;
+    size_t size = 0;
+    FILE *out = open_memstream(&bytes, &size);
+    if (out == NULL)
+        return STATUS_NO_MEMORY;
+    print_all(manifest, out);
+    if (fflush(out) == 0)
+        (void)fprintf(out, "crc32c %08" PRIx32 "\n", crc32c(0, bytes, size));
+    const bool failed = ferror(out) != 0;
+    if (fclose(out) != 0 || failed) {
+        free(bytes);
+        return STATUS_NO_MEMORY;
+    }
+    assert(size > CHECKSUM_LINE_BYTES);
+    *out_bytes = bytes;
+    *out_size = size;
+    return STATUS_OK;
+}
+
+static enum status write_draft(struct io *io, const char *bytes, size_t size)
+{
+    enum status status = io->operations->remove_file(io, manifest_draft);
+    if (status != STATUS_OK && status != STATUS_NOT_FOUND)
+        return status;
+    struct io_file *file = NULL;
+    status = io->operations->create_file(io, manifest_draft, size, &file);
+    if (status != STATUS_OK)
+        return status;
+    status = io->operations->write_at(io, file, bytes, size, 0);
+    if (status == STATUS_OK)
+        status = io->operations->sync_file(io, file);
+    io->operations->close_file(io, &file);
+    return status;
+}
+
+enum status manifest_save(struct io *io, const struct manifest *manifest)
+{
+    char *bytes = NULL;
+    size_t size = 0;
+    enum status status = print(manifest, &bytes, &size);
+    if (status != STATUS_OK)
+        return status;
+    assert_slow(checksum_is_right((struct text){bytes, size}));
+    status = write_draft(io, bytes, size);
+    free(bytes);
+    if (status == STATUS_OK)
+        status = io->operations->rename_file(io, manifest_draft, manifest_name);
+    if (status == STATUS_OK)
+        status = io->operations->sync_directory(io);
+    return status;
+}
+
+void manifest_segment_name(uint64_t number, char out_name[IO_NAME_MAX])
+{
+    assert(number > 0);
+    (void)snprintf(out_name, IO_NAME_MAX, "%016" PRIx64 ".journal", number);
+}
+
+void manifest_index_name(uint64_t number, char out_name[IO_NAME_MAX])
+{
+    assert(number > 0);
+    (void)snprintf(out_name, IO_NAME_MAX, "%016" PRIx64 ".vectors", number);
+}

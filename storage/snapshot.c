@@ -1,0 +1,155 @@
+/*
+ * snapshot.c - all that lives, from the table into compacted segments, which take the place of all
+ * that were finished when it began.
+ *
+ * First the log is rotated: whatever is set or deleted from then on is in the log behind the
+ * snapshot, whether the walk has seen it or not, and recovery compares sequences. Nothing is locked
+ * for longer than 256 references take to gather, and there is no fork.
+ *
+ * OUT OF A DEGRADED STATE it is the same: the rotation begins a segment, the walk finds what was
+ * set meanwhile and exists nowhere else, and only then the journal is durable again.
+ *
+ * A FOLDER gets hard links of the new segments and of the log up to the notes that were handed in
+ * again: so it holds them too.
+ *
+ * THREADS. The custodian's.
+ * NOT HERE. When (custodian.c), the folder's files (snapshot_folder.c).
+ */
+#include <stdlib.h>
+
+#include "storage/custodian_inside.h"
+#include "storage/segment_writer.h"
+#include "storage/snapshot_folder.h"
+
+enum { ENTRIES_AT_ONCE = 256 };
+
+enum status snapshot_renew_notes(struct custodian *custodian)
+{
+    const struct custodian_source *source = custodian->source;
+    uint64_t last = 0;
+    const enum status status = source->renew_notes(source->context);
+    return status == STATUS_OK ? journal_rotate(custodian->journal, &last) : status;
+}
+
+/* ---- the walk -------------------------------------------------------------------------------- */
+
+static enum status write_entry(struct segment_writer *writer, const struct entry *entry)
+{
+    const struct custodian_source *source = writer->custodian->source;
+    float *vector = writer->custodian->vector;
+    int64_t expires_ms = 0;
+    if (!source->is_live(source->context, entry_digest(entry), entry_sequence(entry), &expires_ms))
+        return STATUS_OK; /* it has left while the walk stood there */
+    const uint32_t dimension =
+        source->vector_of(source->context, entry, vector, RECORD_DIMENSION_MAX);
+    assert(dimension <= RECORD_DIMENSION_MAX);
+    const size_t payload_bytes = record_put_size(entry, dimension);
+    uint8_t *bytes = NULL;
+    const enum status status = segment_writer_reserve(writer, record_size(payload_bytes), &bytes);
+    if (status != STATUS_OK)
+        return status;
+    uint8_t *payload = bytes + RECORD_HEADER_BYTES;
+    record_put_write(payload, entry, dimension > 0 ? vector : NULL, dimension);
+    const struct record record = {.type = RECORD_PUT,
+                                  .version = RECORD_VERSION,
+                                  .sequence = entry_sequence(entry),
+                                  .expires_ms = expires_ms,
+                                  .payload = {(const char *)payload, payload_bytes}};
+    segment_writer_add(writer, bytes, &record);
+    return STATUS_OK;
+}
+
+static enum status write_entries(struct segment_writer *writer, struct entry *const *entries,
+                                 uint32_t count)
+{
+    enum status status = STATUS_OK;
+    for (uint32_t i = 0; i < count; i++) {
+        if (status == STATUS_OK)
+            status = write_entry(writer, entries[i]);
+        entry_release(entries[i]);
+    }
+    if (status == STATUS_OK && atomic_load(&writer->custodian->is_stopping))
+        status = STATUS_CANCELLED;
+    return status;
+}
+
+static enum status walk(struct segment_writer *writer)
+{
+    const struct custodian_source *source = writer->custodian->source;
+    struct entry *entries[ENTRIES_AT_ONCE];
+    uint64_t cursor = 0;
+    enum status status = STATUS_OK;
+    do {
+        const uint32_t count =
+            source->next_entries(source->context, &cursor, entries, ENTRIES_AT_ONCE);
+        assert(count <= ENTRIES_AT_ONCE);
+        status = write_entries(writer, entries, count);
+    } while (status == STATUS_OK && cursor != 0);
+    return status == STATUS_OK ? segment_writer_finish(writer) : status;
+}
+
+/* ---- all of it ------------------------------------------------------------------------------- */
+
+/* How many segments are finished now. */
+static enum status count_finished(struct journal *journal, uint32_t *out_finished)
+{
+    struct journal_segment *segments = NULL;
+    uint32_t count = 0;
+    const enum status status = journal_segments(journal, &segments, &count);
+    if (status != STATUS_OK)
+        return status;
+    while (count > 0 && segments[count - 1].segment.last_sequence == 0)
+        count--;
+    free(segments);
+    *out_finished = count;
+    return STATUS_OK;
+}
+
+/* After a failed MANIFEST the new files stay: see compact.c. */
+static enum status write_all(struct custodian *custodian, struct segment_writer *writer)
+{
+    struct journal *journal = custodian->journal;
+    uint64_t last = 0;
+    uint32_t finished = 0;
+    enum status status = journal_rotate(journal, &last);
+    if (status == STATUS_OK)
+        status = count_finished(journal, &finished);
+    if (status == STATUS_OK)
+        status = walk(writer);
+    if (status == STATUS_OK)
+        status = snapshot_renew_notes(custodian);
+    if (status != STATUS_OK) {
+        segment_writer_undo(writer);
+        return status;
+    }
+    return journal_replace(journal, finished, writer->made, writer->made_count);
+}
+
+static enum status link_folder(struct custodian *custodian, const char *name,
+                               struct snapshot_info *out_info)
+{
+    struct journal_segment *segments = NULL;
+    uint32_t count = 0;
+    enum status status = journal_segments(custodian->journal, &segments, &count);
+    if (status != STATUS_OK)
+        return status;
+    status = snapshot_folder_make(custodian, name, segments, count);
+    free(segments);
+    return status == STATUS_OK ? snapshot_folder_info(custodian->options.path, name, out_info)
+                               : status;
+}
+
+enum status snapshot_run(struct custodian *custodian, const char *name,
+                         struct snapshot_info *out_info)
+{
+    if (name != NULL && snapshot_folder_exists(custodian->options.path, name))
+        return STATUS_BAD_NAME;
+    struct segment_writer writer = {.custodian = custodian};
+    enum status status = write_all(custodian, &writer);
+    segment_writer_deinit(&writer);
+    if (status == STATUS_OK && name != NULL)
+        status = link_folder(custodian, name, out_info);
+    if (status == STATUS_OK)
+        status = journal_resume(custodian->journal);
+    return status;
+}
