@@ -4,7 +4,7 @@ JOBS ?= $(shell nproc)
 DATA ?=
 export CTEST_OUTPUT_ON_FAILURE := 1
 
-.PHONY: help setup demo run weights test test-all bench bench-encoder bench-index tidy docs clean
+.PHONY: help setup demo run weights test test-all soak bench bench-encoder bench-index bench-storage tidy docs clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
@@ -79,6 +79,11 @@ bench-index: ## the index against FAISS, hnswlib and usearch (PARTS="lookup chur
 	@scripts/setup bench
 	$(call build,release)
 	@bench/index_run.py build/release $(PARTS) $(if $(ROWS),--rows $(ROWS))
+
+bench-storage: ## the journal, recovery and memory against Redis, memcached and plain calls (PARTS="commit redis recovery memory map")
+	@scripts/setup bench
+	$(call build,release)
+	@bench/storage_run.py build/release $(PARTS)
 
 tidy: ## the rules of the house alone
 	@tests/tidy
