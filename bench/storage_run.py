@@ -1,11 +1,12 @@
 #!/usr/bin/python3
 """Measures the journal, recovery and the table's memory against their anchors; writes into bench/RESULTS.md and goals.tsv.
 
-    bench/storage_run.py BUILD_FOLDER [PART ...]      parts: commit redis recovery memory map (default: all)
+    bench/storage_run.py BUILD_FOLDER [PART ...]      parts: commit redis recovery warm memory map (default: all)
 
 commit    records of 1 KiB synced by the journal, 1 to 1,024 in flight, both I/O backends, against a plain pwrite + fdatasync group commit
 redis     Set over gRPC, 128 in flight, `always` and `everysec`, against Redis with an AOF of the same kind (no pipelining on either side)
 recovery  a folder of entries of 1 KiB read back, against a scan of the same files that only checks checksums
+warm      a server with that many entries and their vectors (d = 384, ten namespaces) is ended and started: the time to its first semantic hit
 memory    resident bytes an entry beyond its body, beside memcached's with the same values
 map       nanoseconds a Get of the table, 1 and 2 threads
 
@@ -17,10 +18,12 @@ import importlib.util
 import json
 import os
 import pathlib
+import random
 import re
 import shutil
 import socket
 import statistics
+import struct
 import subprocess
 import sys
 import time
@@ -31,7 +34,7 @@ FOLDER = pathlib.Path(os.environ.get("BENCH_FOLDER", ROOT / "build/bench-data"))
 ROUNDS = int(os.environ.get("BENCH_ROUNDS", "5"))
 SECONDS = float(os.environ.get("BENCH_SECONDS", "3"))
 ENTRIES = int(os.environ.get("BENCH_ENTRIES", "1000000"))
-PARTS = ["commit", "redis", "recovery", "memory", "map"]
+PARTS = ["commit", "redis", "recovery", "warm", "memory", "map"]
 GOALS = {
     "synced-vs-plain-commit": (0.9, True, "plain pwrite + fdatasync group commit, one thread, 128 records of 1 KiB outstanding"),
     "synced-vs-redis-always": (5.0, True, "Redis (Debian), appendfsync always, SET of 1 KiB, 128 connections, no pipelining"),
@@ -192,6 +195,91 @@ def part_recovery(run, results, build):
                     f"{run.median_ratio(own, anchor):.2f}x its time"),
                    ("the same files, checksums only, one thread", f"{statistics.median(anchor):.2f}", f"{size / statistics.median(anchor) / 1e9:.2f}", "1")],
                   f"{size / 1e9:.2f} GB of journal after a clean shutdown, page cache warm, both cores.")
+    shutil.rmtree(folder)
+
+
+# ---- warm ------------------------------------------------------------------------------------------------------------
+
+NAMESPACES, DIMENSION, BATCH = 10, 384, 32
+
+
+class Vectors:
+    """Unlike vectors by number: windows of one row of random half-precision floats."""
+
+    def __init__(self):
+        chance = random.Random(5)
+        count = 1 << 20
+        self.halves = struct.pack(f"<{count}e", *(chance.gauss(0, 1) for _ in range(count)))
+
+    def bytes_of(self, number):
+        start = number * 7919 % (len(self.halves) // 2 - DIMENSION) * 2
+        return self.halves[start:start + DIMENSION * 2]
+
+
+def question(run, vectors, number):
+    identity = run.identity(f"question number {number}", f"warm-{number % NAMESPACES}")
+    return identity, run.field(2, vectors.bytes_of(number))
+
+
+def fill_server(run, program, vectors):
+    import grpc
+    answer = "a" * 1024
+    with grpc.insecure_channel(program.address) as channel:
+        batch_set, flying = channel.unary_unary(run.CACHE + "BatchSet"), []
+        for first in range(0, ENTRIES, BATCH):
+            items = []
+            for number in range(first, min(first + BATCH, ENTRIES)):
+                identity, vector = question(run, vectors, number)
+                items.append(run.field(1, identity) + run.field(3, vector) + run.field(100, answer))
+            flying.append(batch_set.future(run.batch(items), timeout=60))
+            if len(flying) >= 16:
+                flying.pop(0).result()
+            if first // BATCH % (100000 // BATCH) == 0:
+                say(f"  {first:,} of {ENTRIES:,} set")
+        for call in flying:
+            call.result()
+
+
+def is_semantic_hit(reply):
+    """GetResponse.hit (1) and .tier (2), which come first."""
+    return reply[:4] == b"\x08\x01\x10\x02"
+
+
+def seconds_to_hit(run, build, folder, vectors, number):
+    """From the start of the process until a question in other words is answered from the cache; and the server."""
+    import grpc
+    started = time.monotonic()
+    program = run.server(build, f"--storage-path={folder}", "--embed-provider=none")
+    identity, vector = question(run, vectors, number)
+    message = run.field(1, run.identity(f"in other words {number}", f"warm-{number % NAMESPACES}")) + run.field(2, vector)
+    with grpc.insecure_channel(program.address) as channel:
+        get = channel.unary_unary(run.CACHE + "Get")
+        while time.monotonic() - started < 600:
+            try:
+                if is_semantic_hit(get(message, timeout=60)):
+                    return time.monotonic() - started, program
+            except grpc.RpcError:
+                pass  # it is still reading
+            time.sleep(0.02)
+    raise SystemExit("bench: no hit within ten minutes")
+
+
+def part_warm(run, results, build):
+    folder, vectors = fresh_folder("warm"), Vectors()
+    program = run.server(build, f"--storage-path={folder}", "--embed-provider=none")
+    fill_server(run, program, vectors)
+    say("  ending it")
+    program.stop()
+    size, times = sum(file.stat().st_size for file in folder.rglob("*.journal")), []
+    for number in range(ROUNDS):
+        seconds, program = seconds_to_hit(run, build, folder, vectors, ENTRIES - 1 - number)
+        times.append(seconds)
+        say(f"  round {number + 1}/{ROUNDS}: the first semantic hit after {seconds:.2f} s")
+        program.stop()
+    results.table("warm", "A warm restart", ["what", "seconds", "journal, GB"],
+                  [(f"{ENTRIES:,} entries of 1 KiB with vectors, d = {DIMENSION}, {NAMESPACES} namespaces", f"{statistics.median(times):.2f}", f"{size / 1e9:.2f}")],
+                  "From the start of the process until a question in other words, of an entry that was set last, is a semantic hit. Ended by SIGTERM before, page "
+                  "cache warm.")
     shutil.rmtree(folder)
 
 
