@@ -11,7 +11,8 @@
  *
  * WHAT KILLED a record must be on the disk before the record goes: a Set whose successor is lost in
  * a crash would be lost with it. So the log is finished and synced once more before MANIFEST is
- * changed; only on a full disk, which cannot do that, does a successor in memory count.
+ * changed; only on a full disk, which cannot do that, does a successor in memory count. While the
+ * disk has failed otherwise nothing is compacted, and nothing that it failed in the midst of.
  *
  * THE PREFIX is the longest one of which more than half is dead, and a segment's worth at least: so
  * each byte that is copied frees one, and writing at most doubles. Notes count as dead, though
@@ -149,9 +150,13 @@ static enum status copy_all(struct copy *copy, const struct journal_segment *seg
         status = segment_writer_finish(&copy->writer);
     if (status != STATUS_OK || copy->copies_notes)
         return status;
+    struct custodian *custodian = copy->custodian;
     uint64_t last = 0;
-    return copy->notes_count > 0 ? snapshot_renew_notes(copy->custodian)
-                                 : journal_rotate(copy->custodian->journal, &last);
+    status = copy->notes_count > 0 ? snapshot_renew_notes(custodian)
+                                   : journal_rotate(custodian->journal, &last);
+    if (status == STATUS_OK && journal_failures(custodian->journal) != custodian->failures)
+        status = STATUS_STORAGE_DEGRADED; /* what killed some of them may have been dropped */
+    return status;
 }
 
 /* After a failed MANIFEST it is not known which one the disk has: the new files stay, and the next
@@ -192,6 +197,9 @@ enum status compact_run(struct custodian *custodian, enum compact_extent extent)
     uint32_t count = 0;
     uint64_t last = 0;
     enum status status = STATUS_OK;
+    custodian->failures = journal_failures(custodian->journal); /* before the look at the state */
+    if (extent != COMPACT_FULL_DISK && journal_state(custodian->journal) != STORAGE_DURABLE)
+        return STATUS_STORAGE_DEGRADED;
     if (extent == COMPACT_ALL)
         status = journal_rotate(custodian->journal, &last);
     if (status == STATUS_OK)

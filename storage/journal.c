@@ -79,10 +79,10 @@ static bool should_leave(struct journal *journal, enum batch_fill fill, uint64_t
 
 static void take_tickets(struct journal *journal)
 {
-    (void)ticket_take_all(journal, &journal->waiting);
-    const struct ticket *last = journal->waiting.last;
-    if (last != NULL && last->sequence != 0)
-        journal->sequence_taken = last->sequence;
+    const uint64_t last = ticket_take_all(journal, &journal->waiting);
+    assert(last == 0 || last > journal->sequence_taken);
+    if (last != 0)
+        journal->sequence_taken = last;
 }
 
 /* Degraded: they are told, and forgotten. */
@@ -130,11 +130,30 @@ static void rotate(struct journal *journal)
         begin_segment(journal);
 }
 
+/* All that has been taken is in a batch that fills or on the disk, however many it needs: whoever
+ * asks for a rotation counts on what was handed in before. */
+static void write_waiting(struct journal *journal)
+{
+    while (journal->log.file != NULL && journal->waiting.first != NULL) {
+        while (journal->is_flying)
+            batch_reap(journal, -1);
+        const enum batch_fill fill = journal->log.file != NULL ? batch_fill(journal) : FILL_ALL;
+        if (fill == FILL_SEGMENT_FULL)
+            rotate(journal);
+        else if (fill == FILL_BATCH_FULL)
+            batch_send(journal, false);
+    }
+    while (journal->is_flying)
+        batch_reap(journal, -1);
+    if (journal->log.file == NULL)
+        drop_waiting(journal);
+    assert(journal->waiting.first == NULL);
+}
+
 /* What the custodian waits for. An open segment without records is as good as a new one. */
 static void rotate_as_asked(struct journal *journal)
 {
-    while (journal->is_flying)
-        batch_reap(journal, -1);
+    write_waiting(journal);
     const bool was_writing = journal->log.file != NULL;
     const uint64_t last = was_writing ? journal->log.last_sequence : journal->sequence_taken;
     if (!was_writing)

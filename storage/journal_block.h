@@ -96,6 +96,7 @@ struct journal {
     _Atomic int state;       /* enum storage_state */
     _Atomic bool is_stopping;
     _Atomic bool is_full;               /* MEMORY_ONLY because there was no space */
+    _Atomic uint64_t failures;          /* of the disk, so far                    */
     _Atomic uint64_t unsynced_since_us; /* 0: all is synced */
     struct journal_counters counters;
 
@@ -178,8 +179,9 @@ void journal_wake_custodian(struct journal *journal); /* any thread */
 
 /* ---- journal_ticket.c: the queue's other end ------------------------------------------------- */
 
-/* All that is queued, appended to the chain in order. True if there was something. */
-bool ticket_take_all(struct journal *journal, struct chain *chain);
+/* All that is queued, appended to the chain in order. Returns the last sequence among them, 0 if
+ * none has one. */
+uint64_t ticket_take_all(struct journal *journal, struct chain *chain);
 void chain_append(struct chain *chain, struct ticket *ticket);
 struct ticket *chain_take_first(struct chain *chain); /* NULL: empty */
 /* Tells who waits and frees. */

@@ -91,7 +91,8 @@ struct journal_segment {
 /* Finished segments in order, then the open one. The array is the caller's to free. */
 enum status journal_segments(struct journal *journal, struct journal_segment **out_segments,
                              uint32_t *out_count);
-/* Finishes the open segment, whatever it holds, and begins another; returns when that is on disk.
+/* Finishes the open segment, whatever it holds, and begins another; returns when that is on disk,
+ * with all that was handed in before, unless the disk has failed meanwhile: journal_failures.
  * *out_last: the last sequence of what is finished now. */
 enum status journal_rotate(struct journal *journal, uint64_t *out_last);
 /* The first `replaced` finished segments make room for these, in MANIFEST at once; then their files
@@ -100,10 +101,14 @@ enum status journal_replace(struct journal *journal, uint32_t replaced,
                             const struct manifest_segment *by, uint32_t by_count);
 /* A number for a new file. */
 uint64_t journal_number(struct journal *journal);
+/* How often the disk has failed so far. Each time what was in the queue is dropped, and so is what
+ * follows, until journal_rotate begins a segment: who counts on several steps compares. */
+uint64_t journal_failures(const struct journal *journal);
 /* After a full snapshot the disk has proved itself: DURABLE again. STATUS_STORAGE_DEGRADED: it has
- * failed anew. What was set while the journal was degraded is in no segment but by that snapshot;
- * journal_rotate comes before it, and from then on all is written again. */
-enum status journal_resume(struct journal *journal);
+ * failed anew, since it had failed so often. What was set while the journal was degraded is in no
+ * segment but by that snapshot; journal_rotate comes before it, and from then on all is written
+ * again. */
+enum status journal_resume(struct journal *journal, uint64_t failures);
 
 /* MEMORY_ONLY because there was no space: the way back needs no operator. */
 bool journal_is_full(const struct journal *journal);

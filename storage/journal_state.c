@@ -122,6 +122,7 @@ static void degrade(struct journal *journal, const char *what, int error)
 {
     lock_acquire(&journal->segments_lock);
     journal->is_writing = false;
+    atomic_fetch_add(&journal->failures, 1);
     (void)snprintf(journal->cause, sizeof(journal->cause), "%s: %s", what, name_of(error));
     atomic_store_explicit(&journal->is_full, error == ENOSPC, memory_order_release);
     atomic_store_explicit(&journal->state, (int)state_after(journal, error), memory_order_release);
@@ -153,11 +154,16 @@ void journal_fail(struct journal *journal, const char *what, int error)
     journal_wake_custodian(journal);
 }
 
-enum status journal_resume(struct journal *journal)
+uint64_t journal_failures(const struct journal *journal)
+{
+    return atomic_load(&journal->failures);
+}
+
+enum status journal_resume(struct journal *journal, uint64_t failures)
 {
     lock_acquire(&journal->segments_lock);
-    const bool resumes = journal->is_writing && journal_state(journal) != STORAGE_DURABLE;
-    const bool is_writing = journal->is_writing;
+    const bool is_writing = journal->is_writing && atomic_load(&journal->failures) == failures;
+    const bool resumes = is_writing && journal_state(journal) != STORAGE_DURABLE;
     if (resumes) {
         journal->cause[0] = '\0';
         atomic_store_explicit(&journal->is_full, false, memory_order_release);

@@ -200,16 +200,19 @@ void journal_submit(struct journal *journal, struct ticket *ticket, uint64_t seq
     } while (!atomic_compare_exchange_weak(&journal->queue, &newest, ticket));
 }
 
-bool ticket_take_all(struct journal *journal, struct chain *chain)
+uint64_t ticket_take_all(struct journal *journal, struct chain *chain)
 {
     atomic_store(&journal->is_awaited, false); /* first: a later one sets it again */
     struct ticket *newest = atomic_exchange(&journal->queue, NULL);
     if (newest == NULL)
-        return false;
+        return 0;
     struct ticket *const last = newest;
     struct ticket *first = NULL;
+    uint64_t last_sequence = 0;
     while (newest != NULL) {
         assert(newest->magic == TICKET_MAGIC);
+        if (last_sequence == 0) /* a barrier has none */
+            last_sequence = newest->sequence;
         struct ticket *older = newest->next;
         newest->next = first;
         first = newest;
@@ -220,7 +223,7 @@ bool ticket_take_all(struct journal *journal, struct chain *chain)
     else
         chain->first = first;
     chain->last = last;
-    return true;
+    return last_sequence;
 }
 
 void chain_append(struct chain *chain, struct ticket *ticket)

@@ -16,7 +16,8 @@
  *
  * DAMAGE. `salvage` skips it. `point_in_time` drops all from the first damage in a log on; of a
  * compacted segment it skips it: those records are a set without an order, and one that is missing
- * is an entry evicted. `strict` refuses. There is no second reading before the first PUT enters:
+ * is an entry evicted. `strict` refuses. Behind a gap a TOUCH may be meant for a Set that was lost
+ * in it, and then moves the expiry of the one before: as little as that is known of a gap. There is no second reading before the first PUT enters:
  * who refuses to start has filled a table that nobody will see.
  *
  * THREADS. The caller's, which calls the visitor, and the one ahead.

@@ -22,8 +22,8 @@
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
-#include <xxhash.h>
 
+#include "storage/checksum.h"
 #include "storage/recover_tail.h"
 
 enum { OFFSET_PAYLOAD_BYTES = 4, OFFSET_EPOCH = 16, OFFSET_TYPE = 20 }; /* as in record.c */
@@ -100,17 +100,7 @@ static enum status make_hash(struct segment_reader *reader)
 {
     if (reader->segment.kind != SEGMENT_COMPACTED || reader->is_damaged)
         return STATUS_OK;
-    reader->hash = XXH3_createState();
-    if (reader->hash == NULL)
-        return STATUS_NO_MEMORY;
-    (void)XXH3_128bits_reset(reader->hash);
-    return STATUS_OK;
-}
-
-static void drop_hash(struct segment_reader *reader)
-{
-    (void)XXH3_freeState(reader->hash); /* NULL is fine */
-    reader->hash = NULL;
+    return checksum_create(&reader->hash);
 }
 
 static enum status read_header(struct segment_reader *reader)
@@ -165,7 +155,7 @@ enum status segment_open(struct segment_reader *reader)
 
 void segment_close(struct segment_reader *reader)
 {
-    drop_hash(reader);
+    checksum_destroy(&reader->hash);
     if (reader->file != NULL)
         reader->io->operations->close_file(reader->io, &reader->file);
 }
@@ -349,12 +339,12 @@ static void add_hash(struct parse *parse)
     if (reader->hash == NULL)
         return;
     if (reader->is_damaged) {
-        drop_hash(reader); /* told already */
+        checksum_destroy(&reader->hash); /* told already */
         return;
     }
     assert(parse->at >= parse->hashed_to);
-    (void)XXH3_128bits_update(reader->hash, parse->piece->bytes + parse->hashed_to,
-                              parse->at - parse->hashed_to);
+    checksum_add(reader->hash, parse->piece->bytes + parse->hashed_to,
+                 parse->at - parse->hashed_to);
     parse->hashed_to = parse->at;
 }
 
@@ -369,10 +359,9 @@ static enum status check_hash(struct segment_reader *reader, uint64_t offset)
         segment_fetch(reader, stored, sizeof(stored), offset, &read, &unreadable);
     if (status != STATUS_OK)
         return status;
-    XXH128_canonical_t canonical;
-    static_assert(sizeof(canonical) == SEGMENT_HASH_BYTES, "the canonical form is the stored one");
-    XXH128_canonicalFromHash(&canonical, XXH3_128bits_digest(reader->hash));
-    if (memcmp(&canonical, stored, sizeof(stored)) != 0)
+    uint8_t computed[SEGMENT_HASH_BYTES];
+    checksum_take(reader->hash, computed);
+    if (memcmp(computed, stored, sizeof(stored)) != 0)
         segment_report(reader, offset, SEGMENT_HASH_BYTES, "the checksum of the whole is another");
     return STATUS_OK;
 }

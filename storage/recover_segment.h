@@ -4,6 +4,7 @@
  * caller's; the io must be its own.
  */
 #pragma once
+#include "storage/checksum.h"
 #include "storage/manifest.h"
 
 enum {
@@ -47,7 +48,7 @@ struct segment_reader {
     struct segment_damage damage; /* the last, if is_damaged                */
     /* the reader's own */
     struct io_file *file;
-    void *hash; /* XXH3 of a compacted segment's records, NULL of a log */
+    struct checksum *hash; /* of a compacted segment's records, NULL of a log */
 };
 
 /* STATUS_OK, also of a segment whose header or whole file is damaged (is_done, is_damaged).
@@ -58,4 +59,4 @@ void segment_close(struct segment_reader *reader); /* also one that did not open
 enum status segment_read(struct segment_reader *reader, struct piece *piece);
 
 /* A compacted segment ends in this many bytes: the XXH3-128 of its records, in canonical form. */
-enum { SEGMENT_HASH_BYTES = 16 };
+enum { SEGMENT_HASH_BYTES = CHECKSUM_BYTES };

@@ -16,7 +16,6 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <xxhash.h>
 
 #include "storage/recover_segment.h"
 
@@ -26,7 +25,7 @@ void segment_writer_deinit(struct segment_writer *writer)
 {
     if (writer->file != NULL)
         writer->custodian->io->operations->close_file(writer->custodian->io, &writer->file);
-    (void)XXH3_freeState(writer->hash);
+    checksum_destroy(&writer->hash);
     free(writer->buffer);
     free(writer->made);
     *writer = (struct segment_writer){.custodian = writer->custodian};
@@ -64,10 +63,8 @@ static enum status grow_made(struct segment_writer *writer)
 static enum status reset_hash(struct segment_writer *writer)
 {
     if (writer->hash == NULL)
-        writer->hash = XXH3_createState();
-    if (writer->hash == NULL)
-        return STATUS_NO_MEMORY;
-    (void)XXH3_128bits_reset(writer->hash);
+        return checksum_create(&writer->hash);
+    checksum_reset(writer->hash);
     return STATUS_OK;
 }
 
@@ -116,7 +113,7 @@ static enum status flush(struct segment_writer *writer)
                                       writer->written_bytes);
     if (status != STATUS_OK)
         return status;
-    (void)XXH3_128bits_update(writer->hash, writer->buffer, writer->buffer_bytes);
+    checksum_add(writer->hash, writer->buffer, writer->buffer_bytes);
     writer->written_bytes += writer->buffer_bytes;
     writer->buffer_bytes = 0;
     return STATUS_OK;
@@ -125,12 +122,11 @@ static enum status flush(struct segment_writer *writer)
 static enum status write_hash(struct segment_writer *writer)
 {
     struct io *io = writer->custodian->io;
-    XXH128_canonical_t canonical;
-    static_assert(sizeof(canonical) == SEGMENT_HASH_BYTES, "the canonical form is the stored one");
-    XXH128_canonicalFromHash(&canonical, XXH3_128bits_digest(writer->hash));
-    const enum status status = io->operations->write_at(io, writer->file, &canonical,
-                                                        sizeof(canonical), writer->written_bytes);
-    writer->written_bytes += sizeof(canonical);
+    uint8_t sum[SEGMENT_HASH_BYTES];
+    checksum_take(writer->hash, sum);
+    const enum status status =
+        io->operations->write_at(io, writer->file, sum, sizeof(sum), writer->written_bytes);
+    writer->written_bytes += sizeof(sum);
     return status;
 }
 

@@ -3,6 +3,7 @@
  * Threads: the custodian's.
  */
 #pragma once
+#include "storage/checksum.h"
 #include "storage/custodian_inside.h"
 
 struct segment_writer {
@@ -13,7 +14,7 @@ struct segment_writer {
     uint8_t *buffer;
     size_t buffer_bytes, buffer_capacity;
     uint64_t written_bytes; /* of the open file */
-    void *hash;             /* XXH3 of its records */
+    struct checksum *hash;  /* of its records */
     struct manifest_segment *made;
     uint32_t made_count, made_capacity;
     uint64_t records_count; /* in all of them */

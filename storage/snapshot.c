@@ -105,8 +105,10 @@ static enum status count_finished(struct journal *journal, uint32_t *out_finishe
     return STATUS_OK;
 }
 
-/* After a failed MANIFEST the new files stay: see compact.c. */
-static enum status write_all(struct custodian *custodian, struct segment_writer *writer)
+/* After a failed MANIFEST the new files stay: see compact.c. `failures` of the disk before it
+ * began: after another one something is neither in the walk nor in the log. */
+static enum status write_all(struct custodian *custodian, struct segment_writer *writer,
+                             uint64_t failures)
 {
     struct journal *journal = custodian->journal;
     uint64_t last = 0;
@@ -118,6 +120,8 @@ static enum status write_all(struct custodian *custodian, struct segment_writer 
         status = walk(writer);
     if (status == STATUS_OK)
         status = snapshot_renew_notes(custodian);
+    if (status == STATUS_OK && journal_failures(journal) != failures)
+        status = STATUS_STORAGE_DEGRADED;
     if (status != STATUS_OK) {
         segment_writer_undo(writer);
         return status;
@@ -145,11 +149,12 @@ enum status snapshot_run(struct custodian *custodian, const char *name,
     if (name != NULL && snapshot_folder_exists(custodian->options.path, name))
         return STATUS_BAD_NAME;
     struct segment_writer writer = {.custodian = custodian};
-    enum status status = write_all(custodian, &writer);
+    const uint64_t failures = journal_failures(custodian->journal);
+    enum status status = write_all(custodian, &writer, failures);
     segment_writer_deinit(&writer);
+    if (status == STATUS_OK)
+        status = journal_resume(custodian->journal, failures);
     if (status == STATUS_OK && name != NULL)
         status = link_folder(custodian, name, out_info);
-    if (status == STATUS_OK)
-        status = journal_resume(custodian->journal);
     return status;
 }

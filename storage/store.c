@@ -385,7 +385,8 @@ static enum status purge(struct store *store, const struct writing *writing,
 }
 
 /* Its records bear no wish: which is the last is not known before the walk is over. A barrier
- * behind them does. */
+ * behind them does; also when nothing was found, since it may be an earlier purge whose records
+ * have not reached the disk that has left nothing. */
 enum status store_purge(struct store *store, store_matches *matches, void *context,
                         const struct journal_wish *wish, uint64_t *out_removed)
 {
@@ -402,7 +403,7 @@ enum status store_purge(struct store *store, store_matches *matches, void *conte
     struct table_walk walk = {.matches = matches, .context = context};
     status = purge(store, &writing, &walk);
     *out_removed = walk.matched_count;
-    const bool is_written = status == STATUS_OK && walk.matched_count > 0 && barrier != NULL;
+    const bool is_written = status == STATUS_OK && barrier != NULL;
     if (is_written) {
         lock_acquire(&store->sequence_lock);
         journal_submit(writing.journal, barrier, 0, &writing.wish);

@@ -32,6 +32,16 @@ struct store {
     _Atomic uint64_t loaded_bytes, loading_bytes; /* how far, of how much */
 };
 
+struct store_disk { /* a data folder that is open */
+    struct io *io, *custodian_io;
+    struct io_backend backend;
+};
+/* store_open on this disk, both of whose io are taken over in any case; options->path is not
+ * opened. The seam at which tests hand in a simulated disk. */
+enum status store_open_on(struct store *store, const struct journal_options *options,
+                          const struct store_disk *disk, const struct store_open_visitor *visitor,
+                          struct failure *failure);
+
 /* Called after each hold, with no lock of ours. Empties `departed` for the next. */
 void store_report(struct store *store, struct departed *departed);
 

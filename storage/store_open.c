@@ -279,37 +279,35 @@ static enum status take_lock(struct io *io, const char *path, struct failure *fa
     return STATUS_OK;
 }
 
-/* Both, and the folder's lock. On failure *out_io and *out_other may be set all the same. */
-static enum status open_folder(struct store *store, struct io **out_io, struct io **out_other,
-                               struct failure *failure)
+/* On failure either io may be open all the same. */
+static enum status open_disk(const struct journal_options *options, struct store_disk *disk,
+                             struct failure *failure)
 {
-    struct store_opening *opening = &store->opening;
-    enum status status = io_choose(opening->path, opening->options.io, &opening->backend, failure);
+    enum status status = io_choose(options->path, options->io, &disk->backend, failure);
     if (status == STATUS_OK)
-        status = io_open(&opening->backend, opening->path, out_io, failure);
+        status = io_open(&disk->backend, options->path, &disk->io, failure);
     if (status == STATUS_OK)
-        status = take_lock(*out_io, opening->path, failure);
-    if (status == STATUS_OK)
-        status = io_open(&opening->backend, opening->path, out_other, failure);
+        status = io_open(&disk->backend, options->path, &disk->custodian_io, failure);
     return status;
 }
 
-static void close_ios(struct io *io, struct io *other)
+static void close_disk(const struct store_disk *disk)
 {
+    struct io *io = disk->io, *other = disk->custodian_io;
     if (other != NULL)
         other->operations->close(&other);
     if (io != NULL)
         io->operations->close(&io);
 }
 
-static enum status start(struct store *store, struct io *io, struct io *other,
+static enum status start(struct store *store, const struct store_disk *disk,
                          struct recovered *recovered, struct failure *failure)
 {
     const struct store_opening *opening = &store->opening;
     const struct journal_setup setup = {.options = &opening->options,
                                         .backend = &opening->backend,
-                                        .io = io,
-                                        .custodian_io = other,
+                                        .io = disk->io,
+                                        .custodian_io = disk->custodian_io,
                                         .recovered = recovered,
                                         .clock_us = opening->visitor.clock_us,
                                         .clock_ms = opening->visitor.clock_ms,
@@ -336,10 +334,46 @@ static void say_open(const struct store *store, const struct recovered *recovere
               recovered->damaged_bytes, store->opening.backend.reason);
 }
 
+/* The folder's lock, and what it holds. */
+static enum status take_over(struct store *store, struct io *io, struct recovered *out_recovered,
+                             struct failure *failure)
+{
+    const enum status status = take_lock(io, store->opening.path, failure);
+    return status == STATUS_OK ? load(store, io, out_recovered, failure) : status;
+}
+
+enum status store_open_on(struct store *store, const struct journal_options *options,
+                          const struct store_disk *disk, const struct store_open_visitor *visitor,
+                          struct failure *failure)
+{
+    assert(journal_of(store) == NULL);
+    assert(disk->io != NULL);
+    assert(disk->custodian_io != NULL);
+    atomic_store_explicit(&store->phase, PHASE_LOADING, memory_order_release);
+    struct recovered recovered = {.entries = 0};
+    enum status status = keep_options(store, options, visitor);
+    store->opening.backend = disk->backend;
+    if (status == STATUS_OK)
+        status = take_over(store, disk->io, &recovered, failure);
+    else
+        (void)failure_set(failure, status, "storage.path", "%s", status_text(status));
+    if (status != STATUS_OK) {
+        close_disk(disk);
+        return status;
+    }
+    count_all_living(store, &recovered);
+    status = start(store, disk, &recovered, failure); /* takes both io over in any case */
+    if (status == STATUS_OK) {
+        say_open(store, &recovered);
+        atomic_store_explicit(&store->phase, PHASE_OPEN, memory_order_release);
+    }
+    recovered_clear(&recovered);
+    return status;
+}
+
 enum status store_open(struct store *store, const struct journal_options *options,
                        const struct store_open_visitor *visitor, struct failure *failure)
 {
-    assert(journal_of(store) == NULL);
     assert(visitor->clock_us != NULL);
     assert(visitor->clock_ms != NULL);
     assert(visitor->chance != NULL);
@@ -348,25 +382,11 @@ enum status store_open(struct store *store, const struct journal_options *option
         return STATUS_OK;
     }
     atomic_store_explicit(&store->phase, PHASE_LOADING, memory_order_release);
-    struct io *io = NULL, *other = NULL;
-    struct recovered recovered = {.entries = 0};
-    enum status status = keep_options(store, options, visitor);
-    if (status != STATUS_OK)
-        return failure_set(failure, status, "storage.path", "%s", status_text(status));
-    status = open_folder(store, &io, &other, failure);
+    struct store_disk disk = {.io = NULL};
+    const enum status status = open_disk(options, &disk, failure);
     if (status == STATUS_OK)
-        status = load(store, io, &recovered, failure);
-    if (status != STATUS_OK) {
-        close_ios(io, other);
-        return status;
-    }
-    count_all_living(store, &recovered);
-    status = start(store, io, other, &recovered, failure); /* takes both over in any case */
-    if (status == STATUS_OK) {
-        say_open(store, &recovered);
-        atomic_store_explicit(&store->phase, PHASE_OPEN, memory_order_release);
-    }
-    recovered_clear(&recovered);
+        return store_open_on(store, options, &disk, visitor, failure);
+    close_disk(&disk);
     return status;
 }
 

@@ -76,7 +76,8 @@ static struct turn begin(const struct sim_io *sim)
     struct io_sim *disk = sim->disk;
     if (sim->generation != disk->generation)
         return (struct turn){.error = ENODEV};
-    if (!disk->has_plan || disk->calls++ != disk->plan_call)
+    const uint64_t call = disk->calls++;
+    if (!disk->has_plan || call != disk->plan_call)
         return (struct turn){0};
     disk->has_plan = false;
     struct turn turn = {.is_planned = true, .fault = disk->plan_fault};

@@ -151,14 +151,15 @@ static void the_way_back_from_a_full_disk_leaves_no_hole(void **state)
 
     uint64_t last = 0;
     assert_int_equal(journal_rotate(world->journal, &last), STATUS_STORAGE_DEGRADED);
-    assert_int_equal(journal_resume(world->journal), STATUS_STORAGE_DEGRADED);
+    assert_int_equal(journal_resume(world->journal, journal_failures(world->journal)),
+                     STATUS_STORAGE_DEGRADED);
     io_gate_fail(world->gate, GATE_CREATE, 0); /* there is space again */
     assert_int_equal(journal_rotate(world->journal, &last), STATUS_OK);
     assert_int_equal(last, lost_up_to);
     write_delete(world, 2, ACK_LOGGED, 1); /* written; but what came before is nowhere yet */
     await_told(world, 2);
     assert_int_equal(told_of(world, 1), STATUS_STORAGE_DEGRADED);
-    assert_int_equal(journal_resume(world->journal), STATUS_OK);
+    assert_int_equal(journal_resume(world->journal, journal_failures(world->journal)), STATUS_OK);
     assert_int_equal(journal_state(world->journal), STORAGE_DURABLE);
     assert_string_equal(stats_of(world).cause, "");
     write_delete(world, 3, ACK_LOGGED, 2);
@@ -188,7 +189,8 @@ static void a_second_failure_on_the_way_back_is_a_failure(void **state)
     io_gate_fail(world->gate, GATE_WRITE, EIO);
     write_delete(world, 2, ACK_LOGGED, 1);
     await_told(world, 2);
-    assert_int_equal(journal_resume(world->journal), STATUS_STORAGE_DEGRADED);
+    assert_int_equal(journal_resume(world->journal, journal_failures(world->journal)),
+                     STATUS_STORAGE_DEGRADED);
     assert_int_equal(journal_state(world->journal), STORAGE_MEMORY_ONLY);
     world_destroy(world);
 }
