@@ -63,7 +63,8 @@ enum cache_include {
 
 enum { CACHE_CANDIDATES_MAX = 8 };
 
-/* Wants the tables of cache, store, journal, index, embed and policy. The rows here: cache.ttl_default, cache.ttl_max, cache.namespaces_max, cache.scopes_max, limits.*,
+/* Wants the tables of cache, store, journal, index, embed and policy. The rows here:
+ * cache.ttl_default, cache.ttl_max, cache.namespaces_max, cache.scopes_max, limits.*,
  * semantic.token_ttl, metrics.scopes_max. */
 extern const struct option_row cache_option_rows[];
 extern const size_t cache_option_rows_count;
@@ -397,9 +398,9 @@ struct cache_stats {
     const struct embed_space *embedder; /* NULL: none */
     struct embedder_state embedder_state;
     bool has_folder;
-    struct journal_stats journal;   /* its state and loading_done without a folder, too */
-    uint64_t recovered_rows;        /* entries whose vector was read at start            */
-    uint64_t recovered_rowless;     /* whose vector belongs to no space of today         */
+    struct journal_stats journal; /* its state and loading_done without a folder, too */
+    uint64_t recovered_rows;      /* entries whose vector was read at start            */
+    uint64_t recovered_rowless;   /* whose vector belongs to no space of today         */
 };
 /* namespace empty: all. */
 enum status cache_stats(struct cache *cache, struct text tenant, struct text namespace_,

@@ -292,6 +292,18 @@ static bool still_stands(struct cache *cache, const struct cache_set *set, uint6
     return same;
 }
 
+/* A change between the reading of the wishes and the making of the partition has not found it. */
+static void follow_wishes(struct cache *cache, const struct namespace_ *namespace_,
+                          const struct partition_key *key, const struct index_choice *used)
+{
+    struct index_choice wanted;
+    const bool some = cache_index_choice(namespace_, &wanted);
+    if (wanted.is_kind_set == used->is_kind_set && wanted.kind == used->kind &&
+        wanted.ef_search == used->ef_search && wanted.nprobe == used->nprobe)
+        return;
+    (void)directory_set_kind(cache->directory, key, some ? &wanted : NULL);
+}
+
 enum status cache_insert_row(struct cache *cache, struct namespace_ *namespace_,
                              const struct cache_row *row, struct arena *arena)
 {
@@ -307,13 +319,15 @@ enum status cache_insert_row(struct cache *cache, struct namespace_ *namespace_,
                                   .sequence = row->sequence,
                                   .expires_ms = row->expires_ms,
                                   .unit = row->unit,
-                                  .choice = cache_index_choice(namespace_, &choice) ? &choice
-                                                                                    : NULL};
+                                  .choice =
+                                      cache_index_choice(namespace_, &choice) ? &choice : NULL};
     memcpy(&index_row.tag, row->compatibility, sizeof(index_row.tag));
     memcpy(index_row.side, &signature, sizeof(signature));
     namespace_count(&namespace_->counters.rows, 1);
     status = directory_insert(cache->directory, &row->key, row->dimension, &index_row);
-    if (status != STATUS_OK)
+    if (status == STATUS_OK)
+        follow_wishes(cache, namespace_, &row->key, &choice);
+    else
         namespace_uncount(&namespace_->counters.rows, 1);
     atomic_store_explicit(&cache->index_memory_spent, status == STATUS_NO_MEMORY,
                           memory_order_relaxed);
@@ -346,8 +360,7 @@ static void make_scope(struct cache *cache, const struct cache_set *set)
         .attributes = identity->attributes,
         .attributes_count = identity->attributes_count,
     };
-    struct scope *scope =
-        scopes_obtain(cache->scopes, &names, set->key.scope.bytes, &set->space);
+    struct scope *scope = scopes_obtain(cache->scopes, &names, set->key.scope.bytes, &set->space);
     cache_note_new_scope(cache, scope);
 }
 
@@ -430,8 +443,7 @@ enum status cache_set_begin(struct cache *cache, const struct cache_set_request 
     set->step = CACHE_NEEDS_COMPUTE;
     status = cache_resolve_ack(cache, request->ack, &set->ack, failure);
     if (status == STATUS_OK)
-        status =
-            cache_namespace(cache, &request->identity, &set->key, &set->namespace_, failure);
+        status = cache_namespace(cache, &request->identity, &set->key, &set->namespace_, failure);
     if (status == STATUS_OK)
         status = prepare_vector(cache, set, failure);
     return status;

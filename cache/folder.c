@@ -3,8 +3,8 @@
  * snapshots. Owns nothing but the list of scopes whose note is behind.
  *
  * NOTES. A scope's note is written before its first entry, and after that within a second of a
- * change, by the keeper: marking is one compare-and-swap on the scope and one push. Tokens likewise.
- * Whether a note reaches the disk nobody waits for: a lost one costs a few verdicts.
+ * change, by the keeper: marking is one compare-and-swap on the scope and one push. Tokens
+ * likewise. Whether a note reaches the disk nobody waits for: a lost one costs a few verdicts.
  *
  * THREADS. Marking: any. Writing: the keeper, and the custodian when it renews. NOT HERE. How the
  * folder is read (load.c).
@@ -45,8 +45,7 @@ enum status cache_resolve_ack(const struct cache *cache, enum journal_ack asked,
 {
     assert(asked <= ACK_SYNCED);
     if (asked > ACK_MEMORY && !cache_has_folder(cache))
-        return failure_set(failure, STATUS_NO_JOURNAL, "ack", "%s",
-                           status_text(STATUS_NO_JOURNAL));
+        return failure_set(failure, STATUS_NO_JOURNAL, "ack", "%s", status_text(STATUS_NO_JOURNAL));
     *out_ack = store_ack_default(cache->store, asked);
     assert(*out_ack != ACK_DEFAULT);
     return STATUS_OK;
@@ -164,7 +163,8 @@ static void write_behind(struct cache *cache)
     struct arena *arena = NULL;
     if (arena_create(&arena) != STATUS_OK)
         return;
-    if (atomic_exchange(&cache->tokens_behind, false) && cache_note_tokens(cache, arena) != STATUS_OK)
+    if (atomic_exchange(&cache->tokens_behind, false) &&
+        cache_note_tokens(cache, arena) != STATUS_OK)
         atomic_store(&cache->tokens_behind, true);
     arena_reset(arena);
     note_behind(cache, arena);
@@ -224,7 +224,8 @@ enum status cache_renew_notes(void *context)
     return renewal.status;
 }
 
-/* ---- the end ----------------------------------------------------------------------------------- */
+/* ---- the end -----------------------------------------------------------------------------------
+ */
 
 void cache_close_folder(struct cache *cache)
 {
@@ -242,8 +243,7 @@ enum status cache_restore(struct cache *cache, struct text snapshot,
 {
     assert(cache_has_folder(cache));
     assert(!atomic_load(&cache->is_loaded));
-    const enum status status =
-        storage_restore(cache->journal.path, snapshot, out_aside, failure);
+    const enum status status = storage_restore(cache->journal.path, snapshot, out_aside, failure);
     if (status != STATUS_OK && failure->status == STATUS_OK)
         (void)failure_set(failure, status, "restore", "%s", status_text(status));
     return status;
@@ -329,7 +329,7 @@ static void tell_scope(void *context, struct scope *scope)
     (void)directory_set_kind(telling->cache->directory, &key, telling->choice);
 }
 
-static void tell_index(struct cache *cache, const struct namespace_ *namespace_)
+void cache_tell_index(struct cache *cache, const struct namespace_ *namespace_)
 {
     struct index_choice choice;
     const bool some = cache_index_choice(namespace_, &choice);
@@ -376,7 +376,7 @@ enum status cache_update_namespace(struct cache *cache, const struct cache_names
         atomic_store(&wishes->ef_search, change->settings.ef_search);
     if ((change->fields & NAMESPACE_NPROBE) != 0)
         atomic_store(&wishes->nprobe, change->settings.nprobe);
-    tell_index(cache, namespace_);
+    cache_tell_index(cache, namespace_);
     status = note_change(cache, namespace_, waiter);
     if (status != STATUS_OK)
         return failure_set(failure, status, "", "%s", status_text(status));

@@ -24,8 +24,8 @@ struct loading { /* of one cache_load */
     struct cache *cache;
     struct arena *arena; /* scratch of one entry or note */
     struct failure *failure;
-    enum status status; /* the first that is not OK; nothing is taken after that */
-    uint64_t unnamed_space; /* of clients that name no embedder */
+    enum status status;      /* the first that is not OK; nothing is taken after that */
+    uint64_t unnamed_space;  /* of clients that name no embedder */
     uint64_t *client_spaces; /* sorted */
     size_t client_spaces_count, client_spaces_capacity;
     struct entry **doubtful; /* indexed, and nobody has vouched for their space; a reference each */
@@ -183,14 +183,14 @@ static void load_note(void *context, const struct record_note *note)
 
 static void doubt(struct loading *loading, struct entry *entry)
 {
-    if (make_room(loading, &loading->doubtful, loading->doubtful_count,
-                  &loading->doubtful_capacity, sizeof(struct entry *)))
+    if (make_room(loading, &loading->doubtful, loading->doubtful_count, &loading->doubtful_capacity,
+                  sizeof(struct entry *)))
         loading->doubtful[loading->doubtful_count++] = entry_acquire(entry);
 }
 
 /* A scope whose note is lost: what its entries know of it is enough to go on with. */
 static void ensure_scope(struct loading *loading, const struct entry *entry,
-                       const struct answer_view *view)
+                         const struct answer_view *view)
 {
     struct cache *cache = loading->cache;
     struct embed_space space;
@@ -242,9 +242,8 @@ static void load_row(struct loading *loading, struct namespace_ *namespace_, str
 {
     struct cache *cache = loading->cache;
     const uint64_t space = entry_space(entry);
-    if (entry_prompt(entry).length == 0 || vector->dimension > VECTOR_DIMENSION_MAX)
-        return;
-    if (!insert_row(loading, namespace_, entry, vector)) {
+    if (entry_prompt(entry).length == 0 || vector->dimension > VECTOR_DIMENSION_MAX ||
+        !insert_row(loading, namespace_, entry, vector)) {
         count(&cache->recovered_rowless);
         return;
     }
@@ -276,6 +275,15 @@ static void load_entry(void *context, struct entry *entry, const struct store_ve
         load_row(loading, namespace_, entry, vector);
     }
     arena_reset(loading->arena);
+}
+
+/* What a namespace wants may have been read behind its rows. */
+static void tell_namespace(void *context, struct namespace_ *namespace_)
+{
+    struct loading *loading = context;
+    struct index_choice choice;
+    if (cache_index_choice(namespace_, &choice))
+        cache_tell_index(loading->cache, namespace_);
 }
 
 /* Vectors whose space nobody has vouched for, now that all has been read: another embedder's. */
@@ -322,6 +330,7 @@ static enum status read_folder(struct cache *cache, struct loading *loading)
     if (status == STATUS_OK)
         status = loading->status;
     settle_doubts(loading);
+    namespaces_each(cache->namespaces, tell_namespace, loading);
     return status;
 }
 
@@ -332,8 +341,7 @@ enum status cache_load(struct cache *cache, struct failure *failure)
         return STATUS_OK;
     assert(!atomic_load(&cache->is_loaded));
     embed_client_space(TEXT(""), 1, &unnamed);
-    struct loading loading = {
-        .cache = cache, .failure = failure, .unnamed_space = unnamed.id};
+    struct loading loading = {.cache = cache, .failure = failure, .unnamed_space = unnamed.id};
     enum status status = arena_create(&loading.arena);
     if (status == STATUS_OK)
         status = read_folder(cache, &loading);

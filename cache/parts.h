@@ -50,11 +50,11 @@ struct cache {
     struct journal_options journal; /* path "": there is none */
     int64_t (*clock_ms)(void);
     uint64_t (*chance)(void *context);
-    struct loading *loading;                /* while cache_load reads, its thread's alone  */
-    _Atomic bool is_loaded;                 /* what there is of a folder has been read    */
-    _Atomic(struct scope *) scopes_behind;  /* a stack: SCOPE_BEHIND, by next_behind       */
-    _Atomic bool tokens_behind;             /* the note of tokens is older than a use      */
-    int64_t noted_ms;                       /* when the keeper last wrote notes            */
+    struct loading *loading;               /* while cache_load reads, its thread's alone  */
+    _Atomic bool is_loaded;                /* what there is of a folder has been read    */
+    _Atomic(struct scope *) scopes_behind; /* a stack: SCOPE_BEHIND, by next_behind       */
+    _Atomic bool tokens_behind;            /* the note of tokens is older than a use      */
+    int64_t noted_ms;                      /* when the keeper last wrote notes            */
     _Atomic uint64_t recovered_rows, recovered_rowless;
 };
 
@@ -107,6 +107,8 @@ enum status cache_renew_notes(void *context);
 void cache_note_changes(struct cache *cache, int64_t now_ms);
 /* What the namespace wants of the index; false: nothing, and then *out_choice is empty. */
 bool cache_index_choice(const struct namespace_ *namespace_, struct index_choice *out_choice);
+/* Its partitions are searched as it wants from now on, those of its scopes that are known. */
+void cache_tell_index(struct cache *cache, const struct namespace_ *namespace_);
 /* Everything of the folder in Stats. */
 void cache_folder_stats(const struct cache *cache, struct cache_stats *stats);
 

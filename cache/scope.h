@@ -26,7 +26,7 @@ struct scope {
     size_t attributes_count;
     bool is_clients; /* its vectors are the client's */
     _Atomic uint64_t lookups, hits, guard_blocked;
-    atomic_int note;            /* enum scope_note */
+    atomic_int note;           /* enum scope_note */
     struct scope *next_behind; /* of folder.c's list */
 };
 

@@ -194,6 +194,5 @@ enum status codec_write_update_namespace(struct text name,
         namespace_.nprobe = settings->nprobe;
     }
     message.namespace_ = &namespace_;
-    return namespace_.name == NULL ? STATUS_NO_MEMORY
-                                   : codec_reply_pack(&message.base, arena, out);
+    return namespace_.name == NULL ? STATUS_NO_MEMORY : codec_reply_pack(&message.base, arena, out);
 }

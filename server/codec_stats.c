@@ -88,8 +88,9 @@ static enum status fill_attributes(const struct cache_scope_stats *from, struct 
 
 /* Words of ours, which protobuf-c only reads. */
 static char index_words[][10] = {
-    [PARTITION_RESTS] = "rests",   [PARTITION_WAITS] = "waits",       [PARTITION_WATCHED] = "watched",
-    [PARTITION_BUILDS] = "builds", [PARTITION_REWRITES] = "rewrites",
+    [PARTITION_RESTS] = "rests",       [PARTITION_WAITS] = "waits",
+    [PARTITION_WATCHED] = "watched",   [PARTITION_BUILDS] = "builds",
+    [PARTITION_REWRITES] = "rewrites",
 };
 
 static void fill_index(const struct partition_stats *index, Reprise__V1__ScopePolicy *message)
@@ -97,7 +98,8 @@ static void fill_index(const struct partition_stats *index, Reprise__V1__ScopePo
     if (index->dimension == 0)
         return;
     message->rows = index->rows;
-    message->index_kind = (Reprise__V1__IndexKind)(index->kind + 1); /* enum index_kind begins at 0 */
+    message->index_kind =
+        (Reprise__V1__IndexKind)(index->kind + 1); /* enum index_kind begins at 0 */
     message->index_state = index_words[index->state];
     message->index_done = rate(index->work_rows_done, index->work_rows);
     if (index->recall_wanted > 0) {
@@ -178,10 +180,8 @@ static enum status fill_embedder(const struct cache_stats *stats, struct arena *
 static const char *storage_word(enum storage_state state)
 {
     static const char *const words[] = {
-        [STORAGE_NONE] = "none",
-        [STORAGE_LOADING] = "loading",
-        [STORAGE_DURABLE] = "durable",
-        [STORAGE_MEMORY_ONLY] = "memory_only",
+        [STORAGE_NONE] = "none",           [STORAGE_LOADING] = "loading",
+        [STORAGE_DURABLE] = "durable",     [STORAGE_MEMORY_ONLY] = "memory_only",
         [STORAGE_READ_ONLY] = "read_only",
     };
     return words[state];

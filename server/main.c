@@ -3,8 +3,8 @@
  * drains.
  *
  * SIGTERM and SIGINT drain: calls in flight finish and the exit code is 0. A second one skips the
- * waits. While the data folder is read they wait until it has been. Exit 1: it could not start, or the configuration contradicts
- * itself; exit 2: an option is unknown or outside its range.
+ * waits. While the data folder is read they wait until it has been. Exit 1: it could not start, or
+ * the configuration contradicts itself; exit 2: an option is unknown or outside its range.
  */
 #include <pthread.h>
 #include <signal.h>
@@ -26,7 +26,8 @@ static const char help_text[] =
     "  reprise-server [--config FILE] [--ROOM-NAME VALUE ...]\n"
     "\n"
     "  --config FILE        read options from a YAML file (also REPRISE_CONFIG)\n"
-    "  --restore NAME       go back to the snapshot of this name in the data folder, then serve; what\n"
+    "  --restore NAME       go back to the snapshot of this name in the data folder, then serve; "
+    "what\n"
     "                       was there is set aside, in a folder of its own\n"
     "  --check-config       say whether the configuration is right, and exit\n"
     "  --print-config       print each option, its value and where it comes from, and exit\n"

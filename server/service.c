@@ -225,9 +225,9 @@ static void log_recovery(struct service *service)
               "reason=%s",
               options_text(service->options, "storage.path"), journal.io_backend,
               (unsigned long long)journal.recovered_entries,
-              (unsigned long long)journal.recovered_bytes,
-              (unsigned long long)journal.recovered_ms, (unsigned long long)journal.torn_bytes,
-              (unsigned long long)journal.damaged_bytes, journal.io_reason);
+              (unsigned long long)journal.recovered_bytes, (unsigned long long)journal.recovered_ms,
+              (unsigned long long)journal.torn_bytes, (unsigned long long)journal.damaged_bytes,
+              journal.io_reason);
 }
 
 static enum status load(struct service *service, const char *restore, struct failure *failure)

@@ -362,8 +362,7 @@ struct reprise_result *reprise_compact(struct reprise_client *client,
         return no_block(client);
     Reprise__V1__CompactRequest message;
     reprise__v1__compact_request__init(&message);
-    const Reprise__V1__CompactResponse *reply =
-        run(client, CHANNEL_COMPACT, &message, call, block);
+    const Reprise__V1__CompactResponse *reply = run(client, CHANNEL_COMPACT, &message, call, block);
     if (reply != NULL) {
         block->compacted.size_bytes_before = reply->size_bytes_before;
         block->compacted.size_bytes_after = reply->size_bytes_after;
@@ -385,8 +384,8 @@ struct reprise_result *reprise_update_namespace(struct reprise_client *client,
             request_update_namespace(settings, fields, fields_count, block->arena), call, block);
     static const Reprise__V1__Namespace nothing = REPRISE__V1__NAMESPACE__INIT;
     if (reply != NULL)
-        block->result.namespace_ = reply_namespace(
-            reply->namespace_ != NULL ? reply->namespace_ : &nothing, block->arena);
+        block->result.namespace_ =
+            reply_namespace(reply->namespace_ != NULL ? reply->namespace_ : &nothing, block->arena);
     return settle(client, block, block->result.namespace_);
 }
 

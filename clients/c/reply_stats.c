@@ -181,7 +181,7 @@ const struct reprise_stats_reply *reply_stats(const Reprise__V1__StatsResponse *
         .loading_done = message->loading_done,
     };
     bool read_all = read_tiers(message, arena, reply) && read_misses(message, arena, reply) &&
-                    read_policies(message, arena, reply) &&
-                    read_embedders(message, arena, reply) && read_journal(message, arena, reply);
+                    read_policies(message, arena, reply) && read_embedders(message, arena, reply) &&
+                    read_journal(message, arena, reply);
     return read_all ? reply : NULL;
 }

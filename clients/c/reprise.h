@@ -266,9 +266,9 @@ struct reprise_set_request {
     size_t tags_count;
     const struct reprise_pair *metadata; /* given back on hits */
     size_t metadata_count;
-    enum reprise_ack ack;                /* what the reply waits for */
-    const char *content; /* the answer's text; or                    */
-    const void *blob;    /* its bytes, where the content type is opaque */
+    enum reprise_ack ack; /* what the reply waits for */
+    const char *content;  /* the answer's text; or                    */
+    const void *blob;     /* its bytes, where the content type is opaque */
     size_t blob_size;
 };
 
@@ -367,7 +367,7 @@ struct reprise_set_reply {
     enum reprise_skip skip;
     int64_t expires_unix_ms; /* 0: never */
     uint64_t sequence;
-    enum reprise_ack ack; /* what was given; DEFAULT: not stored */
+    enum reprise_ack ack;        /* what was given; DEFAULT: not stored */
     const char *const *degraded; /* why it is not indexed although it should be: "embedder_down",
                                     "overloaded", "text_too_long" */
     size_t degraded_count;

@@ -108,8 +108,7 @@ enum verb_exit verb_fsck(const struct cli *cli, const struct arguments *argument
 static enum status write_line(void *context, struct text line)
 {
     const struct cli *cli = context;
-    if (fwrite(line.bytes, 1, line.length, cli->out) != line.length ||
-        fputc('\n', cli->out) == EOF)
+    if (fwrite(line.bytes, 1, line.length, cli->out) != line.length || fputc('\n', cli->out) == EOF)
         return STATUS_IO_FAILED;
     return STATUS_OK;
 }

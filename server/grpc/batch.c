@@ -379,10 +379,9 @@ static void finish_set(struct call *call, struct batch_set *batch, size_t i)
         struct cache_waiter waiter = {acks_expect, acks_done, NULL};
         if (set->ack > ACK_MEMORY)
             waiter.context = &batch->acks->items[i];
-        status = cache_set_finish(call_door(call)->cache, set,
-                                  embedded ? batch->vectors->waits[i].status : STATUS_OK,
-                                  clock_wall_ms(), waiter.context != NULL ? &waiter : NULL,
-                                  &batch->items[i].failure);
+        status = cache_set_finish(
+            call_door(call)->cache, set, embedded ? batch->vectors->waits[i].status : STATUS_OK,
+            clock_wall_ms(), waiter.context != NULL ? &waiter : NULL, &batch->items[i].failure);
     }
     end_set(batch, i, status);
 }

@@ -304,8 +304,7 @@ static bool admit(struct call *call)
 
 static bool is_let_in(const struct method *method, int stage)
 {
-    return stage == DOOR_OPEN || method->always ||
-           (stage == DOOR_LOADING && method->while_loading);
+    return stage == DOOR_OPEN || method->always || (stage == DOOR_LOADING && method->while_loading);
 }
 
 /* All other methods, and paths that are none: the message is still to be read. */

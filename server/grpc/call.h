@@ -9,8 +9,8 @@
  * One owner at a time: the I/O thread that got the event, then the compute thread that got the job,
  * or the thread on which the embedder says that a text is done. The owner ends its ownership by
  * exactly one of: a reply (reply.h), call_hand_off, call_lend and what it lends the call to,
- * call_park and what will wake it, call_read, reply_write. Afterwards it does not touch the call: with two threads on a queue
- * somebody else may already have it.
+ * call_park and what will wake it, call_read, reply_write. Afterwards it does not touch the call:
+ * with two threads on a queue somebody else may already have it.
  */
 #pragma once
 #include <grpc/grpc.h>

@@ -1,7 +1,7 @@
 /*
  * handlers.h - what the methods of our own services do with a call (get.c, batch.c, set.c,
- * admin.c, snapshots.c). Each owns the call and its message, and ends with a reply or a hand-off. Threads: I/O
- * threads.
+ * admin.c, snapshots.c). Each owns the call and its message, and ends with a reply or a hand-off.
+ * Threads: I/O threads.
  */
 #pragma once
 #include "server/grpc/call.h"

@@ -15,8 +15,8 @@ struct method {
     const char *path;
     enum slot_kind acceptor; /* SLOT_GENERIC, or the method's own                              */
     bool stream;
-    bool always;     /* answered over server.inflight_max too: probes                  */
-    bool reflection; /* exists only with grpc.reflection                               */
+    bool always;        /* answered over server.inflight_max too: probes                  */
+    bool reflection;    /* exists only with grpc.reflection                               */
     bool while_loading; /* answered before the data folder has been read               */
     void (*handle)(struct call *call); /* the message is there; ends with a reply or a hand-off */
     void (*woken)(struct call *call);  /* a parked call goes on; NULL: it never parks            */

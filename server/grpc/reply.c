@@ -292,8 +292,8 @@ static enum status pack_pushbacks(struct pushbacks *pushbacks)
             status = pack_pushback(&pushbacks->draining[row], STATUS_DRAINING, delay_ms,
                                    pushbacks->arena);
         if (status == STATUS_OK)
-            status = pack_pushback(&pushbacks->loading[row], STATUS_LOADING, delay_ms,
-                                   pushbacks->arena);
+            status =
+                pack_pushback(&pushbacks->loading[row], STATUS_LOADING, delay_ms, pushbacks->arena);
     }
     return status;
 }

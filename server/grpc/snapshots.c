@@ -258,8 +258,8 @@ static void update_on_compute(struct pool_job *job)
     struct acks *acks = update->acks;
     if (update->status != STATUS_OK || acks == NULL) {
         if (update->status == STATUS_OK)
-            update->status = cache_update_namespace(cache, &update->change, NULL,
-                                                    &update->settings, &update->failure);
+            update->status = cache_update_namespace(cache, &update->change, NULL, &update->settings,
+                                                    &update->failure);
         answer_update(call);
         return;
     }

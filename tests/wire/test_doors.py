@@ -345,8 +345,9 @@ class Closing(unittest.TestCase):
         places = [server.final_log.find(step) for step in steps]
         self.assertNotIn(-1, places, server.final_log)
         self.assertEqual(places, sorted(places), server.final_log)
-        self.assertEqual(counted(server), {"calls": 1, "shed_inflight": 0, "shed_queue": 0, "shed_streams": 0, "dropped_cancelled": 0,
-                                           "dropped_deadline": 0, "read_timeouts": 0, "send_timeouts": 0, "refused_draining": 0})
+        self.assertEqual(counted(server), {"calls": 1, "shed_inflight": 0, "shed_queue": 0, "shed_late": 0, "shed_streams": 0,
+                                           "dropped_cancelled": 0, "dropped_deadline": 0, "read_timeouts": 0, "send_timeouts": 0,
+                                           "refused_draining": 0, "refused_loading": 0})
 
     def test_an_idle_server_ends_at_once(self):
         """The best of a few, because the machine may be busy."""

@@ -1,6 +1,7 @@
 """What outlives the process: acks at each level, restarts clean and not, snapshots, a second process, a start that takes its time."""
 import json
 import pathlib
+import random
 import subprocess
 import tempfile
 import threading
@@ -379,7 +380,7 @@ class Snapshots(Folders):
         self.assertEqual(result.returncode, code, result.stdout + result.stderr)
         return result.stdout
 
-    def fail(self, call, code, reason):
+    def is_refused(self, call, code, reason):
         with self.assertRaises(grpc.RpcError) as caught:
             call()
         self.assertEqual(caught.exception.code(), code, caught.exception.details())
@@ -461,9 +462,9 @@ class Snapshots(Folders):
         self.start()
         admin = self.server.admin
         for name in ("..", "a/b", "a" * 32, "a.b", "ä"):
-            self.fail(lambda: admin.CreateSnapshot(A.CreateSnapshotRequest(name=name), timeout=30), grpc.StatusCode.INVALID_ARGUMENT, "BAD_NAME")
-        self.fail(lambda: admin.DeleteSnapshot(A.DeleteSnapshotRequest(), timeout=30), grpc.StatusCode.INVALID_ARGUMENT, "BAD_NAME")
-        self.fail(lambda: admin.DeleteSnapshot(A.DeleteSnapshotRequest(name="no-such"), timeout=30), grpc.StatusCode.NOT_FOUND, "NOT_FOUND")
+            self.is_refused(lambda: admin.CreateSnapshot(A.CreateSnapshotRequest(name=name), timeout=30), grpc.StatusCode.INVALID_ARGUMENT, "BAD_NAME")
+        self.is_refused(lambda: admin.DeleteSnapshot(A.DeleteSnapshotRequest(), timeout=30), grpc.StatusCode.INVALID_ARGUMENT, "BAD_NAME")
+        self.is_refused(lambda: admin.DeleteSnapshot(A.DeleteSnapshotRequest(name="no-such"), timeout=30), grpc.StatusCode.NOT_FOUND, "NOT_FOUND")
         self.server.stop()
         result = subprocess.run([str(BIN / "reprise-server"), "--grpc-listen=127.0.0.1:0", f"--storage-path={self.folder}", "--embed-provider=lexical",
                                  "--restore", "no-such"], capture_output=True, text=True, timeout=60, cwd=FOLDER)
@@ -543,6 +544,11 @@ class AtRest(Folders):
             self.command(verb, code=2)
 
 
+def vector(n):
+    chance = random.Random(n)
+    return M.Vector(f32=[chance.gauss(0, 1) for _ in range(24)])
+
+
 class Namespaces(Folders):
     def update(self, name, fields, **settings):
         return self.server.admin.UpdateNamespace(A.UpdateNamespaceRequest(namespace=A.Namespace(name=name, **settings), fields=fields),
@@ -553,7 +559,7 @@ class Namespaces(Folders):
 
     def fill(self, name, count=6000):
         for first in range(0, count, 250):
-            items = [C.SetRequest(identity=identity(f"q {n}", namespace=name), content="x", vector=M.Vector(f32=[1, n % 79, n % 83, n % 7]))
+            items = [C.SetRequest(identity=identity(f"q {n}", namespace=name), content=f"answer {n}", vector=vector(n))
                      for n in range(first, first + 250)]
             for result in self.server.cache.BatchSet(C.BatchSetRequest(items=items), timeout=60).results:
                 self.assertTrue(result.response.indexed)
@@ -568,9 +574,37 @@ class Namespaces(Folders):
         self.start()
         self.fill("chosen")
         self.assertEqual(self.kind("chosen"), (M.INDEX_KIND_FLAT, 6000))
-        reply = self.update("chosen", ["index_kind", "ef_search"], index_kind=M.INDEX_KIND_HNSW, ef_search=64)
+        stopped, failures, counts = threading.Event(), [], [0, 0]
+
+        def look(number):
+            """Asks for the vector of one row under another text: that row's answer is the only right one."""
+            while not stopped.is_set():
+                n = counts[number] * 37 % 6000
+                request = C.GetRequest(identity=identity(f"q {n} again", namespace="chosen"), vector=vector(n))
+                try:
+                    reply = self.server.cache.Get(request, timeout=30)
+                    if reply.content != f"answer {n}":
+                        failures.append((n, reply))
+                except grpc.RpcError as error:
+                    failures.append((n, error))
+                counts[number] += 1
+
+        lookers = [threading.Thread(target=look, args=(number,)) for number in (0, 1)]
+        for looker in lookers:
+            looker.start()
+        try:
+            reply = self.update("chosen", ["index_kind", "ef_search"], index_kind=M.INDEX_KIND_HNSW, ef_search=64)
+            self.wait_for("chosen", M.INDEX_KIND_HNSW)
+            so_far = sum(counts)
+            end = time.monotonic() + 30
+            while sum(counts) < so_far + 100 and time.monotonic() < end:
+                time.sleep(0.01)
+        finally:
+            stopped.set()
+            for looker in lookers:
+                looker.join()
         self.assertEqual((reply.name, reply.index_kind, reply.ef_search, reply.HasField("nprobe")), ("chosen", M.INDEX_KIND_HNSW, 64, False))
-        self.wait_for("chosen", M.INDEX_KIND_HNSW)
+        self.assertEqual(failures, [])
         self.assertEqual(self.kind("chosen")[1], 6000)
         self.server.kill()
         self.start()

@@ -146,7 +146,8 @@ static void a_verdict_on_a_replaced_or_vanished_entry_is_without_effect(void **s
     const struct cache_delete_request request = {.entry_ids = &world->set.entry_id,
                                                  .entry_ids_count = 1};
     uint32_t deleted = 0;
-    assert_int_equal(cache_delete(world->cache, &request, world->arena, NULL, &deleted, NULL), STATUS_OK);
+    assert_int_equal(cache_delete(world->cache, &request, world->arena, NULL, &deleted, NULL),
+                     STATUS_OK);
     assert_int_equal(report(world, token, CACHE_CORRECT), CACHE_UNKNOWN_ENTRY);
     assert_int_equal(scope_of(world).feedback_count, 0);
 }

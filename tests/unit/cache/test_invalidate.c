@@ -101,7 +101,8 @@ static void ids_are_deleted_only_in_their_own_namespace(void **state)
     const struct cache_delete_request request = {
         .tenant = TEXT("a"), .namespace_ = TEXT("faq"), .entry_ids = ids, .entry_ids_count = 5};
     uint32_t deleted = 0;
-    assert_int_equal(cache_delete(world->cache, &request, world->arena, NULL, &deleted, NULL), STATUS_OK);
+    assert_int_equal(cache_delete(world->cache, &request, world->arena, NULL, &deleted, NULL),
+                     STATUS_OK);
     assert_int_equal(deleted, 1);
     assert_int_equal(served(world), 0x1e);
     assert_int_equal(entries_of(world, "a", true), 3);
@@ -113,11 +114,13 @@ static void an_identity_is_deleted_with_its_row(void **state)
     const struct identity identity = identity_of(&rows[2]);
     const struct cache_delete_request request = {.tenant = TEXT("a"), .identity = &identity};
     uint32_t deleted = 0;
-    assert_int_equal(cache_delete(world->cache, &request, world->arena, NULL, &deleted, NULL), STATUS_OK);
+    assert_int_equal(cache_delete(world->cache, &request, world->arena, NULL, &deleted, NULL),
+                     STATUS_OK);
     assert_int_equal(deleted, 1);
     assert_int_equal(served(world), 0x1b);
     assert_int_equal(entries_of(world, "a", true), 3);
-    assert_int_equal(cache_delete(world->cache, &request, world->arena, NULL, &deleted, NULL), STATUS_OK);
+    assert_int_equal(cache_delete(world->cache, &request, world->arena, NULL, &deleted, NULL),
+                     STATUS_OK);
     assert_int_equal(deleted, 0);
 }
 
@@ -129,7 +132,8 @@ static void an_expired_entry_can_still_be_deleted(void **state)
     const struct cache_delete_request request = {
         .tenant = TEXT("a"), .namespace_ = TEXT("faq"), .entry_ids = &id, .entry_ids_count = 1};
     uint32_t deleted = 0;
-    assert_int_equal(cache_delete(world->cache, &request, world->arena, NULL, &deleted, NULL), STATUS_OK);
+    assert_int_equal(cache_delete(world->cache, &request, world->arena, NULL, &deleted, NULL),
+                     STATUS_OK);
     assert_int_equal(deleted, 1);
 }
 
@@ -139,24 +143,24 @@ static void a_delete_of_nothing_or_too_much_is_refused(void **state)
     static struct digest ids[257];
     struct cache_delete_request request = {.tenant = TEXT("a")};
     uint32_t deleted = 7;
-    assert_failed(world,
-                  cache_delete(world->cache, &request, world->arena, NULL, &deleted, &world->failure),
-                  STATUS_LIMIT_EXCEEDED, "entry_ids");
+    assert_failed(
+        world, cache_delete(world->cache, &request, world->arena, NULL, &deleted, &world->failure),
+        STATUS_LIMIT_EXCEEDED, "entry_ids");
     request.entry_ids = ids;
     request.entry_ids_count = 257;
-    assert_failed(world,
-                  cache_delete(world->cache, &request, world->arena, NULL, &deleted, &world->failure),
-                  STATUS_LIMIT_EXCEEDED, "entry_ids");
+    assert_failed(
+        world, cache_delete(world->cache, &request, world->arena, NULL, &deleted, &world->failure),
+        STATUS_LIMIT_EXCEEDED, "entry_ids");
     request.entry_ids_count = 1;
     request.namespace_ = TEXT("no spaces");
-    assert_failed(world,
-                  cache_delete(world->cache, &request, world->arena, NULL, &deleted, &world->failure),
-                  STATUS_BAD_NAME, "namespace");
+    assert_failed(
+        world, cache_delete(world->cache, &request, world->arena, NULL, &deleted, &world->failure),
+        STATUS_BAD_NAME, "namespace");
     const struct identity empty = {.model = TEXT("m")};
     request = (struct cache_delete_request){.identity = &empty};
-    assert_failed(world,
-                  cache_delete(world->cache, &request, world->arena, NULL, &deleted, &world->failure),
-                  STATUS_EMPTY_PROMPT, "identity.prompt");
+    assert_failed(
+        world, cache_delete(world->cache, &request, world->arena, NULL, &deleted, &world->failure),
+        STATUS_EMPTY_PROMPT, "identity.prompt");
     assert_int_equal(deleted, 7);
 }
 

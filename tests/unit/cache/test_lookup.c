@@ -561,7 +561,8 @@ static void a_scope_that_was_emptied_takes_another_dimension(void **state)
     const struct cache_delete_request request = {.entry_ids = &world->set.entry_id,
                                                  .entry_ids_count = 1};
     uint32_t deleted = 0;
-    assert_int_equal(cache_delete(world->cache, &request, world->arena, NULL, &deleted, NULL), STATUS_OK);
+    assert_int_equal(cache_delete(world->cache, &request, world->arena, NULL, &deleted, NULL),
+                     STATUS_OK);
     const struct cache_set_request put = {
         .identity = of("hello"), .vector = three, .dimension = 3, .content = TEXT("new")};
     assert_int_equal(set_request(world, &put), STATUS_OK);

@@ -179,7 +179,8 @@ static void call_delete(struct model *model)
     }
     uint32_t deleted = 0;
     world_forget(world);
-    assert_int_equal(cache_delete(world->cache, &request, world->arena, NULL, &deleted, NULL), STATUS_OK);
+    assert_int_equal(cache_delete(world->cache, &request, world->arena, NULL, &deleted, NULL),
+                     STATUS_OK);
     if (is_alive(model, key))
         assert_int_equal(deleted, 1);
     if (!slot->is_there)

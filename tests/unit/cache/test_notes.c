@@ -26,7 +26,8 @@ static int close_arena(void **state)
     return 0;
 }
 
-static const struct key_attribute attributes[] = {{{"region", 6}, {"eu", 2}}, {{"tier", 4}, {"", 0}}};
+static const struct key_attribute attributes[] = {{{"region", 6}, {"eu", 2}},
+                                                  {{"tier", 4}, {"", 0}}};
 
 static struct note_scope example(void)
 {

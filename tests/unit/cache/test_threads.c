@@ -111,8 +111,8 @@ static void take_away(struct worker *worker, const struct identity *identity)
 {
     const struct cache_delete_request request = {.tenant = identity->tenant, .identity = identity};
     uint32_t deleted = 0;
-    must(cache_delete(worker->shared->world->cache, &request, worker->arena, NULL, &deleted, NULL) ==
-         STATUS_OK);
+    must(cache_delete(worker->shared->world->cache, &request, worker->arena, NULL, &deleted,
+                      NULL) == STATUS_OK);
 }
 
 /* Nobody else touches this key: exact hit after Set, none after Delete. At a right angle to all

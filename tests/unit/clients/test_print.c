@@ -147,6 +147,7 @@ static void a_set_tells_whether_it_was_stored(void **state)
         .entry_id = ID, .stored = true, .indexed = true, .sequence = 7, .expires_unix_ms = 601000};
     const struct reprise_set_reply exact = {.entry_id = ID,
                                             .stored = true,
+                                            .ack = REPRISE_ACK_SYNCED,
                                             .sequence = 8,
                                             .degraded = embedder_down,
                                             .degraded_count = 1};
@@ -155,9 +156,9 @@ static void a_set_tells_whether_it_was_stored(void **state)
     print_set(out, &exact, 1000);
     print_set(out, &skipped, 1000);
     printed();
-    has("stored       number 7, findable by meaning too\n");
+    has("stored       number 7, findable by meaning too, in memory\n");
     has("expires      in 10 min\n");
-    has("number 8, exact tier only\ndegraded     embedder_down\n");
+    has("number 8, exact tier only, synced to the disk\ndegraded     embedder_down\n");
     has("not stored   finish reason\n");
 }
 
