@@ -94,9 +94,12 @@ static bool is_kind(const struct turn *turn, enum io_sim_fault fault)
 /* Returns the errno of the call: whoever lives through a crash hears of it. */
 static int end(const struct sim_io *sim, const struct turn *turn, int error)
 {
-    if (!is_kind(turn, IO_SIM_CRASH))
+    if (is_kind(turn, IO_SIM_CRASH))
+        sim_crash(sim->disk, (uint64_t)sim->disk->plan_error);
+    else if (is_kind(turn, IO_SIM_KILL))
+        sim_kill(sim->disk);
+    else
         return error;
-    sim_crash(sim->disk, (uint64_t)sim->disk->plan_error);
     return ENODEV;
 }
 
@@ -601,6 +604,13 @@ void io_sim_crash(struct io_sim *disk, uint64_t seed)
 {
     lock_disk(disk);
     sim_crash(disk, seed);
+    unlock_disk(disk);
+}
+
+void io_sim_kill(struct io_sim *disk)
+{
+    lock_disk(disk);
+    sim_kill(disk);
     unlock_disk(disk);
 }
 

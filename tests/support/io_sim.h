@@ -22,11 +22,16 @@ struct io *io_sim_open(struct io_sim *disk, const char *folder);
  * closed, and what is open by it too. */
 void io_sim_crash(struct io_sim *disk, uint64_t seed);
 
+/* The process ends, the machine goes on: every io of before is dead in the same way, and nothing is
+ * lost of what they have written. */
+void io_sim_kill(struct io_sim *disk);
+
 enum io_sim_fault {
     IO_SIM_ERROR,     /* nothing is done                                              */
     IO_SIM_SHORT,     /* of a write a part is done first; of others nothing           */
     IO_SIM_MISDIRECT, /* a write goes to another place of its file, and is said to be fine */
     IO_SIM_CRASH,     /* the power goes in the middle of it, with `error` as the seed */
+    IO_SIM_KILL,      /* the process ends in the middle of it: see io_sim_kill        */
 };
 /* The call that comes after `calls` others does so, once. A commit is one call, its sync another. A
  * plan replaces the one before. */

@@ -382,3 +382,16 @@ void sim_crash(struct io_sim *disk, uint64_t seed)
     disk->generation++;
     disk->has_plan = false;
 }
+
+/* What was in flight has been handed to the disk: it is an unsynced write like any other. */
+void sim_kill(struct io_sim *disk)
+{
+    for (struct sim_inode *inode = disk->inodes; inode != NULL; inode = inode->next) {
+        inode->opens = 0;
+        for (size_t i = 0; i < inode->changes_count; i++)
+            inode->changes[i].commit = 0;
+    }
+    sim_inodes_drop(disk);
+    disk->generation++;
+    disk->has_plan = false;
+}

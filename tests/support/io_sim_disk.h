@@ -81,3 +81,4 @@ void sim_sync(struct sim_inode *inode, uint64_t commit);
 /* A sync that fails: by chance some sectors are kept; all are clean. */
 void sim_sync_fails(struct io_sim *disk, struct sim_inode *inode, uint64_t commit);
 void sim_crash(struct io_sim *disk, uint64_t seed);
+void sim_kill(struct io_sim *disk);

@@ -66,13 +66,15 @@ struct world {
     uint64_t versions;        /* drawn so far                       */
     unsigned requests;        /* so far                             */
     _Atomic unsigned durable; /* the last confirmed SYNCED request */
+    _Atomic unsigned logged;  /* the same, or LOGGED               */
     uint64_t sequence_max;    /* ever seen                          */
 
     pthread_mutex_t mutex;
     pthread_cond_t changed;
     unsigned wishes_count, wishes_told;
     struct wish_told wishes[WORLD_WISHES_MAX];
-    unsigned custodian_jobs; /* that were asked for and are not answered */
+    unsigned custodian_jobs;    /* that were asked for and are not answered */
+    enum status job_status;     /* of the last one                          */
 
     /* What recovery has shown and what came after: the custodian's thread renews it. */
     pthread_mutex_t notes_mutex;
@@ -190,16 +192,21 @@ static inline void begin_history(struct history *history, uint64_t version, int6
 
 /* ---- wishes ---------------------------------------------------------------------------------- */
 
+static inline void raise_mark(_Atomic unsigned *mark, unsigned to)
+{
+    unsigned before = atomic_load(mark);
+    while (before < to && !atomic_compare_exchange_weak(mark, &before, to))
+        continue;
+}
+
 static inline void on_wish(void *context, enum status status)
 {
     struct wish_told *told = context;
     struct world *world = told->world;
-    if (status == STATUS_OK && told->ack == ACK_SYNCED) {
-        unsigned before = atomic_load(&world->durable);
-        while (before < told->request &&
-               !atomic_compare_exchange_weak(&world->durable, &before, told->request))
-            continue;
-    }
+    if (status == STATUS_OK && told->ack == ACK_SYNCED)
+        raise_mark(&world->durable, told->request);
+    if (status == STATUS_OK && told->ack != ACK_MEMORY)
+        raise_mark(&world->logged, told->request);
     (void)pthread_mutex_lock(&world->mutex);
     told->status = status;
     atomic_fetch_add(&told->told, 1);
@@ -248,8 +255,8 @@ static inline void await_all_wishes(struct world *world)
 static inline void on_job(void *context, enum status status)
 {
     struct world *world = context;
-    (void)status;
     (void)pthread_mutex_lock(&world->mutex);
+    world->job_status = status;
     world->custodian_jobs--;
     (void)pthread_cond_broadcast(&world->changed);
     (void)pthread_mutex_unlock(&world->mutex);
@@ -268,12 +275,15 @@ static inline void begin_job(struct world *world)
     (void)pthread_mutex_unlock(&world->mutex);
 }
 
-static inline void await_jobs(struct world *world)
+/* Returns the status of the last. */
+static inline enum status await_jobs(struct world *world)
 {
     (void)pthread_mutex_lock(&world->mutex);
     while (world->custodian_jobs > 0)
         (void)pthread_cond_wait(&world->changed, &world->mutex);
+    const enum status status = world->job_status;
     (void)pthread_mutex_unlock(&world->mutex);
+    return status;
 }
 
 /* ---- notes ----------------------------------------------------------------------------------- */
@@ -370,7 +380,7 @@ static inline void world_close(struct world *world)
     if (world->store == NULL)
         return;
     store_close_journal(world->store);
-    await_jobs(world);
+    (void)await_jobs(world);
     await_all_wishes(world);
     store_destroy(&world->store);
 }
@@ -613,6 +623,7 @@ static inline void begin_anew(struct world *world)
         begin_history(&world->notes[i], world->notes_now[i], 0);
     world->requests = 0;
     atomic_store(&world->durable, 0);
+    atomic_store(&world->logged, 0);
     store_stats(world->store, &stats);
     assert_true(stats.sequence >= world->sequence_max);
 }

@@ -3,6 +3,8 @@
  * asked is told once. Method: a journal behind a gate, so that the test says when a write is done
  * and how late it is; the segments are read back byte for byte.
  */
+#include <sched.h>
+
 #include "tests/unit/storage/journal_world.h"
 
 static void every_kind_of_record_is_written_as_handed_in(void **state)
@@ -391,6 +393,86 @@ static void a_rotation_finishes_what_was_handed_in_before_it(void **state)
     world_destroy(world);
 }
 
+struct rotation {
+    struct journal *journal;
+    uint64_t last;
+    enum status status;
+};
+
+static void *rotate_beside(void *argument)
+{
+    struct rotation *rotation = argument;
+    rotation->status = journal_rotate(rotation->journal, &rotation->last);
+    return NULL;
+}
+
+static void await_rotation_wish(struct journal *journal)
+{
+    bool is_due = false;
+    while (!is_due) {
+        lock_acquire(&journal->rotation_lock);
+        is_due = journal->is_rotation_due;
+        lock_release(&journal->rotation_lock);
+        (void)sched_yield();
+    }
+}
+
+/* What is handed in behind a held write needs several segments. */
+static void a_rotation_waits_for_all_that_is_queued(void **state)
+{
+    (void)state;
+    enum { PUTS = 200 };
+    struct world *world = world_start(DURABILITY_EVERYSEC);
+    struct rotation rotation = {.journal = world->journal, .status = STATUS_INTERNAL};
+    pthread_t thread;
+    io_gate_hold(world->gate);
+    write_delete(world, 1, ACK_SYNCED, 0);
+    io_gate_await_rest(world->gate);
+    for (uint64_t i = 0; i < PUTS; i++)
+        write_put(world, i, 4000);
+    assert_int_equal(pthread_create(&thread, NULL, rotate_beside, &rotation), 0);
+    await_rotation_wish(world->journal);
+    io_gate_release(world->gate);
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    assert_int_equal(rotation.status, STATUS_OK);
+    assert_int_equal(rotation.last, 1 + PUTS);
+    struct journal_segment *segments = NULL;
+    uint32_t count = 0;
+    assert_int_equal(journal_segments(world->journal, &segments, &count), STATUS_OK);
+    assert_true(count > 3);
+    assert_int_equal(segments[count - 2].segment.last_sequence, 1 + PUTS);
+    free(segments);
+    await_told(world, 1);
+    world_destroy(world);
+}
+
+/* A barrier draws no number: the segment that follows begins behind the number before it. */
+static void a_rotation_behind_a_barrier_leaves_no_gap(void **state)
+{
+    (void)state;
+    struct world *world = world_start(DURABILITY_EVERYSEC);
+    enum status status;
+    uint64_t last;
+    io_gate_hold(world->gate);
+    write_delete(world, 1, ACK_SYNCED, 0);
+    io_gate_await_rest(world->gate);
+    write_delete(world, 2, ACK_MEMORY, UNTOLD);
+    const struct journal_wish wish = wish_of(world, 1, ACK_SYNCED);
+    journal_submit(world->journal, ticket_barrier(world->journal, &status), 0, &wish);
+    journal_kick(world->journal);
+    io_gate_release(world->gate);
+    await_told(world, 2);
+    assert_int_equal(journal_rotate(world->journal, &last), STATUS_OK);
+    assert_int_equal(last, 2);
+    write_delete(world, 3, ACK_LOGGED, 2);
+    await_told(world, 3);
+    world_stop(world);
+    struct read_log *log = read_back(world);
+    assert_int_equal(count_in_order(log, &last), 3);
+    forget(log);
+    world_destroy(world);
+}
+
 static void replaced_segments_leave_manifest_and_folder(void **state)
 {
     (void)state;
@@ -453,6 +535,8 @@ int main(void)
         cmocka_unit_test(everysec_that_falls_behind_slows_writers),
         cmocka_unit_test(a_stop_writes_all_that_was_handed_in),
         cmocka_unit_test(a_rotation_finishes_what_was_handed_in_before_it),
+        cmocka_unit_test(a_rotation_waits_for_all_that_is_queued),
+        cmocka_unit_test(a_rotation_behind_a_barrier_leaves_no_gap),
         cmocka_unit_test(replaced_segments_leave_manifest_and_folder),
         cmocka_unit_test(dead_bytes_are_taken_from_their_segment),
     };
