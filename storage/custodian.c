@@ -180,10 +180,12 @@ static bool is_stopping(const struct custodian *custodian)
     return atomic_load(&custodian->is_stopping);
 }
 
-/* With nobody to tell: the log is all there is. */
+/* With nobody to tell: the log is all there is. LOADING: it has begun before the store was open,
+ * and comes back in a second. */
 static void tell(const struct custodian *custodian, const char *what, enum status status)
 {
-    if (status == STATUS_OK || status == STATUS_NOT_FOUND || is_stopping(custodian))
+    if (status == STATUS_OK || status == STATUS_NOT_FOUND || status == STATUS_LOADING ||
+        is_stopping(custodian))
         return;
     log_write(LOG_WARNING, "storage", what, "status=%s", status_name(status));
 }

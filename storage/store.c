@@ -190,8 +190,8 @@ struct writing {
     struct journal_wish asked;
 };
 
-static enum status begin(struct store *store, const struct journal_wish *wish,
-                         struct writing *out_writing)
+static enum status begin_in(struct store *store, const struct journal_wish *wish,
+                            bool also_read_only, struct writing *out_writing)
 {
     const struct journal_wish asked =
         wish != NULL ? *wish : (struct journal_wish){.ack = ACK_MEMORY};
@@ -202,7 +202,8 @@ static enum status begin(struct store *store, const struct journal_wish *wish,
     writing.journal = journal_of(store);
     if (writing.journal == NULL && writing.asked.ack != ACK_MEMORY)
         return STATUS_NO_JOURNAL;
-    if (writing.journal != NULL && journal_state(writing.journal) == STORAGE_READ_ONLY)
+    if (writing.journal != NULL && !also_read_only &&
+        journal_state(writing.journal) == STORAGE_READ_ONLY)
         return STATUS_STORAGE_DEGRADED;
     assert(writing.asked.done != NULL || writing.asked.ack == ACK_MEMORY);
     writing.wish = writing.asked;
@@ -211,6 +212,12 @@ static enum status begin(struct store *store, const struct journal_wish *wish,
         writing.wish.done = NULL;
     *out_writing = writing;
     return STATUS_OK;
+}
+
+static enum status begin(struct store *store, const struct journal_wish *wish,
+                         struct writing *out_writing)
+{
+    return begin_in(store, wish, false, out_writing);
 }
 
 /* After the last hold. told_by_ticket: a ticket with the wish was handed in. */
@@ -323,7 +330,7 @@ enum status store_note(struct store *store, const struct record_note *note,
                        const struct journal_wish *wish)
 {
     struct writing writing;
-    enum status status = begin(store, wish, &writing);
+    enum status status = begin_in(store, wish, atomic_load(&store->renews_notes), &writing);
     if (status != STATUS_OK)
         return status;
     struct table_draw wanted = {.wish = &writing.wish};

@@ -30,6 +30,8 @@ struct store {
     _Atomic(struct journal *) journal; /* NULL but in PHASE_OPEN */
     struct store_opening opening;
     _Atomic uint64_t loaded_bytes, loading_bytes; /* how far, of how much */
+    /* The custodian has notes handed in again: on the way out of READ_ONLY they are let in. */
+    atomic_bool renews_notes;
 };
 
 struct store_disk { /* a data folder that is open */

@@ -241,9 +241,15 @@ static uint32_t vector_of(void *context, const struct entry *entry, float *out_u
 
 static enum status renew_notes(void *context)
 {
-    const struct store *store = context;
+    struct store *store = context;
     const struct store_open_visitor *visitor = &store->opening.visitor;
-    return visitor->renew_notes != NULL ? visitor->renew_notes(visitor->context) : STATUS_OK;
+    if (visitor->renew_notes == NULL)
+        return STATUS_OK;
+    assert(!atomic_load(&store->renews_notes)); /* one custodian */
+    atomic_store(&store->renews_notes, true);
+    const enum status status = visitor->renew_notes(visitor->context);
+    atomic_store(&store->renews_notes, false);
+    return status;
 }
 
 /* ---- opening and closing --------------------------------------------------------------------- */

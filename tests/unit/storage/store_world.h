@@ -15,6 +15,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "base/log.h"
 #include "storage/store_block.h"
@@ -73,8 +74,8 @@ struct world {
     pthread_cond_t changed;
     unsigned wishes_count, wishes_told;
     struct wish_told wishes[WORLD_WISHES_MAX];
-    unsigned custodian_jobs;    /* that were asked for and are not answered */
-    enum status job_status;     /* of the last one                          */
+    unsigned custodian_jobs; /* that were asked for and are not answered */
+    enum status job_status;  /* of the last one                          */
 
     /* What recovery has shown and what came after: the custodian's thread renews it. */
     pthread_mutex_t notes_mutex;
@@ -333,6 +334,9 @@ static inline struct world *world_create(uint64_t seed, enum journal_durability 
     world->disk = io_sim_create(seed);
     world->chance = seed * 7919 + 13;
     folder_create(world->folder);
+    char snapshots[80];
+    (void)snprintf(snapshots, sizeof(snapshots), "%s/snapshots", world->folder);
+    assert_int_equal(mkdir(snapshots, 0700), 0); /* the links are made on the simulated disk */
     world->options = (struct journal_options){.path = world->folder,
                                               .durability = durability,
                                               .recovery = RECOVERY_SALVAGE,
