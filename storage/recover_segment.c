@@ -166,10 +166,10 @@ static enum status piece_fill(struct segment_reader *reader, struct piece *piece
 {
     const uint64_t rest = reader->file_bytes - reader->offset_bytes;
     const size_t size = rest < wanted ? (size_t)rest : wanted;
-    if (piece->capacity < size) {
+    if (piece->capacity < size || piece->bytes == NULL) {
         free(piece->bytes);
         piece->capacity = 0;
-        piece->bytes = malloc(size);
+        piece->bytes = malloc(size > 0 ? size : 1); /* a pointer even to nothing */
         if (piece->bytes == NULL)
             return STATUS_NO_MEMORY;
         piece->capacity = size;

@@ -14,10 +14,10 @@
 enum { ROUNDS = 3, REQUESTS = 40, CALLS_MAX = 120, OPEN_CALLS_MAX = 30 };
 
 #if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
-#define SEEDS 100
+#define SEEDS 200
 #elif defined(__has_feature)
 #if __has_feature(thread_sanitizer) || __has_feature(address_sanitizer)
-#define SEEDS 100
+#define SEEDS 200
 #endif
 #endif
 #ifndef SEEDS
