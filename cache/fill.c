@@ -483,14 +483,13 @@ void cache_entry_died(void *context, const struct entry *entry, enum store_death
     struct cache *cache = context;
     assert(entry_sequence(entry) != 0);
     assert(why <= STORE_PURGED);
+    if (cache_load_has_failed(cache))
+        return;
     struct answer_view view;
     answer_view_read(entry_metadata(entry), &view);
     struct namespace_ *namespace_ =
         namespaces_find(cache->namespaces, view.tenant, view.namespace_);
-    if (namespace_ == NULL) { /* its Set made it; only a load that has failed knows less */
-        assert(!atomic_load(&cache->is_loaded));
-        return;
-    }
+    assert(namespace_ != NULL); /* its Set made it, or the load */
     uncount_entry(namespace_, entry);
     if (why == STORE_EVICTED)
         namespace_count(&namespace_->counters.evictions, 1);

@@ -41,6 +41,13 @@ static struct loading *loading_of(void *context)
     return cache->loading;
 }
 
+bool cache_load_has_failed(const struct cache *cache)
+{
+    if (atomic_load(&cache->is_loaded))
+        return false;
+    return cache->loading == NULL || cache->loading->status != STATUS_OK;
+}
+
 static void fail(struct loading *loading, enum status status, const char *field, const char *why)
 {
     if (loading->status == STATUS_OK)

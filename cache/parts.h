@@ -112,6 +112,11 @@ void cache_tell_index(struct cache *cache, const struct namespace_ *namespace_);
 /* Everything of the folder in Stats. */
 void cache_folder_stats(const struct cache *cache, struct cache_stats *stats);
 
+/* ---- load.c ---------------------------------------------------------------------------------- */
+
+/* It has failed half-way: entries that nobody has counted are in the table. By who loads. */
+bool cache_load_has_failed(const struct cache *cache);
+
 /* ---- fill.c ---------------------------------------------------------------------------------- */
 
 store_died cache_entry_died; /* context: the cache */
