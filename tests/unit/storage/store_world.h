@@ -57,11 +57,12 @@ struct wish_told { /* the context of a wish */
 };
 
 struct world {
-    struct io_sim *disk;
-    char folder[64]; /* where a snapshot's MANIFEST goes */
+    struct io_sim *disk; /* NULL: the folder itself, by options.io */
+    char folder[64];     /* else where a snapshot's MANIFEST goes  */
     struct store *store;
     struct journal_options options;
     struct store_options store_options;
+    struct failure failure; /* of opening a folder */
     uint64_t chance;
     struct history keys[WORLD_KEYS], notes[WORLD_NOTES];
     uint64_t versions;        /* drawn so far                       */
@@ -357,6 +358,15 @@ static inline struct world *world_create(uint64_t seed, enum journal_durability 
     return world;
 }
 
+/* The same in a real folder. */
+static inline struct world *world_create_in_folder(enum io_choice choice)
+{
+    struct world *world = world_create(1, DURABILITY_EVERYSEC);
+    io_sim_destroy(&world->disk);
+    world->options.io = choice;
+    return world;
+}
+
 static inline enum status world_open(struct world *world)
 {
     const struct store_open_visitor visitor = {.context = world,
@@ -370,6 +380,12 @@ static inline enum status world_open(struct world *world)
     enum status status = store_create(&world->store_options, &world->store);
     if (status != STATUS_OK)
         return status;
+    if (world->disk == NULL) {
+        status = store_open(world->store, &world->options, &visitor, &world->failure);
+        if (status != STATUS_OK)
+            store_destroy(&world->store);
+        return status;
+    }
     const struct store_disk disk = {.io = io_sim_open(world->disk, ""),
                                     .custodian_io = io_sim_open(world->disk, ""),
                                     .backend = {.taken = IO_POSIX, .reason = "a test"}};

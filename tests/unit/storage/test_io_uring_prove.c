@@ -8,19 +8,17 @@
 
 #include <dirent.h>
 #include <errno.h>
-#include <linux/filter.h>
-#include <linux/seccomp.h>
 #include <signal.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "tests/support/folder.h"
-#include "tests/support/unit.h"
+#include "tests/unit/storage/sandbox.h"
 
 enum { REASON_BYTES = 512 };
 
@@ -44,21 +42,6 @@ static bool is_complete_sentence(const struct answer *answer)
 {
     return strstr(answer->reason, "seccomp") != NULL &&
            strstr(answer->reason, "kernel.io_uring_disabled") != NULL;
-}
-
-/* From `first` to `last` of the three io_uring calls, this process gets the error instead. */
-static bool forbid(unsigned first, unsigned last, unsigned error)
-{
-    struct sock_filter steps[] = {
-        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
-        BPF_JUMP(BPF_JMP | BPF_JGE | BPF_K, first, 0, 2),
-        BPF_JUMP(BPF_JMP | BPF_JGT | BPF_K, last, 1, 0),
-        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | (error & SECCOMP_RET_DATA)),
-        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
-    };
-    const struct sock_fprog program = {.len = sizeof(steps) / sizeof(steps[0]), .filter = steps};
-    return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 &&
-           prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0;
 }
 
 struct limits {                  /* on a child */
