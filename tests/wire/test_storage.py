@@ -447,7 +447,7 @@ class Snapshots(Folders):
         self.start()
         self.set(RESET, "Under Settings.", ack=LOGGED)
         for n in range(400):
-            self.set("the same", f"{n}" + "x" * 100_000)
+            self.set("the same", f"{n}" + "x" * 100_000, ack=SYNCED if n == 399 else MEMORY)
         before = self.stats().journal
         reply = self.server.admin.Compact(A.CompactRequest(), timeout=60)
         self.assertLess(reply.size_bytes_after, reply.size_bytes_before)
