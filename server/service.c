@@ -216,20 +216,6 @@ void service_destroy(struct service **service)
     free(doomed);
 }
 
-static void log_recovery(struct service *service)
-{
-    struct journal_stats journal;
-    cache_journal_stats(service->cache, &journal);
-    log_write(LOG_INFO, "storage", "loaded",
-              "path=%s io=%s entries=%llu bytes=%llu ms=%llu torn_bytes=%llu damaged_bytes=%llu "
-              "reason=%s",
-              options_text(service->options, "storage.path"), journal.io_backend,
-              (unsigned long long)journal.recovered_entries,
-              (unsigned long long)journal.recovered_bytes, (unsigned long long)journal.recovered_ms,
-              (unsigned long long)journal.torn_bytes, (unsigned long long)journal.damaged_bytes,
-              journal.io_reason);
-}
-
 static enum status load(struct service *service, const char *restore, struct failure *failure)
 {
     enum status status = STATUS_OK;
@@ -258,7 +244,6 @@ enum status service_load(struct service *service, const char *restore, struct fa
     thread_unregister();
     if (status != STATUS_OK)
         return status;
-    log_recovery(service);
     serve(service);
     return STATUS_OK;
 }
