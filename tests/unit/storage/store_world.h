@@ -23,6 +23,17 @@
 #include "tests/support/io_sim.h"
 #include "tests/unit/storage/make_entry.h"
 
+#if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
+#define WORLD_IS_SANITIZED 1
+#elif defined(__has_feature)
+#if __has_feature(thread_sanitizer) || __has_feature(address_sanitizer)
+#define WORLD_IS_SANITIZED 1
+#endif
+#endif
+#ifndef WORLD_IS_SANITIZED
+#define WORLD_IS_SANITIZED 0
+#endif
+
 enum {
     WORLD_KEYS = 24,
     WORLD_NOTES = 6,
