@@ -339,16 +339,24 @@ static inline void see_note(void *context, const struct record_note *note)
 
 /* ---- opening and closing --------------------------------------------------------------------- */
 
+/* Beside a simulated disk the folder holds what nothing depends on: in memory, if it may. */
+static inline void make_folder(struct world *world, bool is_real)
+{
+    char snapshots[80];
+    (void)snprintf(world->folder, sizeof(world->folder), "/dev/shm/reprise.XXXXXX");
+    if (is_real || mkdtemp(world->folder) == NULL)
+        folder_create(world->folder);
+    (void)snprintf(snapshots, sizeof(snapshots), "%s/snapshots", world->folder);
+    assert_int_equal(mkdir(snapshots, 0700), 0); /* the links are made on the simulated disk */
+}
+
 static inline struct world *world_create(uint64_t seed, enum journal_durability durability)
 {
     struct world *world = calloc(1, sizeof(*world));
     assert_non_null(world);
     world->disk = io_sim_create(seed);
     world->chance = seed * 7919 + 13;
-    folder_create(world->folder);
-    char snapshots[80];
-    (void)snprintf(snapshots, sizeof(snapshots), "%s/snapshots", world->folder);
-    assert_int_equal(mkdir(snapshots, 0700), 0); /* the links are made on the simulated disk */
+    make_folder(world, false);
     world->options = (struct journal_options){.path = world->folder,
                                               .durability = durability,
                                               .recovery = RECOVERY_SALVAGE,
@@ -374,6 +382,8 @@ static inline struct world *world_create_in_folder(enum io_choice choice)
 {
     struct world *world = world_create(1, DURABILITY_EVERYSEC);
     io_sim_destroy(&world->disk);
+    folder_remove(world->folder);
+    make_folder(world, true);
     world->options.io = choice;
     return world;
 }
