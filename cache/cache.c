@@ -162,8 +162,7 @@ static enum status create_directory(struct cache *cache, const struct cache_setu
 {
     struct directory_setup directory_setup = {.epochs = cache->epochs, .clock_us = setup->clock_us};
     index_settings_read(setup->options, &directory_setup.settings);
-    const enum status status = directory_create(&directory_setup, &cache->directory);
-    return status != STATUS_OK ? status : directory_builder_start(cache->directory);
+    return directory_create(&directory_setup, &cache->directory);
 }
 
 static enum status create_parts(struct cache *cache, const struct cache_setup *setup,

@@ -29,7 +29,7 @@ enum status cache_expect_folder(struct cache *cache, const struct cache_setup *s
     cache->chance = setup->chance;
     if (!cache_has_folder(cache)) {
         atomic_store(&cache->is_loaded, true);
-        return STATUS_OK;
+        return directory_builder_start(cache->directory);
     }
     assert(cache->clock_us != NULL);
     assert(cache->clock_ms != NULL);
@@ -231,8 +231,10 @@ void cache_close_folder(struct cache *cache)
 {
     if (cache->store == NULL)
         return;
-    if (cache_has_folder(cache) && atomic_load(&cache->is_loaded))
+    if (cache_has_folder(cache) && atomic_load(&cache->is_loaded)) {
         write_behind(cache);
+        cache_keep_segments(cache);
+    }
     store_close_journal(cache->store);
 }
 

@@ -332,11 +332,13 @@ static enum status read_folder(struct cache *cache, struct loading *loading)
         .chance = cache->chance,
     };
     cache->loading = loading;
+    cache_offer_segments(cache);
     enum status status = store_open(cache->store, &cache->journal, &visitor, loading->failure);
     cache->loading = NULL;
     if (status == STATUS_OK)
         status = loading->status;
     settle_doubts(loading);
+    cache_take_segments(cache);
     namespaces_each(cache->namespaces, tell_namespace, loading);
     return status;
 }
@@ -354,6 +356,8 @@ enum status cache_load(struct cache *cache, struct failure *failure)
         status = read_folder(cache, &loading);
     if (status == STATUS_OK && !loading.has_tokens)
         status = cache_note_tokens(cache, loading.arena);
+    if (status == STATUS_OK)
+        status = directory_builder_start(cache->directory);
     atomic_store(&cache->is_loaded, status == STATUS_OK);
     free(loading.doubtful);
     free(loading.client_spaces);

@@ -56,6 +56,7 @@ struct cache {
     _Atomic bool tokens_behind;            /* the note of tokens is older than a use      */
     int64_t noted_ms;                      /* when the keeper last wrote notes            */
     _Atomic uint64_t recovered_rows, recovered_rowless;
+    bool restores_segments; /* the index waits for rows; while the folder is read */
 };
 
 /* ---- cache.c: questions that more than one verb asks ----------------------------------------- */
@@ -91,6 +92,12 @@ void cache_remove_row(struct cache *cache, const struct entry *entry);
 enum status cache_expect_folder(struct cache *cache, const struct cache_setup *setup);
 /* Everything is written and synced; nobody calls a verb any more. */
 void cache_close_folder(struct cache *cache);
+
+/* segments.c, of a cache with a folder: at its end; before it is read, and when it has been. What
+ * fails is logged. */
+void cache_keep_segments(struct cache *cache);
+void cache_offer_segments(struct cache *cache);
+void cache_take_segments(struct cache *cache);
 /* What a Set waits for; never ACK_DEFAULT. NO_JOURNAL names `ack`. */
 enum status cache_resolve_ack(const struct cache *cache, enum journal_ack asked,
                               enum journal_ack *out_ack, struct failure *failure);
