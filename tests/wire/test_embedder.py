@@ -46,6 +46,26 @@ def put(server, prompt, timeout=30, **fields):
     return server.cache.Set(C.SetRequest(identity=identity(prompt), content=f"about {prompt[:40]}", **fields), timeout=timeout)
 
 
+def wait_until(condition, what):
+    """However busy the machine is; what never happens ends the test all the same."""
+    until = time.monotonic() + 60
+    while not condition():
+        if time.monotonic() > until:
+            raise AssertionError(f"never: {what}")
+        time.sleep(0.05)
+
+
+def in_time(call):
+    """What the server says just before a deadline arrives after it when the machine is busy: then the call is made again. call(n): the n-th try."""
+    for n in range(20):
+        try:
+            return call(n)
+        except grpc.RpcError as error:
+            if error.code() != grpc.StatusCode.DEADLINE_EXCEEDED:
+                raise
+    raise AssertionError("no answer before any of 20 deadlines")
+
+
 def word(number):
     """One for each number, and no number to the guard."""
     return "x" * number + "y"
@@ -160,10 +180,13 @@ class WithoutWeights(unittest.TestCase):
 
 
 class Service:
-    """An embedding service of all three shapes. `code` is what it answers, after `delay` seconds; `size` of its vectors."""
+    """An embedding service of all three shapes. `code` is what it answers; `size` of its vectors. While it is held it answers nothing."""
 
     def __init__(self, test):
-        self.code, self.delay, self.size, self.texts, self.requests = 200, 0, DIMENSION, [], 0
+        self.code, self.size, self.texts, self.requests = 200, DIMENSION, [], 0
+        self.open = threading.Event()
+        self.open.set()
+        test.addCleanup(self.open.set)
         service = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
@@ -182,6 +205,12 @@ class Service:
         test.addCleanup(self.http.server_close)
         test.addCleanup(self.http.shutdown)
 
+    def hold(self):
+        self.open.clear()
+
+    def release(self):
+        self.open.set()
+
     @staticmethod
     def vector(text):
         digest = hashlib.sha256(" ".join(text.split()[:2]).encode()).digest()
@@ -193,7 +222,7 @@ class Service:
         texts = [texts] if isinstance(texts, str) else texts
         self.requests += 1
         self.texts += texts
-        time.sleep(self.delay)
+        self.open.wait()
         vectors = [(self.vector(text) * 2)[:self.size] for text in texts]
         shapes = {"/v1/embeddings": {"data": [{"index": n, "embedding": vector} for n, vector in enumerate(vectors)]},
                   "/embed": vectors, "/api/embed": {"embeddings": vectors}}
@@ -211,6 +240,7 @@ class Service:
 class Remote(unittest.TestCase):
     def start(self, provider="tei", **options):
         self.service = Service(self)
+        options.setdefault("embed_timeout", "60s")  # nothing fails because the machine is busy
         return start(self, embed_provider=provider, embed_model="known", embed_url=self.service.url, embed_dimensions=DIMENSION, **options)
 
     def test_every_shape(self):
@@ -238,7 +268,7 @@ class Remote(unittest.TestCase):
         server.stop()
 
     def test_the_exact_tier_goes_on_while_it_is_down_and_it_comes_back_by_itself(self):
-        server = self.start(embed_timeout="500ms")
+        server = self.start()
         put(server, "green apples are good")
         self.service.code = 500
         stored = put(server, "blue pears are good")
@@ -258,70 +288,73 @@ class Remote(unittest.TestCase):
         sets = [C.SetRequest(identity=identity(f"red plums {n}"), content="x") for n in range(3)]
         stored = [result.response for result in server.cache.BatchSet(C.BatchSetRequest(items=sets), timeout=30).results]
         self.assertEqual([(reply.stored, reply.indexed, list(reply.degraded)) for reply in stored], [(True, False, ["embedder_down"])] * 3)
-        self.assertLess(time.monotonic() - started, 5, "a dead embedder costs its callers nothing")
-        self.assertLess(self.service.requests - asked, 8, "but for the probes")
+        spent = time.monotonic() - started
+        self.assertLessEqual(self.service.requests - asked, spent + 2, "a dead embedder is asked by the probes alone, one a second")
         self.service.code = 200
-        until = time.monotonic() + 20
-        while get(server, "green apples taste well").tier != M.TIER_SEMANTIC:
-            self.assertLess(time.monotonic(), until)
-            time.sleep(0.1)
+        wait_until(lambda: get(server, "green apples taste well").tier == M.TIER_SEMANTIC, "it comes back by itself")
         self.assertEqual(list(stats(server).degraded), [])
         self.assertTrue(put(server, "blue pears are good").indexed)
         server.stop()
 
     def test_no_thread_waits_for_a_slow_one(self):
         """One compute thread and two for the network: exact hits and vectors of the clients' are answered while 40 calls wait."""
-        server = self.start(server_compute_threads=1, server_io_threads=2, embed_timeout="10s")
+        server = self.start(server_compute_threads=1, server_io_threads=2)
         put(server, "green apples are good")
         put(server, "by a vector", vector=M.Vector(f32=[1, 2]))
-        self.service.delay = 3
+        self.service.hold()
         waiting = [server.cache.Get.future(C.GetRequest(identity=identity(f"green apples {word(n)}")), timeout=60) for n in range(20)]
         waiting += [server.cache.Set.future(C.SetRequest(identity=identity(f"blue pears {word(n)}"), content="x"), timeout=60) for n in range(20)]
-        time.sleep(0.2)
-        started = time.monotonic()
+        wait_until(lambda: len(self.service.texts) > 1, "the first of them are with the service")
         for _ in range(20):
             self.assertEqual(get(server, "green apples are good").tier, M.TIER_EXACT)
             self.assertEqual(get(server, "near it", vector=M.Vector(f32=[1, 2])).tier, M.TIER_SEMANTIC)
-        self.assertLess(time.monotonic() - started, 2)
         self.assertFalse(any(future.done() for future in waiting))
-        self.service.delay = 0
+        self.service.release()
         self.assertTrue(all(future.result(60).tier == M.TIER_SEMANTIC for future in waiting[:20]))
         self.assertTrue(all(future.result(60).indexed for future in waiting[20:]))
         server.stop()
 
     def test_who_has_no_time_for_it_does_without(self):
-        server = self.start(embed_timeout="10s")
+        server = self.start()
         put(server, "green apples are good")
-        self.service.delay = 3
-        reply = get(server, "green apples taste well", timeout=1)
+        self.service.hold()
+        reply = in_time(lambda n: get(server, f"green apples taste {word(n)}", timeout=1))
         self.assertEqual((reply.hit, reply.miss_reason), (False, M.MISS_REASON_OVERLOADED))
-        stored = put(server, "blue pears are good", timeout=1)
+        stored = in_time(lambda n: put(server, f"blue pears are {word(n)}", timeout=1))
         self.assertEqual((stored.stored, stored.indexed, list(stored.degraded)), (True, False, ["overloaded"]))
-        items = [C.GetRequest(identity=identity(text)) for text in ("green apples are good", "green apples in a batch")]
-        replies = [result.response for result in server.cache.BatchGet(C.BatchGetRequest(items=items), timeout=1).results]
-        self.assertEqual([(reply.tier, reply.miss_reason) for reply in replies], [(M.TIER_EXACT, 0), (0, M.MISS_REASON_OVERLOADED)])
+
+        def ask(n):
+            items = [C.GetRequest(identity=identity(text)) for text in ("green apples are good", f"green apples batch {word(n)}")]
+            return [result.response for result in server.cache.BatchGet(C.BatchGetRequest(items=items), timeout=1).results]
+        self.assertEqual([(reply.tier, reply.miss_reason) for reply in in_time(ask)], [(M.TIER_EXACT, 0), (0, M.MISS_REASON_OVERLOADED)])
+        self.service.release()
         self.assertEqual(get(server, "green apples have time").tier, M.TIER_SEMANTIC)
         counted = stats(server).embedders[0]
-        self.assertEqual((counted.late, counted.overloaded, counted.failed), (3, 0, 0))
+        self.assertGreaterEqual(counted.late, 3)
+        self.assertEqual((counted.overloaded, counted.failed), (0, 0))
         server.stop()
-        self.assertIn("shed_queue=0 shed_late=2 ", server.final_log)  # the Get and the BatchGet
+        self.assertRegex(server.final_log, "shed_queue=0 shed_late=[1-9]")
 
     def test_who_has_no_time_is_refused_if_the_operator_wants_it_so(self):
-        server = self.start(embed_timeout="10s", server_overload="refuse")
+        server = self.start(server_overload="refuse")
         put(server, "green apples are good")
-        self.service.delay = 3
+        self.service.hold()
         with self.assertRaises(grpc.RpcError) as caught:
-            get(server, "green apples taste well", timeout=1)
+            in_time(lambda n: get(server, f"green apples taste {word(n)}", timeout=1))
         self.assertEqual(error_details(caught.exception)["reason"], "OVERLOADED")
-        item = server.cache.BatchGet(C.BatchGetRequest(items=[C.GetRequest(identity=identity("green apples too"))]), timeout=1).results[0]
+        request = lambda n: C.BatchGetRequest(items=[C.GetRequest(identity=identity(f"green apples too {word(n)}"))])
+        item = in_time(lambda n: server.cache.BatchGet(request(n), timeout=1)).results[0]
         self.assertEqual(item.error.reason, "OVERLOADED")
+        self.service.release()
         server.stop()
 
     def test_a_full_queue_of_the_embedder_degrades(self):
-        server = self.start(embed_queue_max=1, embed_batch_max=1, embed_timeout="10s")
+        server = self.start(embed_queue_max=1, embed_batch_max=1)
         put(server, "green apples are good")
-        self.service.delay = 1
+        self.service.hold()
         waiting = [server.cache.Get.future(C.GetRequest(identity=identity(f"green apples {word(n)}")), timeout=60) for n in range(40)]
+        wait_until(lambda: any(future.done() for future in waiting), "one of them is refused")
+        self.service.release()
         reasons = {(future.result(60).tier, future.result(60).miss_reason) for future in waiting}
         self.assertEqual(reasons, {(M.TIER_SEMANTIC, 0), (0, M.MISS_REASON_OVERLOADED)})
         counted = stats(server).embedders[0]
@@ -331,7 +364,8 @@ class Remote(unittest.TestCase):
         self.assertIn(f"shed_queue={counted.overloaded} shed_late=0 ", server.final_log)
 
     def in_flight(self, server, count=10):
-        """Every kind of call, each waiting for the service."""
+        """Every kind of call, each waiting for the service, which is held. One thread for the network takes what arrives in its order: so when
+        Stats is answered, all that was sent before it is with the embedder."""
         def items(kind, word, n, **fields):
             return [kind(identity=identity(f"green apples {word} {n} {i}"), **fields) for i in range(4)]
         futures = []
@@ -340,38 +374,41 @@ class Remote(unittest.TestCase):
                         server.cache.Set.future(C.SetRequest(identity=identity(f"green apples set {n}"), content="x"), timeout=60),
                         server.cache.BatchGet.future(C.BatchGetRequest(items=items(C.GetRequest, "gets", n)), timeout=60),
                         server.cache.BatchSet.future(C.BatchSetRequest(items=items(C.SetRequest, "sets", n, content="x")), timeout=60)]
-        time.sleep(0.5)
+        stats(server)
         self.assertFalse(any(future.done() for future in futures))
         return futures
 
     def test_callers_who_leave_are_dropped_when_the_vector_comes(self):
-        server = self.start()
+        server = self.start(server_io_threads=1)
         put(server, "green apples are good")
-        self.service.delay = 1.5
+        self.service.hold()
         futures = self.in_flight(server)
         for future in futures:
             future.cancel()
-        self.service.delay = 0
-        time.sleep(2)
+        stats(server)  # the server has heard of it
+        self.service.release()
+        wait_until(lambda: len(set(self.service.texts)) > 100, "every vector has been asked for")
         self.assertEqual(stats(server).sets, 1, "a dropped Set has stored")
         server.stop()
         self.assertIn(f"dropped_cancelled={len(futures)}", server.final_log)
 
     def test_a_drain_answers_what_is_with_the_embedder(self):
-        server = self.start()
+        server = self.start(server_io_threads=1)
         put(server, "green apples are good")
-        self.service.delay = 1.5
+        self.service.hold()
         futures = self.in_flight(server)
         server.signal()
+        wait_until(lambda: "no new calls" in server.read_log(), "the drain has begun")
+        self.service.release()
         for future in futures:
             future.result(60)
         server.stop()
-        self.assertIn("inflight=40", server.final_log)
+        self.assertIn(f"inflight={len(futures)}", server.final_log)
 
     def test_a_drain_that_has_no_time_ends_all_the_same(self):
-        server = self.start(server_drain_timeout="100ms")
+        server = self.start(server_io_threads=1, server_drain_timeout="100ms")
         put(server, "green apples are good")
-        self.service.delay = 1.5
+        self.service.hold()
         futures = self.in_flight(server)
         server.signal()
         codes = {future.exception(60).code() for future in futures}
