@@ -112,7 +112,7 @@ static void line_end(struct dump *dump, struct line *line)
 {
     (void)fputc('}', line->out);
     const bool failed = ferror(line->out) != 0;
-    if (fclose(line->out) != 0 || failed)
+    if (fclose(line->out) != 0 || failed || line->bytes == NULL)
         dump->status = STATUS_NO_MEMORY;
     if (dump->status == STATUS_OK)
         dump->status = dump->sink(dump->context, (struct text){line->bytes, line->size});

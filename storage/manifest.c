@@ -20,6 +20,7 @@
 
 #include <assert.h>
 #include <inttypes.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -32,13 +33,15 @@ static const char manifest_draft[] = "MANIFEST.tmp";
 static const char version_word[] = "reprise-manifest ";
 
 enum {
-    LINE_BYTES = 160, /* none is longer */
+    LINE_BYTES = 160,     /* none is longer                */
+    LINES_OF_ITS_OWN = 4, /* version, node, checksum, room */
     CHECKSUM_LINE_BYTES = 16,
     ID_HEX = 2 * ENTRY_ID_BYTES,
     NUMBER_HEX = 16,
     CAPACITY_FIRST = 16,
     MANIFEST_BYTES_MAX =
-        (MANIFEST_SEGMENTS_MAX + MANIFEST_FLOORS_MAX + MANIFEST_INDEX_MAX + 4) * LINE_BYTES,
+        (MANIFEST_SEGMENTS_MAX + MANIFEST_FLOORS_MAX + MANIFEST_INDEX_MAX + LINES_OF_ITS_OWN) *
+        LINE_BYTES,
 };
 
 void manifest_clear(struct manifest *manifest)
@@ -405,57 +408,69 @@ static void write_id(const uint8_t id[ENTRY_ID_BYTES], char out_hex[ID_HEX + 1])
     out_hex[ID_HEX] = '\0';
 }
 
-static void print_segments(const struct manifest *manifest, FILE *out)
+struct sheet { /* room for all lines is there from the start */
+    char *bytes;
+    size_t used, capacity;
+};
+
+__attribute__((format(printf, 2, 3))) static void put(struct sheet *sheet, const char *format, ...)
+{
+    const size_t room = sheet->capacity - sheet->used;
+    va_list arguments;
+    va_start(arguments, format);
+    const int length = vsnprintf(sheet->bytes + sheet->used, room, format, arguments);
+    va_end(arguments);
+    assert(length > 0);
+    assert((size_t)length < room);
+    sheet->used += (size_t)length;
+}
+
+static void put_segments(struct sheet *sheet, const struct manifest *manifest)
 {
     for (uint32_t i = 0; i < manifest->segments_count; i++) {
         const struct manifest_segment *segment = &manifest->segments[i];
         assert(segment->last_sequence != 0 || i + 1 == manifest->segments_count);
         assert(segment->last_sequence != 0 || segment->kind == SEGMENT_LOG);
-        (void)fprintf(out, "segment %016" PRIx64 " %s %" PRIu64, segment->number,
-                      segment->kind == SEGMENT_LOG ? "log" : "compacted", segment->first_sequence);
+        put(sheet, "segment %016" PRIx64 " %s %" PRIu64, segment->number,
+            segment->kind == SEGMENT_LOG ? "log" : "compacted", segment->first_sequence);
         if (segment->last_sequence == 0)
-            (void)fputs(" open\n", out);
+            put(sheet, " open\n");
         else
-            (void)fprintf(out, " %" PRIu64 "\n", segment->last_sequence);
+            put(sheet, " %" PRIu64 "\n", segment->last_sequence);
     }
 }
 
-static void print_all(const struct manifest *manifest, FILE *out)
+static void put_all(struct sheet *sheet, const struct manifest *manifest)
 {
     char tenant[ID_HEX + 1], scope[ID_HEX + 1];
     write_id(manifest->node, tenant);
-    (void)fprintf(out, "%s1.0\nnode %s\n", version_word, tenant);
-    print_segments(manifest, out);
+    put(sheet, "%s1.0\nnode %s\n", version_word, tenant);
+    put_segments(sheet, manifest);
     for (uint32_t i = 0; i < manifest->floors_count; i++) {
         const struct manifest_floor *floor = &manifest->floors[i];
         write_id(floor->tenant, tenant);
         write_id(floor->scope, scope);
-        (void)fprintf(out, "floor %s %s %" PRIu64 "\n", tenant, scope, floor->sequence);
+        put(sheet, "floor %s %s %" PRIu64 "\n", tenant, scope, floor->sequence);
     }
     for (uint32_t i = 0; i < manifest->indexes_count; i++)
-        (void)fprintf(out, "index %016" PRIx64 " %" PRIu64 "\n", manifest->indexes[i].number,
-                      manifest->indexes[i].last_sequence);
+        put(sheet, "index %016" PRIx64 " %" PRIu64 "\n", manifest->indexes[i].number,
+            manifest->indexes[i].last_sequence);
+    put(sheet, "crc32c %08" PRIx32 "\n", crc32c(0, sheet->bytes, sheet->used));
 }
 
-/* The whole file, in memory of the caller's. */
+/* The whole file, in memory of the caller's. Not by open_memstream: where that finds no memory at
+ * its end, glibc 2.36 reports nothing and loses the block. */
 static enum status print(const struct manifest *manifest, char **out_bytes, size_t *out_size)
 {
-    char *bytes = NULL;
-    size_t size = 0;
-    FILE *out = open_memstream(&bytes, &size);
-    if (out == NULL)
+    const size_t lines = (size_t)manifest->segments_count + manifest->floors_count +
+                         manifest->indexes_count + LINES_OF_ITS_OWN;
+    struct sheet sheet = {.bytes = calloc(lines, LINE_BYTES), .capacity = lines * LINE_BYTES};
+    if (sheet.bytes == NULL)
         return STATUS_NO_MEMORY;
-    print_all(manifest, out);
-    if (fflush(out) == 0)
-        (void)fprintf(out, "crc32c %08" PRIx32 "\n", crc32c(0, bytes, size));
-    const bool failed = ferror(out) != 0;
-    if (fclose(out) != 0 || failed) {
-        free(bytes);
-        return STATUS_NO_MEMORY;
-    }
-    assert(size > CHECKSUM_LINE_BYTES);
-    *out_bytes = bytes;
-    *out_size = size;
+    put_all(&sheet, manifest);
+    assert(sheet.used > CHECKSUM_LINE_BYTES);
+    *out_bytes = sheet.bytes;
+    *out_size = sheet.used;
     return STATUS_OK;
 }
 
