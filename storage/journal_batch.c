@@ -188,8 +188,12 @@ static void finish_batch(struct journal *journal, struct batch *batch,
         return;
     }
     note_written(journal, batch);
-    if (batch->has_purge && manifest_write_floors(journal, &batch->tickets) != STATUS_OK) {
-        journal_fail(journal, "writing MANIFEST", journal->io->error);
+    enum status status = STATUS_OK;
+    if (batch->has_purge)
+        status = manifest_write_floors(journal, &batch->tickets);
+    if (status != STATUS_OK) {
+        journal_fail(journal, "writing MANIFEST",
+                     status == STATUS_IO_FAILED ? journal->io->error : ENOMEM);
         return;
     }
     struct chain tickets = batch->tickets;

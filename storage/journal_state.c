@@ -139,6 +139,7 @@ static void drop_batch(struct journal *journal, struct batch *batch)
 void journal_fail(struct journal *journal, const char *what, int error)
 {
     assert(!journal->is_flying);
+    assert(error > 0);
     const bool ends = error != ENOSPC && journal->options.error_action == ON_ERROR_EXIT;
     log_write(LOG_ERROR, "storage", "the disk has failed", "what=\"%s\" error=\"%s\" state=%s",
               what, name_of(error),
