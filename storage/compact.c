@@ -51,6 +51,7 @@ static uint32_t count_finished(const struct journal_segment *segments, uint32_t 
 static uint32_t choose(const struct custodian *custodian, const struct journal_segment *segments,
                        uint32_t finished, uint64_t live_max)
 {
+    assert(custodian->options.segment_bytes > 0);
     uint64_t used = 0, live = 0;
     uint32_t chosen = 0;
     for (uint32_t i = 0; i < finished; i++) {
@@ -73,6 +74,7 @@ static uint64_t sum_used(const struct journal_segment *segments, uint32_t count)
 static uint32_t extent_of(const struct custodian *custodian, enum compact_extent extent,
                           const struct journal_segment *segments, uint32_t finished)
 {
+    assert(finished == 0 || segments[finished - 1].segment.last_sequence != 0);
     switch (extent) {
     case COMPACT_ALL:
         return finished;
@@ -91,6 +93,8 @@ static uint32_t extent_of(const struct custodian *custodian, enum compact_extent
 
 static enum status write_copy(struct copy *copy, const struct record *record, int64_t expires_ms)
 {
+    assert(record->type == RECORD_PUT || record->type == RECORD_NOTE);
+    assert(expires_ms >= 0);
     uint8_t *bytes = NULL;
     const enum status status =
         segment_writer_reserve(&copy->writer, record_size(record->payload.length), &bytes);
@@ -106,6 +110,7 @@ static enum status write_copy(struct copy *copy, const struct record *record, in
 
 static enum status copy_record(struct copy *copy, const struct record *record)
 {
+    assert(record->sequence > 0);
     const struct custodian_source *source = copy->custodian->source;
     if (record->type == RECORD_NOTE && copy->copies_notes)
         return write_copy(copy, record, record->expires_ms);
@@ -121,6 +126,7 @@ static enum status copy_record(struct copy *copy, const struct record *record)
 
 static enum status copy_piece(struct copy *copy, struct segment_reader *reader)
 {
+    assert(!reader->is_done);
     enum status status = segment_read(reader, &copy->piece);
     for (uint32_t i = 0; status == STATUS_OK && i < copy->piece.records_count; i++)
         status = copy_record(copy, &copy->piece.records[i]);
@@ -143,6 +149,7 @@ static enum status copy_segment(struct copy *copy, const struct manifest_segment
 static enum status copy_all(struct copy *copy, const struct journal_segment *segments,
                             uint32_t count)
 {
+    assert(count > 0);
     enum status status = STATUS_OK;
     for (uint32_t i = 0; status == STATUS_OK && i < count; i++)
         status = copy_segment(copy, &segments[i].segment);
@@ -164,6 +171,8 @@ static enum status copy_all(struct copy *copy, const struct journal_segment *seg
 static enum status copy_prefix(struct custodian *custodian, enum compact_extent extent,
                                const struct journal_segment *segments, uint32_t count)
 {
+    assert(count > 0);
+    assert(segments[count - 1].segment.last_sequence != 0);
     const bool is_full_disk = extent == COMPACT_FULL_DISK;
     struct copy copy = {
         .custodian = custodian,

@@ -62,6 +62,7 @@ void custodian_wake(struct custodian *custodian)
 
 enum status custodian_pace(struct custodian *custodian, uint64_t size_bytes)
 {
+    assert(size_bytes > 0);
     const uint64_t rate = custodian->options.compact_bytes_per_s;
     while (!atomic_load(&custodian->is_stopping)) {
         const uint64_t now_us = custodian->journal->clock_us();
@@ -91,6 +92,7 @@ static struct request *take_request(struct custodian *custodian)
 
 static void hand_in(struct custodian *custodian, struct request *request)
 {
+    assert(request->next == NULL);
     lock_acquire(&custodian->lock);
     if (custodian->last == NULL)
         custodian->first = request;
@@ -103,6 +105,7 @@ static void hand_in(struct custodian *custodian, struct request *request)
 
 static void answer(struct request *request, enum status status, const struct snapshot_info *info)
 {
+    assert(request->is_snapshot == (request->snapshot_done != NULL));
     if (request->is_snapshot)
         request->snapshot_done(request->context, status, status == STATUS_OK ? info : NULL);
     else if (request->compact_done != NULL)
@@ -113,6 +116,7 @@ static void answer(struct request *request, enum status status, const struct sna
 /* "20261125-234500-123" */
 static void name_by_time(int64_t now_ms, char out_name[SNAPSHOT_NAME_MAX + 1])
 {
+    assert(now_ms >= 0);
     const time_t seconds = (time_t)(now_ms / 1000);
     struct tm day;
     char second[SNAPSHOT_NAME_MAX + 1];
@@ -159,6 +163,7 @@ void journal_compact(struct journal *journal, journal_done *done, void *context)
 enum status journal_snapshots(struct journal *journal, struct snapshot_info *out_infos,
                               uint32_t infos_max, uint32_t *out_count)
 {
+    assert(out_infos != NULL || infos_max == 0);
     return snapshot_folder_list(journal->options.path, out_infos, infos_max, out_count);
 }
 
@@ -209,6 +214,7 @@ static enum status compact_or_snapshot(struct custodian *custodian, enum compact
 
 static void serve(struct custodian *custodian, struct request *request)
 {
+    assert(!request->is_snapshot || request->name[0] != '\0');
     struct snapshot_info info = {.size_bytes = 0};
     enum status status = STATUS_UNAVAILABLE;
     if (!is_stopping(custodian) && request->is_snapshot)
@@ -239,6 +245,7 @@ static void compact_if_worth(struct custodian *custodian)
 
 static void probe_full_disk(struct custodian *custodian)
 {
+    assert(custodian->probed_us <= custodian->journal->clock_us());
     const uint64_t now_us = custodian->journal->clock_us();
     if (!journal_is_full(custodian->journal) || now_us - custodian->probed_us < PROBE_US)
         return;
@@ -272,6 +279,9 @@ UNSHARED enum status custodian_start(struct journal *journal, struct io *io,
                                      const struct journal_options *options,
                                      struct custodian **out_custodian)
 {
+    assert(journal != NULL);
+    assert(io != NULL);
+    assert(options->segment_bytes > 0);
     assert(source != NULL);
     struct custodian *custodian = calloc(1, sizeof(*custodian));
     if (custodian == NULL)

@@ -19,6 +19,7 @@ static const char draft[] = "spare.tmp";
 
 static enum status make(struct custodian *custodian, const char *name)
 {
+    assert(custodian->options.segment_bytes > 0);
     struct io *io = custodian->io;
     struct io_file *file = NULL;
     (void)io->operations->remove_file(io, draft); /* of a run that was cut */
@@ -41,6 +42,7 @@ static enum status make(struct custodian *custodian, const char *name)
 /* One of another size, of an earlier journal.segment_size, counts as none. */
 static enum status keep_one(struct custodian *custodian, uint32_t number)
 {
+    assert(number <= custodian->options.spares);
     struct io *io = custodian->io;
     char name[IO_NAME_MAX];
     struct io_file *file = NULL;
@@ -60,6 +62,7 @@ static enum status keep_one(struct custodian *custodian, uint32_t number)
 
 enum status spares_keep(struct custodian *custodian)
 {
+    assert(custodian->io != NULL);
     enum status status = STATUS_OK;
     for (uint32_t i = SPARE_EMERGENCY; status == STATUS_OK && i <= custodian->options.spares; i++) {
         if (atomic_load(&custodian->is_stopping))

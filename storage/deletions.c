@@ -33,6 +33,7 @@ static struct deletion *slot_of(const struct deletions *deletions, const struct 
 
 static enum status grow(struct deletions *deletions)
 {
+    assert(deletions->capacity == 0 || deletions->slots != NULL);
     struct deletions larger = *deletions;
     larger.capacity = deletions->capacity == 0 ? CAPACITY_FIRST : deletions->capacity * 2;
     larger.slots = calloc(larger.capacity, sizeof(*larger.slots));
@@ -67,5 +68,6 @@ enum status deletions_add(struct deletions *deletions, const struct digest *dige
 bool deletions_cover(const struct deletions *deletions, const struct digest *digest,
                      uint64_t sequence)
 {
+    assert(sequence != 0);
     return deletions->count > 0 && slot_of(deletions, digest)->sequence >= sequence;
 }

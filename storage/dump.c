@@ -50,6 +50,7 @@ struct line { /* in the making */
 
 static void put_hex(FILE *out, const char *name, const uint8_t *bytes, size_t size)
 {
+    assert(size > 0);
     (void)fprintf(out, ",\"%s\":\"", name);
     for (size_t i = 0; i < size; i++)
         (void)fprintf(out, "%02x", bytes[i]);
@@ -82,6 +83,7 @@ static bool put_base64url(FILE *out, struct text text)
 
 static bool put_text(FILE *out, const char *name, struct text text)
 {
+    assert(name != NULL);
     const bool is_clean = text_is_clean(text.bytes, text.length);
     bool is_done = true;
     (void)fprintf(out, ",\"%s%s\":\"", name, is_clean ? "" : "_base64url");
@@ -97,6 +99,7 @@ static bool put_text(FILE *out, const char *name, struct text text)
 
 static bool line_begin(struct dump *dump, struct line *line, const char *type)
 {
+    assert(dump->status == STATUS_OK);
     *line = (struct line){.bytes = NULL};
     line->out = open_memstream(&line->bytes, &line->size);
     if (line->out == NULL) {
@@ -110,6 +113,7 @@ static bool line_begin(struct dump *dump, struct line *line, const char *type)
 
 static void line_end(struct dump *dump, struct line *line)
 {
+    assert(line->out != NULL);
     (void)fputc('}', line->out);
     const bool failed = ferror(line->out) != 0;
     if (fclose(line->out) != 0 || failed || line->bytes == NULL)
@@ -122,6 +126,7 @@ static void line_end(struct dump *dump, struct line *line)
 static void put_body(struct dump *dump, FILE *out, const struct record_put *put,
                      const struct record *record)
 {
+    assert(record->type == RECORD_PUT);
     struct entry *entry = NULL;
     const enum status status =
         entry_create_from_body(&put->digest, put->body, record->expires_ms, &entry);
@@ -147,6 +152,7 @@ static void put_body(struct dump *dump, FILE *out, const struct record_put *put,
 
 static bool dump_put(struct dump *dump, FILE *out, const struct record *record)
 {
+    assert(record->type == RECORD_PUT);
     struct record_put put;
     if (record_put_read(record->payload, &put) != STATUS_OK)
         return false;
@@ -157,6 +163,7 @@ static bool dump_put(struct dump *dump, FILE *out, const struct record *record)
 
 static bool dump_digest(FILE *out, const struct record *record)
 {
+    assert(record->type == RECORD_DELETE || record->type == RECORD_TOUCH);
     if (record->payload.length != RECORD_DELETE_BYTES)
         return false;
     put_hex(out, "digest", (const uint8_t *)record->payload.bytes, record->payload.length);
@@ -167,6 +174,7 @@ static bool dump_digest(FILE *out, const struct record *record)
 
 static bool dump_purge(FILE *out, const struct record *record)
 {
+    assert(record->type == RECORD_PURGE);
     struct record_purge purge;
     if (record_purge_read(record->payload, &purge) != STATUS_OK)
         return false;
@@ -178,6 +186,7 @@ static bool dump_purge(FILE *out, const struct record *record)
 
 static bool dump_note(FILE *out, const struct record *record)
 {
+    assert(record->type == RECORD_NOTE);
     struct record_note note;
     if (record_note_read(record->payload, &note) != STATUS_OK)
         return false;
@@ -243,6 +252,7 @@ static void dump_damage(void *context, const struct segment_damage *damage)
 
 static void dump_segment(struct dump *dump, const struct manifest_segment *segment)
 {
+    assert(segment->number > 0);
     struct segment_reader reader = {.io = dump->io,
                                     .segment = *segment,
                                     .skips_damage = true,

@@ -41,6 +41,8 @@ const char *fsck_verdict_name(enum fsck_verdict verdict)
 
 static void tell(struct check *check, const struct fsck_file *file)
 {
+    assert(file->name[0] != '\0');
+    assert(file->what != NULL);
     check->summary->files++;
     if (file->verdict == FSCK_DAMAGED || file->verdict == FSCK_MISSING)
         check->summary->files_damaged++;
@@ -68,6 +70,7 @@ static bool has_segments(const struct check *check)
 /* Without MANIFEST the segments are checked as a start would find them. */
 static enum status check_manifest(struct check *check)
 {
+    assert(!check->has_manifest);
     struct failure why = {.status = STATUS_OK};
     struct fsck_file file = {.name = "MANIFEST", .what = "", .verdict = FSCK_GOOD};
     enum status status = manifest_load(check->io, &check->manifest, &why);
@@ -96,6 +99,7 @@ static enum status check_manifest(struct check *check)
 
 static void note_first(void *context, const struct segment_damage *damage)
 {
+    assert(damage->what != NULL);
     struct fsck_file *file = context;
     if (file->what[0] != '\0')
         return;
@@ -105,6 +109,7 @@ static void note_first(void *context, const struct segment_damage *damage)
 
 static void judge(const struct segment_reader *reader, enum status status, struct fsck_file *file)
 {
+    assert(file->what != NULL);
     file->records = reader->records_count;
     file->damaged_bytes = reader->damaged_bytes;
     file->torn_bytes = reader->torn_bytes;
@@ -121,6 +126,7 @@ static void judge(const struct segment_reader *reader, enum status status, struc
 
 static enum status check_segment(struct check *check, const struct manifest_segment *segment)
 {
+    assert(segment->number > 0);
     char name[IO_NAME_MAX];
     manifest_segment_name(segment->number, name);
     struct fsck_file file = {
@@ -222,6 +228,7 @@ static void count_note(void *context, const struct record_note *note, uint64_t s
 
 static enum status try_start(struct check *check, enum journal_recovery how)
 {
+    assert((size_t)how < sizeof(check->summary->starts) / sizeof(check->summary->starts[0]));
     struct fsck_start *start = &check->summary->starts[how];
     const struct recover_visitor visitor = {.context = &start->records,
                                             .put = count_put,
@@ -241,6 +248,7 @@ static enum status try_start(struct check *check, enum journal_recovery how)
 
 static enum status check_all(struct check *check)
 {
+    assert(check->files.count == 0);
     enum status status = folder_files_read(check->io, &check->files);
     if (status == STATUS_OK)
         status = check_manifest(check);

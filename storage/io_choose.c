@@ -2,6 +2,7 @@
  * io_choose.c - which backend a data folder is written by: decided once at start, by proof, and
  * said in one sentence. Owns nothing. THREADS. Any.
  */
+#include <assert.h>
 #include <stdio.h>
 
 #include "base/log.h"
@@ -20,6 +21,8 @@ static enum status make_folder(const char *directory, struct failure *failure)
 
 static enum status take(struct io_backend *backend, enum io_choice choice, const char *reason)
 {
+    assert(choice == IO_URING || choice == IO_POSIX);
+    assert(reason[0] != '\0');
     backend->taken = choice;
     (void)snprintf(backend->reason, sizeof(backend->reason), "%s", reason);
     return STATUS_OK;
@@ -29,6 +32,7 @@ static enum status take(struct io_backend *backend, enum io_choice choice, const
 static enum status weigh(enum status proven, const char *reason, enum io_choice wanted,
                          struct io_backend *out_backend, struct failure *failure)
 {
+    assert(wanted != IO_POSIX);
     if (proven == STATUS_OK)
         return take(out_backend, IO_URING, reason);
     if (proven == STATUS_NO_MEMORY)
@@ -57,6 +61,7 @@ enum status io_choose(const char *directory, enum io_choice wanted, struct io_ba
 enum status io_open(const struct io_backend *backend, const char *directory, struct io **out_io,
                     struct failure *failure)
 {
+    assert(backend->taken != IO_AUTO);
     return backend->taken == IO_URING ? io_uring_open(directory, out_io, failure)
                                       : io_posix_open(directory, out_io, failure);
 }

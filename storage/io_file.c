@@ -4,6 +4,7 @@
  */
 #include "storage/io_file.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <string.h>
 #include <unistd.h>
@@ -16,6 +17,7 @@ const char *io_error_text(int error)
 
 bool io_retries(int error, unsigned *in_a_row)
 {
+    assert(error > 0);
     return (error == EINTR || error == EAGAIN) && ++*in_a_row < IO_RETRIES_MAX;
 }
 
@@ -39,6 +41,7 @@ size_t io_file_progress(const struct io_file *file, size_t done)
 int io_file_write(const struct io_file *file, const void *bytes, size_t size_bytes,
                   uint64_t offset_bytes)
 {
+    assert(bytes != NULL || size_bytes == 0);
     unsigned in_a_row = 0;
     for (size_t done = 0; done < size_bytes;) {
         const ssize_t size = pwrite(file->descriptor, (const char *)bytes + done, size_bytes - done,
@@ -62,6 +65,7 @@ int io_file_write(const struct io_file *file, const void *bytes, size_t size_byt
  * clean, and the next sync would report success for what is lost (Rebello et al., ATC 2020). */
 int io_file_sync(const struct io_file *file)
 {
+    assert(file->descriptor >= 0);
     unsigned in_a_row = 0;
     while (fdatasync(file->descriptor) != 0) {
         if (!io_retries(errno, &in_a_row))

@@ -77,6 +77,7 @@ static struct io_uring_sqe *next_entry(struct io_uring_folder *uring, uint64_t d
 static void prepare_write(struct io_uring_folder *uring, struct slot *slot, uint64_t data)
 {
     const struct io_commit *commit = &slot->commit;
+    assert(slot->written < commit->size_bytes);
     struct io_uring_sqe *entry = next_entry(uring, data);
     io_uring_prep_write(entry, slot->file->descriptor, (const char *)commit->bytes + slot->written,
                         (unsigned)(commit->size_bytes - slot->written),
@@ -122,6 +123,8 @@ static void arm_wake(struct io_uring_folder *uring)
 
 static void finish(struct slot *slot, int error, bool sync_failed)
 {
+    assert(slot->is_used);
+    assert(!slot->is_done);
     slot->is_done = true;
     slot->completion = (struct io_completion){.tag = slot->commit.tag,
                                               .status = error == 0 ? STATUS_OK : STATUS_IO_FAILED,
@@ -147,6 +150,7 @@ static bool advance(struct slot *slot, int result, int *out_error)
 /* All parts of the slot have come back: it is done, or goes on with what is left. */
 static void settle(struct io_uring_folder *uring, struct slot *slot)
 {
+    assert(slot->parts_pending == 0);
     const bool was_writing = slot->written < slot->commit.size_bytes;
     int error = 0;
     if (was_writing && !advance(slot, slot->results[PART_WRITE], &error)) {

@@ -95,6 +95,7 @@ static void drop_waiting(struct journal *journal)
 /* A new segment for what is taken next. */
 static void begin_segment(struct journal *journal)
 {
+    assert(journal->log.file == NULL);
     const struct ticket *first = journal->waiting.first;
     while (first != NULL && first->sequence == 0)
         first = first->next;
@@ -113,6 +114,7 @@ static bool has_records(const struct journal *journal)
 /* The open segment is written, synced and finished. False: the disk has failed on the way. */
 static bool end_segment(struct journal *journal)
 {
+    assert(has_records(journal));
     while (journal->is_flying)
         batch_reap(journal, -1);
     if (journal->log.file != NULL)
@@ -153,6 +155,7 @@ static void write_waiting(struct journal *journal)
 /* What the custodian waits for. An open segment without records is as good as a new one. */
 static void rotate_as_asked(struct journal *journal)
 {
+    assert(is_rotation_due(journal));
     write_waiting(journal);
     const bool was_writing = journal->log.file != NULL;
     const uint64_t last = was_writing ? journal->log.last_sequence : journal->sequence_taken;

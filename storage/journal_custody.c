@@ -80,6 +80,7 @@ static void drop_old_floors(struct journal *journal) REQUIRES(&journal->manifest
 static void exchange_list(struct journal *journal, struct journal_segment **list, uint32_t *count,
                           uint32_t *capacity)
 {
+    assert(*count <= *capacity);
     lock_acquire(&journal->segments_lock);
     struct journal_segment *const old = journal->segments;
     const uint32_t old_count = journal->segments_count, old_capacity = journal->segments_capacity;
@@ -95,6 +96,7 @@ static void exchange_list(struct journal *journal, struct journal_segment **list
 /* Sizes of files that the custodian has just written. */
 static uint64_t size_of(struct io *io, uint64_t number)
 {
+    assert(number > 0);
     char name[IO_NAME_MAX];
     struct io_file *file = NULL;
     uint64_t size_bytes = 0;
@@ -144,6 +146,7 @@ static enum status replace_list(struct journal *journal, uint32_t replaced,
                                 const struct journal_segment *made, uint32_t made_count)
     REQUIRES(&journal->manifest_lock)
 {
+    assert(replaced <= count_segments(journal));
     uint32_t capacity = count_segments(journal) - replaced + made_count + 1;
     struct journal_segment *list = calloc(capacity, sizeof(*list));
     struct manifest before = {.segments = NULL};

@@ -43,6 +43,7 @@ static int choice_of(const struct options *options, const char *name, const char
                      size_t words_count)
 {
     const char *text = options_text(options, name);
+    assert(text != NULL);
     size_t place = 0;
     while (place < words_count && strcmp(words[place], text) != 0)
         place++;

@@ -45,6 +45,8 @@ static enum status reserve(struct journal *journal) REQUIRES(&journal->segments_
 
 static enum status add_open(struct journal *journal, const struct log_segment *log)
 {
+    assert(log->file != NULL);
+    assert(log->first_sequence > 0);
     lock_acquire(&journal->segments_lock);
     const enum status status = reserve(journal);
     if (status == STATUS_OK) {
@@ -109,6 +111,8 @@ enum status manifest_write(struct journal *journal)
 /* A later purge of the same tenant and scope takes the place of the earlier. */
 static enum status add_floor(struct manifest *manifest, const struct ticket *ticket)
 {
+    assert(ticket->type == RECORD_PURGE);
+    assert(ticket->sequence > 0);
     struct record_purge purge;
     const enum status status =
         record_purge_read((struct text){(const char *)ticket->bytes, RECORD_PURGE_BYTES}, &purge);
@@ -156,6 +160,7 @@ static enum io_mode mode_of(const struct journal *journal)
 
 static enum status write_header(struct journal *journal, const struct log_segment *log)
 {
+    assert(log->file != NULL);
     struct segment_header header = {.number = log->number,
                                     .first_sequence = log->first_sequence,
                                     .epoch = log->epoch,
@@ -176,6 +181,7 @@ static enum status write_header(struct journal *journal, const struct log_segmen
 static enum status open_spare(struct journal *journal, struct log_segment *log,
                               char out_name[IO_NAME_MAX])
 {
+    assert(log->file == NULL);
     struct io *io = journal->io;
     enum status status = STATUS_NOT_FOUND;
     for (uint32_t i = 1; i <= journal->options.spares && status == STATUS_NOT_FOUND; i++) {
@@ -193,6 +199,7 @@ static enum status open_spare(struct journal *journal, struct log_segment *log,
 /* Made when it is needed: slower, a segment's zeros are written first. */
 static enum status create_own(struct journal *journal, struct log_segment *log, const char *name)
 {
+    assert(log->file == NULL);
     struct io *io = journal->io;
     uint64_t size_bytes = 0;
     enum status status =
@@ -276,6 +283,7 @@ enum status log_open(struct journal *journal, uint64_t first_sequence)
 static void leave_log(struct journal *journal, uint64_t last_sequence)
 {
     struct log_segment *log = &journal->log;
+    assert(log->file != NULL);
     close_file(journal->io, &log->file);
     lock_acquire(&journal->manifest_lock);
     end_open(journal, last_sequence, log->used_bytes);

@@ -80,6 +80,7 @@ static bool covers(const struct journal_segment *segment, uint64_t sequence)
 /* True if it has just become more than half dead. */
 static bool take_from(struct journal_segment *segment, uint64_t bytes)
 {
+    assert(segment->segment.last_sequence != 0);
     const uint64_t before = segment->live_bytes, half = segment->used_bytes / 2;
     segment->live_bytes -= before < bytes ? before : bytes;
     return before > half && segment->live_bytes <= half;
@@ -87,6 +88,7 @@ static bool take_from(struct journal_segment *segment, uint64_t bytes)
 
 void journal_count_dead(struct journal *journal, uint64_t sequence, uint64_t put_payload_bytes)
 {
+    assert(sequence > 0);
     const uint64_t bytes = record_size(put_payload_bytes);
     bool is_hollow = false;
     lock_acquire(&journal->segments_lock);
@@ -107,6 +109,7 @@ void journal_count_dead(struct journal *journal, uint64_t sequence, uint64_t put
 /* A full disk is no suspect: whatever the error action, memory is enough until there is space. */
 static enum storage_state state_after(const struct journal *journal, int error)
 {
+    assert(error > 0);
     if (error == ENOSPC || journal->options.error_action == ON_ERROR_MEMORY_ONLY)
         return STORAGE_MEMORY_ONLY;
     return STORAGE_READ_ONLY;
@@ -120,6 +123,7 @@ static const char *name_of(int error)
 
 static void degrade(struct journal *journal, const char *what, int error)
 {
+    assert(what != NULL);
     lock_acquire(&journal->segments_lock);
     journal->is_writing = false;
     atomic_fetch_add(&journal->failures, 1);
@@ -162,6 +166,7 @@ uint64_t journal_failures(const struct journal *journal)
 
 enum status journal_resume(struct journal *journal, uint64_t failures)
 {
+    assert(failures <= atomic_load(&journal->failures));
     lock_acquire(&journal->segments_lock);
     const bool is_writing = journal->is_writing && atomic_load(&journal->failures) == failures;
     const bool resumes = is_writing && journal_state(journal) != STORAGE_DURABLE;

@@ -82,6 +82,7 @@ enum status manifest_add_segment(struct manifest *manifest, const struct manifes
 
 enum status manifest_add_floor(struct manifest *manifest, const struct manifest_floor *floor)
 {
+    assert(manifest->floors_count <= MANIFEST_FLOORS_MAX);
     if (manifest->floors_count == MANIFEST_FLOORS_MAX)
         return STATUS_LIMIT_EXCEEDED;
     void *array =
@@ -120,6 +121,7 @@ static void *copy_array(const void *array, uint32_t count, size_t size)
 
 enum status manifest_copy(const struct manifest *manifest, struct manifest *out_copy)
 {
+    assert(manifest != out_copy);
     struct manifest copy = *manifest;
     copy.segments_capacity = copy.segments_count;
     copy.floors_capacity = copy.floors_count;
@@ -146,6 +148,7 @@ struct line { /* what of it has not been read yet */
 
 static bool take_word(struct line *line, const char *word)
 {
+    assert(line->at <= line->end);
     const size_t length = strlen(word);
     if ((size_t)(line->end - line->at) < length || memcmp(line->at, word, length) != 0)
         return false;
@@ -153,7 +156,7 @@ static bool take_word(struct line *line, const char *word)
     return true;
 }
 
-/* Decimal, without zeros in front. */
+/* Decimal, without zeros in front, as high as a sequence may be. */
 static bool take_decimal(struct line *line, uint64_t *out_value)
 {
     const char *start = line->at;
@@ -166,7 +169,7 @@ static bool take_decimal(struct line *line, uint64_t *out_value)
     }
     const ptrdiff_t length = line->at - start;
     *out_value = value;
-    return length == 1 || (length > 1 && *start != '0');
+    return (length == 1 || (length > 1 && *start != '0')) && value < RECORD_NUMBER_END;
 }
 
 static int hex_digit(char character)
@@ -218,7 +221,8 @@ static bool is_number_used(const struct manifest *manifest, uint64_t number)
 static enum status read_segment(struct line *line, struct manifest *manifest)
 {
     struct manifest_segment segment = {.kind = SEGMENT_LOG};
-    if (!take_hex(line, NUMBER_HEX, &segment.number) || segment.number == 0)
+    if (!take_hex(line, NUMBER_HEX, &segment.number) || segment.number == 0 ||
+        segment.number >= RECORD_NUMBER_END)
         return STATUS_BAD_MESSAGE;
     if (take_word(line, " compacted "))
         segment.kind = SEGMENT_COMPACTED;
@@ -251,7 +255,8 @@ static enum status read_floor(struct line *line, struct manifest *manifest)
 static enum status read_index(struct line *line, struct manifest *manifest)
 {
     struct manifest_index index;
-    if (!take_hex(line, NUMBER_HEX, &index.number) || index.number == 0 || !take_word(line, " ") ||
+    if (!take_hex(line, NUMBER_HEX, &index.number) || index.number == 0 ||
+        index.number >= RECORD_NUMBER_END || !take_word(line, " ") ||
         !take_decimal(line, &index.last_sequence))
         return STATUS_BAD_MESSAGE;
     return manifest_add_index(manifest, &index);
@@ -260,6 +265,7 @@ static enum status read_index(struct line *line, struct manifest *manifest)
 /* minor: of the version; above 0, a line that we do not know is skipped. */
 static enum status read_line(struct line *line, uint64_t minor, struct manifest *manifest)
 {
+    assert(line->at <= line->end);
     enum status status = STATUS_BAD_MESSAGE;
     if (take_word(line, "segment "))
         status = read_segment(line, manifest);
@@ -289,6 +295,7 @@ static bool next_line(struct text *rest, struct line *out_line)
 
 static bool checksum_is_right(struct text bytes)
 {
+    assert(bytes.bytes != NULL || bytes.length == 0);
     if (bytes.length < CHECKSUM_LINE_BYTES)
         return false;
     const size_t before = bytes.length - CHECKSUM_LINE_BYTES;
@@ -363,6 +370,7 @@ enum status manifest_parse(struct text bytes, struct manifest *out_manifest,
 static enum status load_file(struct io *io, struct io_file *file, uint64_t size_bytes,
                              struct manifest *out_manifest, struct failure *failure)
 {
+    assert(file != NULL);
     if (size_bytes > MANIFEST_BYTES_MAX)
         return failure_set(failure, STATUS_BAD_MESSAGE, manifest_name, "it is over %d bytes",
                            MANIFEST_BYTES_MAX);
@@ -476,6 +484,7 @@ static enum status print(const struct manifest *manifest, char **out_bytes, size
 
 static enum status write_draft(struct io *io, const char *bytes, size_t size)
 {
+    assert(size > CHECKSUM_LINE_BYTES);
     enum status status = io->operations->remove_file(io, manifest_draft);
     if (status != STATUS_OK && status != STATUS_NOT_FOUND)
         return status;

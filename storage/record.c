@@ -169,7 +169,9 @@ static bool is_zero(const uint8_t *bytes, size_t size)
 static bool is_plausible(const struct segment_header *header, const uint8_t *bytes)
 {
     const bool is_compacted = header->kind == SEGMENT_COMPACTED;
-    return header->number > 0 && header->epoch != 0 &&
+    return header->number > 0 && header->number < RECORD_NUMBER_END &&
+           header->first_sequence < RECORD_NUMBER_END &&
+           header->last_sequence < RECORD_NUMBER_END && header->epoch != 0 &&
            (is_compacted || header->kind == SEGMENT_LOG) && read_u32(bytes + SEGMENT_FLAGS) == 0 &&
            header->file_bytes >= SEGMENT_HEADER_BYTES &&
            (is_compacted || (header->last_sequence == 0 && header->records_count == 0));
@@ -301,6 +303,8 @@ enum record_check record_read(const uint8_t *bytes, size_t size, uint64_t epoch,
         .sequence = read_u64(bytes + OFFSET_SEQUENCE),
         .expires_ms = (int64_t)read_u64(bytes + OFFSET_EXPIRES),
         .payload = {(const char *)bytes + RECORD_HEADER_BYTES, payload_bytes}};
+    if (record.sequence >= RECORD_NUMBER_END)
+        return RECORD_DAMAGED;
     const enum record_check check = check_kind(&record);
     if (check != RECORD_VALID)
         return check;

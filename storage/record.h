@@ -23,6 +23,10 @@ enum {
     RECORD_PAD_BYTES_MAX = RECORD_BLOCK_BYTES + RECORD_HEADER_BYTES,
 };
 
+/* No number of a file and no sequence is so high, or higher: a start draws 2^32 above the highest,
+ * and goes on for a thousand million starts. What is read and says otherwise is damaged. */
+#define RECORD_NUMBER_END (UINT64_C(1) << 62)
+
 enum segment_kind { SEGMENT_LOG = 1, SEGMENT_COMPACTED = 2 };
 
 struct segment_header {
@@ -86,7 +90,7 @@ size_t record_end(uint8_t *bytes, uint64_t records_count, uint64_t sequence, uin
 enum record_check {
     RECORD_VALID,
     RECORD_NOTHING,     /* type 0 or fewer than 32 bytes are left      */
-    RECORD_DAMAGED,     /* a wrong checksum, size, type or epoch       */
+    RECORD_DAMAGED,     /* a wrong checksum, size, type, epoch, number */
     RECORD_UNSUPPORTED, /* a type unknown and not skippable            */
 };
 /* `size`: what is left of the segment. A skippable unknown type is VALID; the caller skips it.

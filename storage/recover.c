@@ -17,8 +17,9 @@
  * DAMAGE. `salvage` skips it. `point_in_time` drops all from the first damage in a log on; of a
  * compacted segment it skips it: those records are a set without an order, and one that is missing
  * is an entry evicted. `strict` refuses. Behind a gap a TOUCH may be meant for a Set that was lost
- * in it, and then moves the expiry of the one before: as little as that is known of a gap. There is no second reading before the first PUT enters:
- * who refuses to start has filled a table that nobody will see.
+ * in it, and then moves the expiry of the one before: as little as that is known of a gap. There is
+ * no second reading before the first PUT enters: who refuses to start has filled a table that
+ * nobody will see.
  *
  * THREADS. The caller's, which calls the visitor, and the one ahead.
  * NOT HERE. Bytes of segments (recover_segment.c), when to write what was found (journal.c).
@@ -88,6 +89,7 @@ static enum status rebuild(struct recovery *recovery, const struct failure *why)
     const enum status status =
         folder_rebuild(recovery->io, &recovery->files, &recovery->manifest,
                        &recovery->found.damaged_bytes, &has_records, recovery->failure);
+    assert(why->status == STATUS_NOT_FOUND || why->status == STATUS_BAD_MESSAGE);
     if (status != STATUS_OK)
         return status;
     if (!has_records && why->status == STATUS_NOT_FOUND) {
@@ -130,6 +132,7 @@ static enum status find_files(struct recovery *recovery)
 /* What MANIFEST knows of sequences and purges. */
 static enum status read_manifest(struct recovery *recovery)
 {
+    assert(recovery->bytes_total == 0);
     const struct manifest *manifest = &recovery->manifest;
     memcpy(recovery->found.manifest.node, manifest->node, sizeof(manifest->node));
     enum status status = STATUS_OK;
@@ -154,6 +157,7 @@ static enum status read_manifest(struct recovery *recovery)
 
 static bool visit_put(struct recovery *recovery, const struct record *record)
 {
+    assert(record->type == RECORD_PUT);
     struct record_put put;
     if (record_put_read(record->payload, &put) != STATUS_OK)
         return false;
@@ -171,6 +175,7 @@ static bool visit_put(struct recovery *recovery, const struct record *record)
 
 static bool visit_digest(struct recovery *recovery, const struct record *record)
 {
+    assert(record->type == RECORD_DELETE || record->type == RECORD_TOUCH);
     struct digest digest;
     if (record->payload.length != RECORD_DELETE_BYTES)
         return false;
@@ -186,8 +191,9 @@ static bool visit_digest(struct recovery *recovery, const struct record *record)
 static bool visit_purge(struct recovery *recovery, const struct record *record,
                         enum status *out_status)
 {
+    assert(record->type == RECORD_PURGE);
     struct record_purge purge;
-    if (record_purge_read(record->payload, &purge) != STATUS_OK)
+    if (record_purge_read(record->payload, &purge) != STATUS_OK || purge.floor > record->sequence)
         return false;
     struct manifest_floor floor = {.sequence = purge.floor};
     memcpy(floor.tenant, purge.tenant, sizeof(floor.tenant));
@@ -201,6 +207,7 @@ static bool visit_purge(struct recovery *recovery, const struct record *record,
 
 static bool visit_note(struct recovery *recovery, const struct record *record)
 {
+    assert(record->type == RECORD_NOTE);
     struct record_note note;
     if (record_note_read(record->payload, &note) != STATUS_OK)
         return false;
@@ -252,6 +259,7 @@ static enum status visit_record(struct recovery *recovery, const struct record *
 
 static enum status keep_segment(struct recovery *recovery, const struct manifest_segment *segment)
 {
+    assert(segment->last_sequence >= segment->first_sequence);
     struct recovered *found = &recovery->found;
     if (found->manifest.segments_count == recovery->live_capacity) {
         const uint32_t wanted = recovery->live_capacity == 0 ? 16 : recovery->live_capacity * 2;
@@ -267,6 +275,7 @@ static enum status keep_segment(struct recovery *recovery, const struct manifest
 
 static enum status tell_damage(struct recovery *recovery, const struct segment_reader *reader)
 {
+    assert(reader->is_damaged);
     const struct segment_damage *damage = &reader->damage;
     remark(recovery, "segment %016" PRIx64 ", byte %" PRIu64 ": %s", damage->number,
            damage->offset_bytes, damage->what);
@@ -281,6 +290,7 @@ static enum status tell_damage(struct recovery *recovery, const struct segment_r
 /* The reader has come to the segment's end, or to what ends all. */
 static enum status end_segment(struct recovery *recovery, const struct segment_reader *reader)
 {
+    assert(reader->is_done);
     struct recovered *found = &recovery->found;
     see(recovery, reader->last_sequence);
     found->bytes += reader->offset_bytes;
@@ -301,6 +311,7 @@ static enum status end_segment(struct recovery *recovery, const struct segment_r
 
 static enum status cannot_read(struct recovery *recovery, const struct ahead_piece *piece)
 {
+    assert(piece->status != STATUS_OK);
     const struct segment_reader *reader = &piece->reader;
     const char *what = piece->status == STATUS_UNSUPPORTED
                            ? "its format is newer than this program, or of another byte order"
@@ -311,6 +322,7 @@ static enum status cannot_read(struct recovery *recovery, const struct ahead_pie
 
 static enum status replay_piece(struct recovery *recovery, const struct ahead_piece *piece)
 {
+    assert(!recovery->is_over);
     if (piece->status != STATUS_OK)
         return cannot_read(recovery, piece);
     enum status status = STATUS_OK;
@@ -328,6 +340,7 @@ static enum status replay_piece(struct recovery *recovery, const struct ahead_pi
 
 static enum status replay(struct recovery *recovery)
 {
+    assert(recovery->manifest.segments_count > 0);
     const struct ahead_setup setup = {
         .io = recovery->io,
         .segments = recovery->manifest.segments,
@@ -389,6 +402,7 @@ static enum status run(struct recovery *recovery, struct recovered *out_recovere
 enum status recover(struct io *io, enum journal_recovery how, const struct recover_visitor *visitor,
                     struct recovered *out_recovered, struct failure *failure)
 {
+    assert(visitor->put != NULL);
     struct recovery recovery = {.io = io, .how = how, .visitor = visitor, .failure = failure};
     return run(&recovery, out_recovered);
 }
@@ -397,6 +411,7 @@ enum status recover_look(struct io *io, enum journal_recovery how,
                          const struct recover_visitor *visitor, struct recovered *out_recovered,
                          struct failure *failure)
 {
+    assert(visitor->put != NULL);
     struct recovery recovery = {
         .io = io, .how = how, .looks_only = true, .visitor = visitor, .failure = failure};
     return run(&recovery, out_recovered);

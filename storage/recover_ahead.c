@@ -39,6 +39,7 @@ static void wait_for(sem_t *semaphore)
 /* The next free one; NULL: nobody wants it any more. */
 static struct ahead_piece *begin_piece(struct ahead *ahead, uint32_t segment)
 {
+    assert(segment < ahead->setup.segments_count);
     wait_for(&ahead->free);
     if (atomic_load(&ahead->stops))
         return NULL;
@@ -53,6 +54,7 @@ static struct ahead_piece *begin_piece(struct ahead *ahead, uint32_t segment)
 static void end_piece(struct ahead *ahead, struct ahead_piece *piece,
                       const struct segment_reader *reader, enum status status)
 {
+    assert(piece == &ahead->pieces[ahead->put % PIECES_COUNT]);
     piece->status = status;
     piece->is_last = status != STATUS_OK || reader->is_done;
     piece->reader = *reader;
@@ -69,6 +71,7 @@ static void end_piece(struct ahead *ahead, struct ahead_piece *piece,
 /* All pieces of a segment; one without records if there is nothing to read. */
 static void read_segment(struct ahead *ahead, uint32_t place)
 {
+    assert(!ahead->is_over);
     const struct manifest_segment *segment = &ahead->setup.segments[place];
     struct segment_reader reader = {
         .io = ahead->setup.io,
@@ -101,6 +104,7 @@ static void run(void *argument)
 
 UNSHARED enum status ahead_start(const struct ahead_setup *setup, struct ahead **out_ahead)
 {
+    assert(setup->io != NULL);
     struct ahead *ahead = calloc(1, sizeof(*ahead));
     if (ahead == NULL)
         return STATUS_NO_MEMORY;
@@ -147,6 +151,7 @@ struct ahead_piece *ahead_take(struct ahead *ahead)
 
 void ahead_give_back(struct ahead *ahead)
 {
+    assert(ahead->taken < ahead->put_total);
     ahead->taken++;
     (void)sem_post(&ahead->free);
 }

@@ -29,9 +29,10 @@ void folder_files_deinit(struct folder_files *files)
     *files = (struct folder_files){.files = NULL};
 }
 
-/* 0 if the name does not begin with 16 lowercase hex digits and the end. */
+/* 0 if the name is not 16 lowercase hex digits and the end, or the number is none of ours. */
 static uint64_t number_of(const char *name, const char *end)
 {
+    assert(end[0] == '.');
     uint64_t number = 0;
     if (strlen(name) != NUMBER_HEX + strlen(end) || strcmp(name + NUMBER_HEX, end) != 0)
         return 0;
@@ -44,7 +45,7 @@ static uint64_t number_of(const char *name, const char *end)
         else
             return 0;
     }
-    return number;
+    return number < RECORD_NUMBER_END ? number : 0;
 }
 
 static void classify(struct folder_file *file)
@@ -66,6 +67,7 @@ static void classify(struct folder_file *file)
 static void visit(void *context, const char *name, uint64_t size_bytes)
 {
     struct folder_files *files = context;
+    assert(files->count <= files->capacity);
     if (files->is_out_of_memory || strlen(name) >= IO_NAME_MAX)
         return;
     if (files->count == files->capacity) {
@@ -147,6 +149,7 @@ static int compare(const void *a, const void *b)
 /* Whether anything was ever acknowledged: a segment's first record is behind its header. */
 static enum status has_record(struct io *io, const struct manifest_segment *segment, bool *out_has)
 {
+    assert(segment->first_sequence > 0);
     struct segment_reader reader = {.io = io, .segment = *segment, .skips_damage = true};
     struct piece piece = {.bytes = NULL};
     enum status status = segment_open(&reader);
@@ -162,6 +165,8 @@ static enum status add_segment(struct io *io, const struct folder_file *file,
                                struct manifest *manifest, uint64_t *out_damaged_bytes,
                                struct failure *failure)
 {
+    assert(file->kind == FOLDER_SEGMENT);
+    assert(file->number > 0);
     struct segment_header header = {.number = 0};
     enum segment_check check = SEGMENT_DAMAGED;
     const enum status status = read_header(io, file->name, &check, &header);
@@ -186,6 +191,7 @@ enum status folder_rebuild(struct io *io, const struct folder_files *files,
                            struct manifest *out_manifest, uint64_t *out_damaged_bytes,
                            bool *out_has_records, struct failure *failure)
 {
+    assert(out_manifest != NULL);
     struct manifest manifest = {.segments = NULL};
     enum status status = STATUS_OK;
     *out_damaged_bytes = 0;
@@ -211,6 +217,7 @@ enum status folder_rebuild(struct io *io, const struct folder_files *files,
 
 static bool is_named(const struct manifest *manifest, const struct folder_file *file)
 {
+    assert(file->kind != FOLDER_OTHER);
     if (file->kind == FOLDER_SEGMENT) {
         for (uint32_t i = 0; i < manifest->segments_count; i++) {
             if (manifest->segments[i].number == file->number)
@@ -228,6 +235,7 @@ static bool is_named(const struct manifest *manifest, const struct folder_file *
 
 void folder_clean(struct io *io, const struct folder_files *files, const struct manifest *manifest)
 {
+    assert(io != NULL);
     for (uint32_t i = 0; i < files->count; i++) {
         const struct folder_file *file = &files->files[i];
         if (file->kind == FOLDER_OTHER)

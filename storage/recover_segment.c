@@ -73,6 +73,7 @@ void piece_deinit(struct piece *piece)
 /* What the header would say, from MANIFEST and the first record. */
 static enum status guess_header(struct segment_reader *reader)
 {
+    assert(reader->file != NULL);
     uint8_t bytes[RECORD_HEADER_BYTES] = {0};
     size_t read = 0;
     uint64_t unreadable = 0;
@@ -98,6 +99,7 @@ static bool is_the_segment(const struct segment_reader *reader)
 
 static enum status make_hash(struct segment_reader *reader)
 {
+    assert(reader->hash == NULL);
     if (reader->segment.kind != SEGMENT_COMPACTED || reader->is_damaged)
         return STATUS_OK;
     return checksum_create(&reader->hash);
@@ -164,6 +166,7 @@ void segment_close(struct segment_reader *reader)
 
 static enum status piece_fill(struct segment_reader *reader, struct piece *piece, size_t wanted)
 {
+    assert(reader->offset_bytes <= reader->file_bytes);
     const uint64_t rest = reader->file_bytes - reader->offset_bytes;
     const size_t size = rest < wanted ? (size_t)rest : wanted;
     if (piece->capacity < size || piece->bytes == NULL) {
@@ -183,6 +186,7 @@ static enum status piece_fill(struct segment_reader *reader, struct piece *piece
 
 static enum status piece_add(struct piece *piece, const struct record *record)
 {
+    assert(record->type <= RECORD_SEAL);
     if (piece->records_count == piece->records_capacity) {
         const uint32_t wanted =
             piece->records_capacity == 0 ? RECORDS_FIRST : piece->records_capacity * 2;
@@ -228,6 +232,7 @@ static void group_drop(struct parse *parse)
 /* The end names the first sequence of its group and how many there are: all of them, or none. */
 static bool group_end(struct parse *parse, const struct record *record)
 {
+    assert(record->type == RECORD_BATCH_END);
     if (!parse->has_group || record->payload.length != BATCH_END_BYTES)
         return false;
     const struct piece *piece = parse->piece;
@@ -287,6 +292,7 @@ static const char *judge(const struct segment_reader *reader, const uint8_t *byt
 
 static void end_log(struct parse *parse, const struct record *seal)
 {
+    assert(seal->type == RECORD_SEAL);
     struct segment_reader *reader = parse->reader;
     reader->is_done = true;
     const bool counts = seal->payload.length == RECORD_SEAL_BYTES &&
@@ -302,6 +308,7 @@ static void end_log(struct parse *parse, const struct record *seal)
 static enum status take(struct parse *parse, const struct record *record)
 {
     struct segment_reader *reader = parse->reader;
+    assert(!parse->reader->is_done);
     const bool is_own = record->type <= RECORD_SEAL && record->version == RECORD_VERSION;
     if (is_own && (record->flags & RECORD_GROUPED) != 0)
         group_begin(parse);
@@ -369,6 +376,7 @@ static enum status check_hash(struct segment_reader *reader, uint64_t offset)
 static enum status finish(struct parse *parse)
 {
     struct segment_reader *reader = parse->reader;
+    assert(!parse->reader->is_done);
     reader->is_done = true;
     add_hash(parse);
     return check_hash(reader, reader->offset_bytes + parse->at);

@@ -103,6 +103,7 @@ bool segment_may_follow(const struct segment_reader *reader, const struct record
 /* The first good record of the window, which one behind a gap is; `size` if there is none. */
 static size_t search(const struct segment_reader *reader, const uint8_t *window, size_t size)
 {
+    assert(size <= WINDOW_BYTES);
     const uint32_t epoch = (uint32_t)reader->header.epoch;
     for (size_t at = 0; at < TAIL_LOOKAHEAD; at += RECORD_ALIGNMENT) {
         if (at + RECORD_HEADER_BYTES > size)
@@ -136,6 +137,7 @@ static uint64_t torn_size(const struct segment_reader *reader, const uint8_t *wi
 static enum status find_next(const struct segment_reader *reader, uint8_t *window,
                              uint64_t *out_next, uint64_t *out_torn, uint64_t *out_unreadable)
 {
+    assert(window != NULL);
     const bool is_open = reader->segment.last_sequence == 0;
     uint64_t offset = reader->offset_bytes;
     for (bool is_first = true; offset < reader->file_bytes; is_first = false) {

@@ -54,6 +54,7 @@ static enum status fail_io(const struct restoring *restoring, const char *what)
 
 static enum status lock_folder(struct restoring *restoring)
 {
+    assert(restoring->io == NULL);
     int64_t holder = 0;
     enum status status = io_posix_open(restoring->directory, &restoring->io, restoring->failure);
     if (status != STATUS_OK)
@@ -68,6 +69,7 @@ static enum status lock_folder(struct restoring *restoring)
 /* Its MANIFEST, and a look at whether the files are there. */
 static enum status read_snapshot(struct restoring *restoring)
 {
+    assert(restoring->wanted.segments_count == 0);
     struct io *io = NULL;
     struct folder_files files = {.files = NULL};
     enum status status = io_posix_open(restoring->source, &io, restoring->failure);
@@ -112,6 +114,7 @@ static bool belongs_aside(const struct folder_file *file)
 
 static enum status sync_aside(const struct restoring *restoring)
 {
+    assert(restoring->aside[0] != '\0');
     char path[PATH_BYTES];
     struct io *io = NULL;
     const int length =
@@ -128,6 +131,7 @@ static enum status sync_aside(const struct restoring *restoring)
 
 static enum status put_aside(struct restoring *restoring)
 {
+    assert(restoring->files.count == 0);
     struct io *io = restoring->io;
     enum status status = choose_aside(restoring);
     if (status == STATUS_OK && folder_files_read(io, &restoring->files) != STATUS_OK)
@@ -145,6 +149,7 @@ static enum status put_aside(struct restoring *restoring)
 
 static enum status link_segment(const struct restoring *restoring, uint64_t number)
 {
+    assert(number > 0);
     char file[IO_NAME_MAX], from[PATH_BYTES], to[PATH_BYTES], draft[PATH_BYTES];
     manifest_segment_name(number, file);
     const int lengths[] = {snprintf(from, sizeof(from), "%s/%s", restoring->source, file),
@@ -178,6 +183,7 @@ static enum status link_segments(const struct restoring *restoring)
 
 static enum status put_back(struct restoring *restoring)
 {
+    assert(restoring->source[0] != '\0');
     enum status status = lock_folder(restoring);
     if (status == STATUS_OK)
         status = read_snapshot(restoring);
@@ -195,6 +201,7 @@ static enum status put_back(struct restoring *restoring)
 
 static enum status find_snapshot(struct restoring *restoring, struct text name)
 {
+    assert(restoring->name[0] == '\0');
     if (!snapshot_name_is_valid(name))
         return failure_set(restoring->failure, STATUS_NOT_FOUND, "",
                            "there is no snapshot of that name");

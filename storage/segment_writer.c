@@ -14,6 +14,7 @@
  */
 #include "storage/segment_writer.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -35,6 +36,7 @@ void segment_writer_deinit(struct segment_writer *writer)
 
 static enum status open_emergency(struct segment_writer *writer, const char *name)
 {
+    assert(writer->uses_emergency);
     struct io *io = writer->custodian->io;
     char spare[IO_NAME_MAX];
     uint64_t size_bytes = 0;
@@ -121,6 +123,7 @@ static enum status flush(struct segment_writer *writer)
 
 static enum status write_hash(struct segment_writer *writer)
 {
+    assert(writer->buffer_bytes == 0);
     struct io *io = writer->custodian->io;
     uint8_t sum[SEGMENT_HASH_BYTES];
     checksum_take(writer->hash, sum);
@@ -132,6 +135,7 @@ static enum status write_hash(struct segment_writer *writer)
 
 static enum status write_header(struct segment_writer *writer)
 {
+    assert(writer->header.first_sequence <= writer->header.last_sequence);
     struct io *io = writer->custodian->io;
     uint8_t bytes[SEGMENT_HEADER_BYTES];
     writer->header.file_bytes = writer->written_bytes;

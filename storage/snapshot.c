@@ -35,6 +35,7 @@ enum status snapshot_renew_notes(struct custodian *custodian)
 
 static enum status write_entry(struct segment_writer *writer, const struct entry *entry)
 {
+    assert(entry_sequence(entry) > 0);
     const struct custodian_source *source = writer->custodian->source;
     float *vector = writer->custodian->vector;
     int64_t expires_ms = 0;
@@ -62,6 +63,7 @@ static enum status write_entry(struct segment_writer *writer, const struct entry
 static enum status write_entries(struct segment_writer *writer, struct entry *const *entries,
                                  uint32_t count)
 {
+    assert(count <= ENTRIES_AT_ONCE);
     enum status status = STATUS_OK;
     for (uint32_t i = 0; i < count; i++) {
         if (status == STATUS_OK)
@@ -75,6 +77,7 @@ static enum status write_entries(struct segment_writer *writer, struct entry *co
 
 static enum status walk(struct segment_writer *writer)
 {
+    assert(writer->made_count == 0);
     const struct custodian_source *source = writer->custodian->source;
     struct entry *entries[ENTRIES_AT_ONCE];
     uint64_t cursor = 0;
@@ -132,6 +135,7 @@ static enum status write_all(struct custodian *custodian, struct segment_writer 
 static enum status link_folder(struct custodian *custodian, const char *name,
                                struct snapshot_info *out_info)
 {
+    assert(out_info != NULL);
     struct journal_segment *segments = NULL;
     uint32_t count = 0;
     enum status status = journal_segments(custodian->journal, &segments, &count);

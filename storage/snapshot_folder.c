@@ -11,6 +11,7 @@
  */
 #include "storage/snapshot_folder.h"
 
+#include <assert.h>
 #include <dirent.h>
 #include <errno.h>
 #include <stdio.h>
@@ -48,6 +49,7 @@ static bool make_path(const char *path, const char *name, char out_path[PATH_BYT
 
 static bool stat_file(const char *path, const char *name, const char *file, struct stat *out_stat)
 {
+    assert(snapshot_name_is_valid(text_of(name)));
     char whole[PATH_BYTES];
     const int length = snprintf(whole, sizeof(whole), "%s/%s/%s/%s", path, inner, name, file);
     return length > 0 && length < PATH_BYTES && stat(whole, out_stat) == 0;
@@ -62,6 +64,7 @@ bool snapshot_folder_exists(const char *path, const char *name)
 /* An io of the folder; STATUS_NOT_FOUND where there is none, instead of making it. */
 static enum status open_folder(const char *path, const char *name, struct io **out_io)
 {
+    assert(name != NULL);
     char whole[PATH_BYTES];
     struct stat info;
     if (!make_path(path, name, whole))
@@ -75,6 +78,7 @@ static enum status open_folder(const char *path, const char *name, struct io **o
 
 static enum status remove_files(struct io *io)
 {
+    assert(io != NULL);
     struct folder_files files = {.files = NULL};
     enum status status = io->operations->remove_file(io, "MANIFEST");
     if (status == STATUS_OK)
@@ -107,6 +111,7 @@ static enum status link_all(struct custodian *custodian, const char *name,
                             const struct journal_segment *segments, uint32_t count,
                             struct manifest *manifest)
 {
+    assert(manifest->segments_count == 0);
     struct io *io = custodian->io;
     char folder[sizeof(inner) + SNAPSHOT_NAME_MAX + 1], file[IO_NAME_MAX];
     (void)snprintf(folder, sizeof(folder), "%s/%s", inner, name);
@@ -142,6 +147,7 @@ static enum status write_manifest(const char *path, const char *name,
 enum status snapshot_folder_make(struct custodian *custodian, const char *name,
                                  const struct journal_segment *segments, uint32_t count)
 {
+    assert(snapshot_name_is_valid(text_of(name)));
     const char *path = custodian->options.path;
     assert(!snapshot_folder_exists(path, name));
     struct manifest manifest = {.segments = NULL};
@@ -162,6 +168,7 @@ enum status snapshot_folder_make(struct custodian *custodian, const char *name,
 /* What a compacted segment counts in its header; logs behind them are not counted. */
 static uint64_t count_entries(struct io *io, const struct manifest_segment *segment)
 {
+    assert(segment->kind == SEGMENT_COMPACTED);
     uint8_t bytes[SEGMENT_HEADER_BYTES];
     char name[IO_NAME_MAX];
     struct io_file *file = NULL;
@@ -181,6 +188,7 @@ static uint64_t count_entries(struct io *io, const struct manifest_segment *segm
 
 static enum status add_up(struct io *io, struct snapshot_info *info)
 {
+    assert(info->size_bytes == 0);
     struct manifest manifest = {.segments = NULL};
     struct folder_files files = {.files = NULL};
     enum status status = manifest_load(io, &manifest, NULL);

@@ -193,6 +193,7 @@ struct writing {
 static enum status begin_in(struct store *store, const struct journal_wish *wish,
                             bool also_read_only, struct writing *out_writing)
 {
+    assert(out_writing != NULL);
     const struct journal_wish asked =
         wish != NULL ? *wish : (struct journal_wish){.ack = ACK_MEMORY};
     struct writing writing = {.asked = asked};
@@ -233,6 +234,7 @@ static void end(const struct writing *writing, bool told_by_ticket)
 static enum status make_put(const struct writing *writing, struct entry *entry,
                             const struct store_vector *vector, struct table_draw *out_draw)
 {
+    assert(entry_sequence(entry) == 0);
     *out_draw = (struct table_draw){.wish = &writing->wish};
     if (writing->journal == NULL)
         return STATUS_OK;
@@ -309,6 +311,7 @@ enum status store_delete(struct store *store, const struct digest *digest, store
 enum status store_touch(struct store *store, const struct digest *digest, int64_t expires_ms,
                         const struct journal_wish *wish)
 {
+    assert(expires_ms >= 0);
     struct writing writing;
     enum status status = begin(store, wish, &writing);
     if (status != STATUS_OK)
@@ -329,6 +332,7 @@ enum status store_touch(struct store *store, const struct digest *digest, int64_
 enum status store_note(struct store *store, const struct record_note *note,
                        const struct journal_wish *wish)
 {
+    assert(note != NULL);
     struct writing writing;
     enum status status = begin_in(store, wish, atomic_load(&store->renews_notes), &writing);
     if (status != STATUS_OK)
@@ -459,6 +463,7 @@ uint64_t store_remove_purged(struct store *store, struct record_purge *purge)
 enum status store_drop(struct store *store, const struct record_purge *what,
                        const struct journal_wish *wish, uint64_t *out_removed)
 {
+    assert(what != NULL);
     *out_removed = 0;
     struct writing writing;
     enum status status = begin(store, wish, &writing);

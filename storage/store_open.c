@@ -48,6 +48,7 @@ static bool is_older(void *context, const struct entry *entry)
 
 static void remove_older(struct loading *loading, const struct digest *digest, uint64_t sequence)
 {
+    assert(sequence > 0);
     struct departed departed = {.count = 0};
     const struct table_delete delete = {.matches = is_older, .context = &sequence};
     (void)table_delete(loading->store->table, digest, &delete, &departed);
@@ -56,6 +57,7 @@ static void remove_older(struct loading *loading, const struct digest *digest, u
 
 static void show(struct loading *loading, struct entry *entry, const struct record_put *put)
 {
+    assert(put->dimension <= RECORD_DIMENSION_MAX);
     const struct store_open_visitor *visitor = &loading->store->opening.visitor;
     struct store_vector vector = {.unit = loading->unit, .dimension = put->dimension};
     const bool has_row = put->vector != NULL && !entry_is_expired(entry, loading->now_ms);
@@ -67,6 +69,7 @@ static void show(struct loading *loading, struct entry *entry, const struct reco
 
 static bool enter(struct loading *loading, struct entry *entry, uint64_t sequence)
 {
+    assert(sequence > 0);
     struct store *store = loading->store;
     struct table_set set = {.entry = entry, .now_ms = loading->now_ms, .back = sequence};
     struct departed departed = {.count = 0};
@@ -83,6 +86,7 @@ static bool enter(struct loading *loading, struct entry *entry, uint64_t sequenc
 static bool visit_put(void *context, const struct record_put *put, uint64_t sequence,
                       int64_t expires_ms)
 {
+    assert(sequence > 0);
     struct loading *loading = context;
     struct entry *entry = NULL;
     if (loading->status != STATUS_OK ||
@@ -115,6 +119,7 @@ static void visit_remove(void *context, const struct digest *digest, uint64_t se
 static void visit_touch(void *context, const struct digest *digest, uint64_t sequence,
                         int64_t expires_ms)
 {
+    assert(expires_ms >= 0);
     struct loading *loading = context;
     (void)table_touch(loading->store->table, digest, expires_ms, sequence, NULL);
 }
@@ -177,6 +182,7 @@ static enum status load(struct store *store, struct io *io, struct recovered *ou
 
 static void count_living(struct recovered *recovered, const struct entry *entry)
 {
+    assert(entry_sequence(entry) > 0);
     const uint64_t sequence = entry_sequence(entry);
     const struct manifest *manifest = &recovered->manifest;
     uint32_t i = manifest->segments_count;
@@ -258,6 +264,7 @@ static enum status keep_options(struct store *store, const struct journal_option
                                 const struct store_open_visitor *visitor)
 {
     struct store_opening *opening = &store->opening;
+    assert(store->opening.path == NULL);
     opening->options = *options;
     opening->visitor = *visitor;
     opening->path = strdup(options->path);
@@ -309,6 +316,7 @@ static void close_disk(const struct store_disk *disk)
 static enum status start(struct store *store, const struct store_disk *disk,
                          struct recovered *recovered, struct failure *failure)
 {
+    assert(recovered->sequence_next > 0);
     const struct store_opening *opening = &store->opening;
     const struct journal_setup setup = {.options = &opening->options,
                                         .backend = &opening->backend,

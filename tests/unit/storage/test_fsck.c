@@ -103,7 +103,9 @@ static void a_good_folder_is_good(void **state)
 {
     struct world *world = *state;
     save_bytes(world->path, "spare-1.journal", "x", 1);
+    save_bytes(world->path, "ffffffffffffffff.journal", "x", 1); /* no number of ours */
     check(world);
+    assert_int_equal(of(world, "ffffffffffffffff.journal")->verdict, FSCK_OTHER);
     assert_int_equal(world->report.summary.files_damaged, 0);
     assert_string_equal(world->report.names[0], "MANIFEST");
     assert_int_equal(of(world, "MANIFEST")->verdict, FSCK_GOOD);

@@ -1,7 +1,8 @@
 /*
  * Goal: what is handed in lies in the log in order, in groups, as durable as was asked, and whoever
  * asked is told once. Method: a journal behind a gate, so that the test says when a write is done
- * and how late it is; the segments are read back byte for byte.
+ * and how late it is; the segments are read back byte for byte. Exercises journal, journal_ticket,
+ * journal_batch, journal_segments and journal_custody.
  */
 #include <sched.h>
 

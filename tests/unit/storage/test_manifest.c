@@ -26,8 +26,8 @@ static void fill(struct manifest *manifest)
 {
     *manifest = (struct manifest){.node = {0xab, 1}};
     add(manifest, 7, SEGMENT_COMPACTED, 3, 900);
-    add(manifest, UINT64_MAX, SEGMENT_LOG, 901, UINT64_MAX - 1);
-    add(manifest, 9, SEGMENT_LOG, UINT64_MAX, 0);
+    add(manifest, RECORD_NUMBER_END - 1, SEGMENT_LOG, 901, RECORD_NUMBER_END - 2);
+    add(manifest, 9, SEGMENT_LOG, RECORD_NUMBER_END - 1, 0);
     const struct manifest_floor floor = {.tenant = {0xff}, .sequence = 17};
     assert_int_equal(manifest_add_floor(manifest, &floor), STATUS_OK);
     const struct manifest_index index = {.number = 12, .last_sequence = 0};
@@ -166,6 +166,9 @@ static void each_line_has_one_form(void **state)
         "segment 0000000000000001 log +1 open\n",
         "segment 0000000000000001 log 5 4\n",
         "segment 0000000000000001 log 18446744073709551616 open\n",
+        "segment 0000000000000001 log 4611686018427387904 open\n",
+        "segment 4000000000000000 log 1 open\n",
+        "index 4000000000000000 5\n",
         "segment 0000000000000001 compacted 1 open\n",
         "segment 0000000000000001 snapshot 1 2\n",
         "segment 0000000000000001 log 1 open\nsegment 0000000000000002 log 5 6\n",

@@ -390,10 +390,29 @@ static void the_bytes_are_those_of_format_1_0(void **state)
     assert_string_equal(hex, golden_record);
 }
 
+/* Else a start would draw numbers beyond the last. */
+static void a_number_that_is_too_high_is_damage(void **state)
+{
+    (void)state;
+    uint8_t bytes[SEGMENT_HEADER_BYTES];
+    struct segment_header header = some_header();
+    struct record record;
+    size_t size = 0;
+    memset(bytes, 0, sizeof(bytes));
+    const size_t whole = write_delete(bytes, 1, RECORD_NUMBER_END - 1);
+    assert_int_equal(record_read(bytes, whole, epoch, &record, &size), RECORD_VALID);
+    (void)write_delete(bytes, 1, RECORD_NUMBER_END);
+    assert_int_equal(record_read(bytes, whole, epoch, &record, &size), RECORD_DAMAGED);
+    header.first_sequence = RECORD_NUMBER_END;
+    segment_header_write(&header, bytes);
+    assert_int_equal(segment_header_read(bytes, &header), SEGMENT_DAMAGED);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_segment_header_comes_back),
+        cmocka_unit_test(a_number_that_is_too_high_is_damage),
         cmocka_unit_test(a_header_of_zeros_is_a_spare),
         cmocka_unit_test(every_flipped_bit_of_a_header_is_found),
         cmocka_unit_test(a_newer_format_and_another_byte_order_are_refused),

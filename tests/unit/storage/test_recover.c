@@ -3,6 +3,7 @@
  * treated as each journal.recovery promises.
  * Method: segments made byte by byte in a temporary folder, read with a visitor that keeps what a
  * table would and counts wrong bytes.
+ * Exercises recover, recover_ahead, recover_floors, recover_segment and recover_tail.
  */
 #include "tests/unit/storage/log_builder.h"
 

@@ -8,6 +8,7 @@
  * also while the store opens or closes; what was not synced is then dropped, kept, torn or kept in
  * part. REPRISE_POWER_CUTS says how many seeds, 1,000 if it says nothing (fewer under a sanitizer);
  * REPRISE_POWER_SEED is the first.
+ * Exercises store_open.
  */
 #include "tests/unit/storage/store_world.h"
 
