@@ -14,35 +14,30 @@
  * major version keeps the first and the last line, so that it is told from damage.
  *
  * THREADS. One at a time, see manifest.h.
- * NOT HERE. What a file holds (record.c), which lines are needed no more (journal.c).
+ * NOT HERE. Writing it (manifest_save.c), what a file holds (record.c), which lines are needed no
+ * more (journal.c).
  */
 #include "storage/manifest.h"
 
 #include <assert.h>
 #include <inttypes.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/check.h"
 #include "base/crc32c.h"
-
-static const char manifest_name[] = "MANIFEST";
-static const char manifest_draft[] = "MANIFEST.tmp";
-static const char version_word[] = "reprise-manifest ";
+#include "storage/manifest_text.h"
 
 enum {
-    LINE_BYTES = 160,     /* none is longer                */
-    LINES_OF_ITS_OWN = 4, /* version, node, checksum, room */
-    CHECKSUM_LINE_BYTES = 16,
-    ID_HEX = 2 * ENTRY_ID_BYTES,
     NUMBER_HEX = 16,
     CAPACITY_FIRST = 16,
-    MANIFEST_BYTES_MAX =
-        (MANIFEST_SEGMENTS_MAX + MANIFEST_FLOORS_MAX + MANIFEST_INDEX_MAX + LINES_OF_ITS_OWN) *
-        LINE_BYTES,
+    MANIFEST_BYTES_MAX = (MANIFEST_SEGMENTS_MAX + MANIFEST_FLOORS_MAX + MANIFEST_INDEX_MAX +
+                          MANIFEST_LINES_OF_ITS_OWN) *
+                         MANIFEST_LINE_BYTES,
 };
+
+static const char manifest_name[] = MANIFEST_NAME;
+static const char version_word[] = MANIFEST_VERSION_WORD;
 
 void manifest_clear(struct manifest *manifest)
 {
@@ -296,9 +291,9 @@ static bool next_line(struct text *rest, struct line *out_line)
 static bool checksum_is_right(struct text bytes)
 {
     assert(bytes.bytes != NULL || bytes.length == 0);
-    if (bytes.length < CHECKSUM_LINE_BYTES)
+    if (bytes.length < MANIFEST_CHECKSUM_LINE_BYTES)
         return false;
-    const size_t before = bytes.length - CHECKSUM_LINE_BYTES;
+    const size_t before = bytes.length - MANIFEST_CHECKSUM_LINE_BYTES;
     struct line line = {bytes.bytes + before, bytes.bytes + bytes.length};
     uint64_t sum = 0;
     return take_word(&line, "crc32c ") && take_hex(&line, 8, &sum) && take_word(&line, "\n") &&
@@ -328,7 +323,7 @@ static enum status read_node(struct text *rest, struct manifest *manifest, struc
     if (!next_line(rest, &line) || !take_word(&line, "node ") || !take_id(&line, manifest->node) ||
         line.at != line.end)
         return failure_set(failure, STATUS_BAD_MESSAGE, manifest_name,
-                           "line 2 is not a node of %d hex digits", ID_HEX);
+                           "line 2 is not a node of %d hex digits", MANIFEST_ID_HEX);
     return STATUS_OK;
 }
 
@@ -351,7 +346,7 @@ enum status manifest_parse(struct text bytes, struct manifest *out_manifest,
     if (!checksum_is_right(bytes))
         return failure_set(failure, STATUS_BAD_MESSAGE, manifest_name,
                            "its last line is not the checksum of what stands before it");
-    struct text rest = {bytes.bytes, bytes.length - CHECKSUM_LINE_BYTES};
+    struct text rest = {bytes.bytes, bytes.length - MANIFEST_CHECKSUM_LINE_BYTES};
     struct manifest manifest = {.segments = NULL};
     uint64_t minor = 0;
     enum status status = read_version(&rest, &minor, failure);
@@ -401,118 +396,6 @@ enum status manifest_load(struct io *io, struct manifest *out_manifest, struct f
                            strerror(io->error));
     status = load_file(io, file, size_bytes, out_manifest, failure);
     io->operations->close_file(io, &file);
-    return status;
-}
-
-/* ---- writing --------------------------------------------------------------------------------- */
-
-static void write_id(const uint8_t id[ENTRY_ID_BYTES], char out_hex[ID_HEX + 1])
-{
-    static const char digits[] = "0123456789abcdef";
-    for (int i = 0; i < ENTRY_ID_BYTES; i++) {
-        out_hex[2 * i] = digits[id[i] >> 4];
-        out_hex[2 * i + 1] = digits[id[i] & 15];
-    }
-    out_hex[ID_HEX] = '\0';
-}
-
-struct sheet { /* room for all lines is there from the start */
-    char *bytes;
-    size_t used, capacity;
-};
-
-__attribute__((format(printf, 2, 3))) static void put(struct sheet *sheet, const char *format, ...)
-{
-    const size_t room = sheet->capacity - sheet->used;
-    va_list arguments;
-    va_start(arguments, format);
-    const int length = vsnprintf(sheet->bytes + sheet->used, room, format, arguments);
-    va_end(arguments);
-    assert(length > 0);
-    assert((size_t)length < room);
-    sheet->used += (size_t)length;
-}
-
-static void put_segments(struct sheet *sheet, const struct manifest *manifest)
-{
-    for (uint32_t i = 0; i < manifest->segments_count; i++) {
-        const struct manifest_segment *segment = &manifest->segments[i];
-        assert(segment->last_sequence != 0 || i + 1 == manifest->segments_count);
-        assert(segment->last_sequence != 0 || segment->kind == SEGMENT_LOG);
-        put(sheet, "segment %016" PRIx64 " %s %" PRIu64, segment->number,
-            segment->kind == SEGMENT_LOG ? "log" : "compacted", segment->first_sequence);
-        if (segment->last_sequence == 0)
-            put(sheet, " open\n");
-        else
-            put(sheet, " %" PRIu64 "\n", segment->last_sequence);
-    }
-}
-
-static void put_all(struct sheet *sheet, const struct manifest *manifest)
-{
-    char tenant[ID_HEX + 1], scope[ID_HEX + 1];
-    write_id(manifest->node, tenant);
-    put(sheet, "%s1.0\nnode %s\n", version_word, tenant);
-    put_segments(sheet, manifest);
-    for (uint32_t i = 0; i < manifest->floors_count; i++) {
-        const struct manifest_floor *floor = &manifest->floors[i];
-        write_id(floor->tenant, tenant);
-        write_id(floor->scope, scope);
-        put(sheet, "floor %s %s %" PRIu64 "\n", tenant, scope, floor->sequence);
-    }
-    for (uint32_t i = 0; i < manifest->indexes_count; i++)
-        put(sheet, "index %016" PRIx64 " %" PRIu64 "\n", manifest->indexes[i].number,
-            manifest->indexes[i].last_sequence);
-    put(sheet, "crc32c %08" PRIx32 "\n", crc32c(0, sheet->bytes, sheet->used));
-}
-
-/* The whole file, in memory of the caller's. Not by open_memstream: where that finds no memory at
- * its end, glibc 2.36 reports nothing and loses the block. */
-static enum status print(const struct manifest *manifest, char **out_bytes, size_t *out_size)
-{
-    const size_t lines = (size_t)manifest->segments_count + manifest->floors_count +
-                         manifest->indexes_count + LINES_OF_ITS_OWN;
-    struct sheet sheet = {.bytes = calloc(lines, LINE_BYTES), .capacity = lines * LINE_BYTES};
-    if (sheet.bytes == NULL)
-        return STATUS_NO_MEMORY;
-    put_all(&sheet, manifest);
-    assert(sheet.used > CHECKSUM_LINE_BYTES);
-    *out_bytes = sheet.bytes;
-    *out_size = sheet.used;
-    return STATUS_OK;
-}
-
-static enum status write_draft(struct io *io, const char *bytes, size_t size)
-{
-    assert(size > CHECKSUM_LINE_BYTES);
-    enum status status = io->operations->remove_file(io, manifest_draft);
-    if (status != STATUS_OK && status != STATUS_NOT_FOUND)
-        return status;
-    struct io_file *file = NULL;
-    status = io->operations->create_file(io, manifest_draft, size, &file);
-    if (status != STATUS_OK)
-        return status;
-    status = io->operations->write_at(io, file, bytes, size, 0);
-    if (status == STATUS_OK)
-        status = io->operations->sync_file(io, file);
-    io->operations->close_file(io, &file);
-    return status;
-}
-
-enum status manifest_save(struct io *io, const struct manifest *manifest)
-{
-    char *bytes = NULL;
-    size_t size = 0;
-    enum status status = print(manifest, &bytes, &size);
-    if (status != STATUS_OK)
-        return status;
-    assert_slow(checksum_is_right((struct text){bytes, size}));
-    status = write_draft(io, bytes, size);
-    free(bytes);
-    if (status == STATUS_OK)
-        status = io->operations->rename_file(io, manifest_draft, manifest_name);
-    if (status == STATUS_OK)
-        status = io->operations->sync_directory(io);
     return status;
 }
 
