@@ -2,11 +2,16 @@
  * index_own.c - our index as the comparison sees it: through its front, directory.h, and the
  * structures that were asked for through segment.h.
  *
+ * AUTO is the whole index with its builders, on the first core; searches are measured on the last.
+ * A graph is asked for instead of waiting until lookups have paid for one: what is measured is the
+ * index of a scope that is used.
+ *
  * Threads: own_search from any registered thread; rows come and go on one thread at a time.
  */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "base/epoch.h"
 #include "bench/index_bench.h"
@@ -22,6 +27,16 @@ struct own {
     struct segments *segments; /* instead of the directory, when a structure is asked for */
 };
 
+/* A new thread runs where the one that starts it runs. */
+static void start_builders(struct own *own)
+{
+    const int last = home_core();
+    if (cores_count() > 1)
+        move_to_core(0);
+    must(directory_builder_start(own->directory) == STATUS_OK, "builders");
+    move_to_core(last);
+}
+
 struct own *own_create(const struct bench *bench, const struct own_plan *plan)
 {
     struct own *own = calloc(1, sizeof(*own));
@@ -33,7 +48,14 @@ struct own *own_create(const struct bench *bench, const struct own_plan *plan)
     struct directory_setup setup = {.epochs = own->epochs};
     index_settings_read(NULL, &setup.settings);
     setup.settings.memory_bytes = UINT64_C(16) << 30;
+    setup.settings.kind = plan->kind == INDEX_AUTO ? INDEX_HNSW : INDEX_FLAT;
+    if (plan->links > 0)
+        setup.settings.links = plan->links;
+    if (plan->ef_construction > 0)
+        setup.settings.ef_construction = plan->ef_construction;
     must(directory_create(&setup, &own->directory) == STATUS_OK, "directory");
+    if (plan->kind == INDEX_AUTO)
+        start_builders(own);
     if (plan->kind == INDEX_HNSW || plan->kind == INDEX_IVF)
         own->segments = segments_create(bench, plan);
     else
@@ -85,8 +107,31 @@ void own_remove(struct own *own, uint64_t row)
     must(directory_remove(own->directory, &key, &gone.id, gone.sequence) == 1, "remove");
 }
 
+static void note_unrest(void *context, const struct partition_stats *stats)
+{
+    uint64_t *restless = context;
+    *restless += stats->state != PARTITION_RESTS && stats->state != PARTITION_WATCHED;
+}
+
+static uint64_t count_restless(struct own *own)
+{
+    uint64_t restless = 0;
+    must(directory_each_stats(own->directory, note_unrest, &restless) == STATUS_OK, "stats");
+    return restless;
+}
+
 void own_settle(struct own *own)
 {
+    enum { LOOKS_A_WORD = 500 };
+    const struct timespec pause = {.tv_nsec = 10 * 1000 * 1000};
+    for (uint64_t looks = 1; own->plan.kind == INDEX_AUTO && count_restless(own) > 0; looks++) {
+        struct directory_stats stats;
+        directory_stats(own->directory, &stats);
+        if (looks % LOOKS_A_WORD == 0)
+            (void)fprintf(stderr, "    in graphs: %llu of %llu rows\n",
+                          (unsigned long long)stats.graph_rows, (unsigned long long)stats.rows);
+        (void)nanosleep(&pause, NULL);
+    }
     (void)epoch_collect(own->epochs);
 }
 
@@ -119,6 +164,11 @@ void own_search(struct own *own, const float *query, uint32_t k, struct search *
 void own_set_breadth(struct own *own, uint32_t breadth)
 {
     own->breadth = breadth;
+    if (own->segments != NULL)
+        return;
+    const struct partition_key key = key_of(0);
+    const struct index_choice choice = {.ef_search = breadth};
+    must(directory_set_kind(own->directory, &key, &choice) == STATUS_OK, "choosing ef");
 }
 
 double own_all_bytes(const struct own *own)
@@ -138,6 +188,7 @@ double own_hot_bytes(const struct own *own)
 
 uint64_t own_builds(const struct own *own)
 {
-    (void)own;
-    return 0;
+    struct directory_stats stats;
+    directory_stats(own->directory, &stats);
+    return stats.builds;
 }
