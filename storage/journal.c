@@ -361,6 +361,17 @@ static enum status start_threads(struct journal *journal, const struct custodian
     return status;
 }
 
+/* A full disk is no reason not to serve: as if it had become full later. */
+static enum status begin_log(struct journal *journal)
+{
+    const enum status status = log_open(journal, journal->sequence_taken + 1);
+    if (status != STATUS_IO_FAILED || journal->io->error != ENOSPC)
+        return status;
+    journal_fail(journal, "beginning a segment", ENOSPC);
+    assert(journal_is_full(journal));
+    return STATUS_OK;
+}
+
 enum status journal_start(const struct journal_setup *setup, struct journal **out_journal,
                           struct failure *failure)
 {
@@ -377,7 +388,7 @@ enum status journal_start(const struct journal_setup *setup, struct journal **ou
     if (status == STATUS_OK)
         status = make_buffers(journal);
     if (status == STATUS_OK)
-        status = log_open(journal, journal->sequence_taken + 1);
+        status = begin_log(journal);
     if (status == STATUS_OK)
         status = start_threads(journal, setup->source);
     if (status != STATUS_OK)

@@ -75,7 +75,8 @@ struct journal_setup {
     void *chance_context;
     const struct custodian_source *source; /* what snapshots are made of */
 };
-/* Writes MANIFEST with a new open segment before it returns. */
+/* Writes MANIFEST with a new open segment before it returns; on a full disk it begins in memory, as
+ * if that had become full later. */
 enum status journal_start(const struct journal_setup *setup, struct journal **out_journal,
                           struct failure *failure);
 /* Writes and syncs all that is queued, a SEAL, MANIFEST; ends both threads. */

@@ -266,6 +266,33 @@ static void a_full_disk_is_left_by_compaction(void **state)
     for (uint64_t key = 2; key < WORLD_KEYS; key++)
         (void)remove_key(world, key); /* it may be back already */
     await_state(world, STORAGE_DURABLE);
+    io_sim_limit(world->disk, UINT64_MAX);
+    assert_all_is_kept(world);
+    world_destroy(&world);
+}
+
+static void a_start_on_a_full_disk_serves_and_comes_back_by_itself(void **state)
+{
+    (void)state;
+    struct world *world = open_world(MEMORY);
+    set_all(world);
+    world_close(world);
+    atomic_store(&world->durable, world->requests);
+    struct io *io = io_sim_open(world->disk, "");
+    for (unsigned i = 0; i <= SPARES; i++) {
+        char name[IO_NAME_MAX];
+        journal_spare_name(i, name);
+        (void)io->operations->remove_file(io, name);
+    }
+    io->operations->close(&io);
+    io_sim_limit(world->disk, 0);
+    assert_int_equal(world_open(world), STATUS_OK);
+    assert_int_equal(store_state(world->store), STORAGE_MEMORY_ONLY);
+    const struct verdict verdict = judge(world);
+    assert_true(is_clean(&verdict));
+    assert_int_equal(set(world, 7), STATUS_STORAGE_DEGRADED);
+    io_sim_limit(world->disk, UINT64_MAX);
+    await_state(world, STORAGE_DURABLE);
     assert_all_is_kept(world);
     world_destroy(&world);
 }
@@ -376,6 +403,7 @@ int main(void)
         cmocka_unit_test(who_asks_while_it_stops_is_told_so),
         cmocka_unit_test(a_full_disk_is_left_once_there_is_space),
         cmocka_unit_test(a_full_disk_is_left_by_compaction),
+        cmocka_unit_test(a_start_on_a_full_disk_serves_and_comes_back_by_itself),
         cmocka_unit_test(a_failed_disk_is_used_again_only_when_an_operator_asks),
         cmocka_unit_test(read_only_refuses_until_an_operators_snapshot),
         cmocka_unit_test(a_purge_of_what_a_lost_purge_has_left_is_not_confirmed),
