@@ -29,6 +29,7 @@
 #define LOCK_RANK_TABLE(X)                                                                          \
     X(NAMESPACES,   "cache/namespace.c: name -> settings and counters, while they change")          \
     X(SCOPES,       "cache/scope.c: scope -> policy state")                                         \
+    X(QUOTA,        "cache/quota.c: who is next to go from a namespace over its budget")            \
     X(LEASES,       "cache/lease.c: who computes and who waits; nothing is taken inside")           \
     X(DIRECTORY,    "index/directory.c: scope -> partition map")                                    \
     X(PARTITION,    "index/partition.c: one scope's rows and its view")                             \

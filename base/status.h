@@ -26,11 +26,14 @@
     X(LIMIT_EXCEEDED,       3, "a value or a count is outside its limits")                         \
     X(DEADLINE,             4, "the deadline has passed")                                          \
     X(NOT_FOUND,            5, "there is no such thing")                                           \
+    X(ALREADY_EXISTS,       6, "there is one of that name already")                                \
     X(NO_MEMORY,            8, "memory, or its budget, is spent")                                  \
     X(OVERLOADED,           8, "too much is waiting; come back a little later")                    \
     X(REPLY_TOO_LARGE,      8, "the reply would be over server.reply_max")                         \
     X(MODEL_UNSUPPORTED,    9, "the model's files ask for something that is not built in")          \
     X(EMBEDDER_MISMATCH,    9, "the embedder answers with another dimension than its space has")   \
+    X(NAMESPACE_UNKNOWN,    9, "there is no such namespace, and cache.strict_namespaces is set")   \
+    X(VERSION_MISMATCH,     9, "it has changed since that version")                                \
     X(UNCONFIRMED,          9, "a whole namespace needs confirm = its name")                       \
     X(UNIMPLEMENTED,       12, "there is no such method")                                          \
     X(INTERNAL,            13, "a fault of ours")                                                  \

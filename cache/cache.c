@@ -21,7 +21,9 @@ const struct option_row cache_option_rows[] = {
     {"cache.ttl_max", OPTION_DURATION, "30d", "1s", "365d", NULL, "time",
      "The longest life that a Set may ask for."},
     {"cache.namespaces_max", OPTION_UINT, "100000", "1", "1000000", NULL, "namespaces",
-     "Names that may be in use; a request with one more is LIMIT_EXCEEDED."},
+     "Namespaces there may be; a Set that would make one more is LIMIT_EXCEEDED."},
+    {"cache.strict_namespaces", OPTION_FLAG, "false", NULL, NULL, NULL, "flag",
+     "A namespace that nobody has created is refused (NAMESPACE_UNKNOWN), but for default."},
     {"cache.scopes_max", OPTION_UINT, "100000", "1", "1000000", NULL, "scopes",
      "Scopes with a policy state of their own; further ones share one."},
     {"limits.prompt", OPTION_SIZE, "256KiB", "1KiB", "16MiB", NULL, "bytes",
@@ -102,6 +104,7 @@ static enum status create_store(struct cache *cache, const struct cache_setup *s
         .entries_max = (uint32_t)options_uint(options, "storage.entries_max"),
         .stripes_count = (uint32_t)options_uint(options, "table.stripes"),
         .answer_max = cache->limits.answer_bytes,
+        .rule = store_evict_rule(options_text(options, "evict.policy")),
         .died = cache_entry_died,
         .died_context = cache,
     };
@@ -117,6 +120,7 @@ static enum status create_scopes(struct cache *cache, const struct cache_setup *
     embed_client_space(TEXT(""), 1, &client);
     struct scopes_setup scopes_setup = {
         .scopes_max = (uint32_t)options_uint(setup->options, "cache.scopes_max"),
+        .epochs = cache->epochs,
         .policy = &cache->policy,
         .server_threshold = client.threshold_default,
         .client_threshold = client.threshold_default,
@@ -177,7 +181,9 @@ static enum status create_parts(struct cache *cache, const struct cache_setup *s
         status = create_directory(cache, setup);
     if (status == STATUS_OK)
         status = namespaces_create((uint32_t)options_uint(options, "cache.namespaces_max"),
-                                   names_key.bytes, &cache->namespaces);
+                                   names_key.bytes, cache->epochs, &cache->namespaces);
+    if (status == STATUS_OK)
+        status = cache_make_default(cache, names_key.bytes);
     if (status == STATUS_OK)
         status = create_scopes(cache, setup);
     if (status == STATUS_OK)
@@ -206,6 +212,7 @@ enum status cache_create(const struct cache_setup *setup, struct cache **out_cac
     cache->started_ms = setup->started_ms;
     cache->version = setup->version;
     cache->clock_us = setup->clock_us;
+    cache->strict = options_flag(setup->options, "cache.strict_namespaces");
     read_limits(cache, setup->options);
     enum status status = policy_settings_read(setup->options, &cache->policy, failure);
     if (status == STATUS_OK)
@@ -246,6 +253,8 @@ void cache_destroy(struct cache **cache)
     token_desk_destroy(&doomed->tokens);
     scopes_destroy(&doomed->scopes);
     namespaces_destroy(&doomed->namespaces);
+    namespaces_destroy(&doomed->strangers);
+    free(doomed->nobody);
     directory_destroy(&doomed->directory);
     embedder_destroy(&doomed->embedder);
     epochs_destroy(&doomed->epochs);
@@ -340,20 +349,6 @@ enum status cache_check_vector(const struct cache *cache, const float *vector, u
     return STATUS_OK;
 }
 
-enum status cache_namespace(struct cache *cache, const struct identity *identity,
-                            const struct key *key, struct namespace_ **out_namespace,
-                            struct failure *failure)
-{
-    enum status status = namespaces_obtain(
-        cache->namespaces, cache_name_or_default(identity->tenant), key->namespace_, out_namespace);
-    if (status == STATUS_OK)
-        return STATUS_OK;
-    return failure_set(failure, status, "identity.namespace", "%s",
-                       status == STATUS_LIMIT_EXCEEDED
-                           ? "cache.namespaces_max namespaces are in use"
-                           : status_text(status));
-}
-
 struct partition_key cache_partition_key(const uint8_t scope[16], uint64_t space)
 {
     assert(space != 0);
@@ -370,10 +365,12 @@ void cache_remove_row(struct cache *cache, const struct entry *entry)
     struct answer_view view;
     answer_view_read(entry_metadata(entry), &view);
     const struct partition_key key = cache_partition_key(entry_scope(entry), entry_space(entry));
+    /* Held before the row goes: so that nobody drops the one that counts it. */
+    struct namespace_ *namespace_ = cache_hold_namespace(cache, view.tenant, view.namespace_);
     const size_t removed =
         directory_remove(cache->directory, &key, entry_digest(entry), entry_sequence(entry));
-    struct namespace_ *namespace_ =
-        namespaces_find(cache->namespaces, view.tenant, view.namespace_);
-    assert(namespace_ != NULL); /* its Set made it, and nothing unmakes one */
+    if (namespace_ == NULL)
+        return;
     namespace_uncount(&namespace_->counters.rows, removed);
+    namespace_release(namespace_);
 }

@@ -21,6 +21,7 @@
 #include "storage/journal.h"
 #include "storage/restore.h"
 #include "storage/store.h"
+#include "trust/policy.h"
 #include "trust/token.h"
 
 struct cache;
@@ -171,7 +172,7 @@ struct cache_get {
     const struct cache_get_request *request;
     struct key key;
     struct arena *arena;
-    struct namespace_ *namespace_; /* whose counters count */
+    struct namespace_ *namespace_; /* whose counters count; only while a step is at work */
     float *unit;                   /* the embedder writes it; NULL: it was not asked */
     bool exact_expired;
     uint64_t started_us, now_us; /* only for timing      */
@@ -225,6 +226,23 @@ struct cache_answer {
 };
 void cache_answer_read(const struct entry *entry, struct cache_answer *out_answer);
 
+/*
+ * What one namespace wants otherwise than the options say; 0, NaN, or ACK_DEFAULT: nothing. A budget
+ * of 0 is none. What is over a budget leaves by second chance, whatever evict.policy says.
+ */
+struct cache_namespace_settings {
+    unsigned tiers; /* bits 1 << enum cache_tier; 0: all */
+    struct policy_wishes policy;
+    uint64_t ttl_ms, ttl_max_ms;
+    uint64_t bytes_max, entries_max;
+    double temperature_max; /* else 0 */
+    uint32_t user_turns_max; /* else 1 */
+    enum journal_ack ack;
+    unsigned index_kind; /* numbers as in proto enum IndexKind */
+    uint32_t ef_search, nprobe;
+};
+extern const struct cache_namespace_settings cache_namespace_settings_none;
+
 /* ---- Set ------------------------------------------------------------------------------------- */
 
 struct cache_set_request {
@@ -262,7 +280,8 @@ struct cache_set {
     const struct cache_set_request *request;
     struct arena *arena;
     struct key key;
-    struct namespace_ *namespace_;
+    struct namespace_ *namespace_; /* held, and only while it is being stored */
+    struct cache_namespace_settings wishes; /* of the namespace, when the Set began */
     struct embed_space space; /* id 0: no row */
     float *unit;
     struct entry *entry;
@@ -348,25 +367,62 @@ enum cache_outcome cache_report_verdict(struct cache *cache, const struct cache_
 
 /* ---- Namespaces ------------------------------------------------------------------------------ */
 
-struct cache_namespace_settings { /* 0: as the option says */
-    unsigned index_kind;          /* numbers as in proto enum IndexKind */
-    uint32_t ef_search, nprobe;
-};
 enum cache_namespace_field {
     NAMESPACE_INDEX_KIND = 1 << 0,
     NAMESPACE_EF_SEARCH = 1 << 1,
     NAMESPACE_NPROBE = 1 << 2,
+    NAMESPACE_TIERS = 1 << 3,
+    NAMESPACE_POLICY = 1 << 4,
+    NAMESPACE_TTL = 1 << 5,
+    NAMESPACE_TTL_MAX = 1 << 6,
+    NAMESPACE_BYTES_MAX = 1 << 7,
+    NAMESPACE_ENTRIES_MAX = 1 << 8,
+    NAMESPACE_TEMPERATURE_MAX = 1 << 9,
+    NAMESPACE_USER_TURNS_MAX = 1 << 10,
+    NAMESPACE_ACK = 1 << 11,
+    NAMESPACE_ALL_FIELDS = (1 << 12) - 1,
 };
 struct cache_namespace_change {
     struct text tenant, name;
-    unsigned fields; /* of enum cache_namespace_field: what changes */
+    unsigned fields;     /* of enum cache_namespace_field: what changes */
+    uint64_t if_version; /* 0: whatever it is now */
     struct cache_namespace_settings settings;
 };
-/* Holds for what is searched from now on, and after a restart. LIMIT_EXCEEDED names the field. */
+struct cache_namespace_view {
+    struct text name;
+    uint64_t version; /* rises with each change; 0: it is as the options say, and was never changed */
+    struct cache_namespace_settings settings;
+    uint64_t entries, size_bytes, rows; /* held now */
+};
+enum { CACHE_NAMESPACES_LISTED_MAX = 1000 };
+
+/* A namespace is there from its creation or its first Set on. It stays, with its settings, until it
+ * is dropped; one that nobody created is forgotten by a restart when it is empty. ALREADY_EXISTS;
+ * LIMIT_EXCEEDED names the field. */
+enum status cache_create_namespace(struct cache *cache, const struct cache_namespace_change *change,
+                                   struct arena *arena, const struct cache_waiter *waiter,
+                                   struct cache_namespace_view *out_view, struct failure *failure);
+/* Holds for what is asked and stored from now on, and after a restart. NOT_FOUND, VERSION_MISMATCH,
+ * LIMIT_EXCEEDED names the field. */
 enum status cache_update_namespace(struct cache *cache, const struct cache_namespace_change *change,
-                                   const struct cache_waiter *waiter,
-                                   struct cache_namespace_settings *out_settings,
-                                   struct failure *failure);
+                                   struct arena *arena, const struct cache_waiter *waiter,
+                                   struct cache_namespace_view *out_view, struct failure *failure);
+enum status cache_get_namespace(struct cache *cache, struct text tenant, struct text name,
+                                struct arena *arena, struct cache_namespace_view *out_view,
+                                struct failure *failure);
+/* By name, those behind `after`, at most `max`. */
+enum status cache_list_namespaces(struct cache *cache, struct text tenant, struct text after,
+                                  size_t max, struct arena *arena,
+                                  struct cache_namespace_view **out_views, size_t *out_count,
+                                  bool *out_more);
+/*
+ * Its entries, rows, scopes and settings are gone when this returns, and its name is free; a Set at
+ * work in it meanwhile is waited for. `default` comes back at once, empty. UNCONFIRMED, NOT_FOUND.
+ * STORAGE_DEGRADED: refused, and what had been removed by then stays so.
+ */
+enum status cache_drop_namespace(struct cache *cache, struct text tenant, struct text name,
+                                 struct text confirm, const struct cache_waiter *waiter,
+                                 uint64_t *out_removed, struct failure *failure);
 
 /* ---- Stats, keeping -------------------------------------------------------------------------- */
 
@@ -374,16 +430,36 @@ struct cache_tier_stats {
     uint64_t lookups, hits, misses, entries, size_bytes;
     uint32_t p50_us, p99_us;
 };
-struct cache_scope_stats { /* texts live as long as the cache */
+struct cache_scope_stats { /* texts lie in the arena of who asked */
     struct text namespace_, model, embedder;
     const struct key_attribute *attributes;
     size_t attributes_count;
     unsigned mode; /* enum policy_mode */
     float threshold;
     uint32_t feedback_count, feedback_right;
-    uint64_t lookups, hits, guard_blocked;
+    uint64_t lookups, hits, guard_blocked, would_hits;
     struct partition_stats index; /* its vectors and how they are searched; zero: there are none */
 };
+/* ---- policies; they are changed with their namespace ---- */
+
+struct cache_policy_scope { /* what is given must match */
+    struct text tenant, namespace_, model, embedder;
+    const struct key_attribute *attributes;
+    size_t attributes_count;
+};
+struct cache_policy_view {
+    struct policy_wishes set, effective;
+    uint64_t version;
+    bool is_live;                   /* a scope matches... */
+    struct cache_scope_stats live;  /* ...and this is the most used one */
+    uint64_t scopes_count;
+    const struct embed_space *embedder; /* NULL: none */
+};
+/* NOT_FOUND: there is no such namespace. */
+enum status cache_describe_policy(struct cache *cache, const struct cache_policy_scope *scope,
+                                  struct arena *arena, struct cache_policy_view *out_view,
+                                  struct failure *failure);
+
 struct cache_stats {
     struct cache_tier_stats exact, semantic;
     uint64_t misses[CACHE_MISS_COUNT];

@@ -53,10 +53,12 @@ static void apply(struct cache *cache, const struct cache_report *report, struct
     }
     assert(report->verdict == CACHE_CORRECT || report->verdict == CACHE_WRONG);
     const bool right = report->verdict == CACHE_CORRECT;
+    epoch_enter(cache->epochs);
     struct scope *scope = scopes_find(cache->scopes, entry_scope(entry), entry_space(entry));
     assert(scope->policy != NULL);
     policy_label(scope->policy, right);
     cache_note_scope_later(cache, scope);
+    epoch_leave(cache->epochs);
     if (!right && report->source == CACHE_SOURCE_OPERATOR)
         cache_remove_row(cache, entry);
 }

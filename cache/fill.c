@@ -70,11 +70,33 @@ static enum status check_answer(const struct cache *cache, const struct cache_se
         return failure_set(failure, STATUS_ENTRY_TOO_LARGE, is_blob ? "blob" : "content",
                            "at most limits.answer = %llu bytes",
                            (unsigned long long)cache->limits.answer_bytes);
-    if (request->ttl_given && request->ttl_ms > cache->limits.ttl_max_ms)
-        return failure_set(failure, STATUS_LIMIT_EXCEEDED, "ttl_ms",
-                           "at most cache.ttl_max = %llu ms",
-                           (unsigned long long)cache->limits.ttl_max_ms);
     return STATUS_OK;
+}
+
+static uint64_t ttl_max(const struct cache *cache, const struct cache_namespace_settings *wishes)
+{
+    return wishes->ttl_max_ms != 0 ? wishes->ttl_max_ms : cache->limits.ttl_max_ms;
+}
+
+static enum status check_ttl(const struct cache *cache, const struct cache_set *set,
+                             struct failure *failure)
+{
+    const uint64_t max_ms = ttl_max(cache, &set->wishes);
+    if (!set->request->ttl_given || set->request->ttl_ms <= max_ms)
+        return STATUS_OK;
+    return failure_set(failure, STATUS_LIMIT_EXCEEDED, "ttl_ms", "at most %s = %llu ms",
+                       set->wishes.ttl_max_ms != 0 ? "the namespace's ttl_max" : "cache.ttl_max",
+                       (unsigned long long)max_ms);
+}
+
+static uint64_t ttl_of(const struct cache *cache, const struct cache_set *set)
+{
+    if (set->request->ttl_given)
+        return set->request->ttl_ms;
+    const uint64_t standard_ms =
+        set->wishes.ttl_ms != 0 ? set->wishes.ttl_ms : cache->limits.ttl_default_ms;
+    const uint64_t max_ms = ttl_max(cache, &set->wishes);
+    return standard_ms < max_ms ? standard_ms : max_ms;
 }
 
 static enum status check_tags(const struct cache *cache, const struct cache_set_request *request,
@@ -169,7 +191,8 @@ static enum status prepare_vector(struct cache *cache, struct cache_set *set,
     assert(set->unit == NULL);
     const struct cache_set_request *request = set->request;
     struct embed_space space;
-    if (!set->key.semantic || cache->policy.mode == POLICY_OFF)
+    if (!set->key.semantic || cache_mode(cache, &set->wishes) == POLICY_OFF ||
+        !cache_opens(&set->wishes, CACHE_TIER_SEMANTIC))
         return STATUS_OK;
     if (!cache_space(cache, request->identity.embedder, request->vector, request->dimension,
                      &space))
@@ -215,9 +238,9 @@ static enum status make_entry(const struct cache *cache, struct cache_set *set)
         .info = request->info,
         .opaque = opaque,
     };
-    const uint64_t ttl_ms = request->ttl_given ? request->ttl_ms : cache->limits.ttl_default_ms;
+    const uint64_t ttl_ms = ttl_of(cache, set);
     assert(ttl_ms > 0); /* 0 was skipped */
-    assert(ttl_ms <= cache->limits.ttl_max_ms);
+    assert(ttl_ms <= ttl_max(cache, &set->wishes));
     assert(set->key.canonical);
     set->expires_ms = set->now_ms + (int64_t)ttl_ms;
     struct entry_source source = {
@@ -297,7 +320,7 @@ static void follow_wishes(struct cache *cache, const struct namespace_ *namespac
                           const struct partition_key *key, const struct index_choice *used)
 {
     struct index_choice wanted;
-    const bool some = cache_index_choice(namespace_, &wanted);
+    const bool some = cache_index_choice(cache, namespace_, &wanted);
     if (wanted.is_kind_set == used->is_kind_set && wanted.kind == used->kind &&
         wanted.ef_search == used->ef_search && wanted.nprobe == used->nprobe)
         return;
@@ -319,8 +342,8 @@ enum status cache_insert_row(struct cache *cache, struct namespace_ *namespace_,
                                   .sequence = row->sequence,
                                   .expires_ms = row->expires_ms,
                                   .unit = row->unit,
-                                  .choice =
-                                      cache_index_choice(namespace_, &choice) ? &choice : NULL};
+                                  .choice = cache_index_choice(cache, namespace_, &choice) ? &choice
+                                                                                    : NULL};
     memcpy(&index_row.tag, row->compatibility, sizeof(index_row.tag));
     memcpy(index_row.side, &signature, sizeof(signature));
     namespace_count(&namespace_->counters.rows, 1);
@@ -360,7 +383,9 @@ static void make_scope(struct cache *cache, const struct cache_set *set)
         .attributes = identity->attributes,
         .attributes_count = identity->attributes_count,
     };
-    struct scope *scope = scopes_obtain(cache->scopes, &names, set->key.scope.bytes, &set->space);
+    struct scope *scope =
+        scopes_obtain(cache->scopes, &names, set->key.scope.bytes, &set->space);
+    cache_configure_scope(cache, set->namespace_, scope);
     cache_note_new_scope(cache, scope);
 }
 
@@ -384,18 +409,19 @@ static bool index_entry(struct cache *cache, const struct cache_set *set, uint64
     return false;
 }
 
-enum status cache_set_finish(struct cache *cache, struct cache_set *set, enum status embedded,
-                             int64_t now_ms, const struct cache_waiter *waiter,
-                             struct failure *failure)
+static bool is_over_budget(const struct cache_set *set)
 {
-    assert(set->step != CACHE_DONE);
-    assert(set->step == CACHE_NEEDS_VECTOR || embedded == STATUS_OK);
-    assert(set->namespace_ != NULL);
-    assert(set->entry == NULL);
-    set->now_ms = now_ms;
-    note_vector(set, embedded);
+    return set->wishes.bytes_max != 0 && entry_charge_bytes(set->entry) > set->wishes.bytes_max;
+}
+
+/* The namespace is held. */
+static enum status store_and_index(struct cache *cache, struct cache_set *set,
+                                   const struct cache_waiter *waiter, struct failure *failure)
+{
     struct store_set_result result = {0};
     enum status status = make_entry(cache, set);
+    if (status == STATUS_OK && is_over_budget(set))
+        status = STATUS_ENTRY_TOO_LARGE;
     if (status == STATUS_OK && set->space.id != 0)
         make_scope(cache, set);
     if (status == STATUS_OK)
@@ -413,9 +439,44 @@ enum status cache_set_finish(struct cache *cache, struct cache_set *set, enum st
     set->reply.ack = set->ack;
     set->reply.expires_ms = set->expires_ms;
     set->reply.indexed = index_entry(cache, set, result.sequence);
+    cache_keep_budget(cache, set->namespace_, set->entry);
     entry_release(set->entry);
     set->step = CACHE_DONE;
     return STATUS_OK;
+}
+
+enum status cache_set_finish(struct cache *cache, struct cache_set *set, enum status embedded,
+                             int64_t now_ms, const struct cache_waiter *waiter,
+                             struct failure *failure)
+{
+    assert(set->step != CACHE_DONE);
+    assert(set->step == CACHE_NEEDS_VECTOR || embedded == STATUS_OK);
+    assert(set->namespace_ == NULL);
+    assert(set->entry == NULL);
+    set->now_ms = now_ms;
+    note_vector(set, embedded);
+    enum status status =
+        cache_enter_namespace(cache, cache_name_or_default(set->request->identity.tenant),
+                              set->key.namespace_, &set->namespace_, failure);
+    if (status != STATUS_OK)
+        return status;
+    status = store_and_index(cache, set, waiter, failure);
+    namespace_release(set->namespace_);
+    set->namespace_ = NULL;
+    return status;
+}
+
+/* What the namespace wants, as it is now; one that is not there yet wants nothing. */
+static enum status read_wishes(struct cache *cache, struct cache_set *set, struct failure *failure)
+{
+    struct namespace_ *namespace_ = NULL;
+    epoch_enter(cache->epochs);
+    const enum status status = cache_find_namespace(cache, &set->request->identity, &set->key,
+                                                    &namespace_, failure);
+    if (status == STATUS_OK)
+        set->wishes = *namespace_wants(namespace_);
+    epoch_leave(cache->epochs);
+    return status;
 }
 
 enum status cache_set_begin(struct cache *cache, const struct cache_set_request *request,
@@ -434,16 +495,20 @@ enum status cache_set_begin(struct cache *cache, const struct cache_set_request 
         return status;
     }
     status = check_request(cache, request, failure);
+    if (status == STATUS_OK)
+        status = read_wishes(cache, set, failure);
+    if (status == STATUS_OK)
+        status = check_ttl(cache, set, failure);
     if (status != STATUS_OK)
         return status;
+    cache_settle_key(&set->key, &set->wishes);
     set->reply = (struct cache_set_reply){.entry_id = set->key.exact,
                                           .skip = why_not_kept(request, &set->key)};
     if (set->reply.skip != CACHE_SKIP_NONE)
         return STATUS_OK;
     set->step = CACHE_NEEDS_COMPUTE;
-    status = cache_resolve_ack(cache, request->ack, &set->ack, failure);
-    if (status == STATUS_OK)
-        status = cache_namespace(cache, &request->identity, &set->key, &set->namespace_, failure);
+    status = cache_resolve_ack(
+        cache, request->ack != ACK_DEFAULT ? request->ack : set->wishes.ack, &set->ack, failure);
     if (status == STATUS_OK)
         status = prepare_vector(cache, set, failure);
     return status;
@@ -487,13 +552,13 @@ void cache_entry_died(void *context, const struct entry *entry, enum store_death
         return;
     struct answer_view view;
     answer_view_read(entry_metadata(entry), &view);
-    struct namespace_ *namespace_ =
-        namespaces_find(cache->namespaces, view.tenant, view.namespace_);
-    assert(namespace_ != NULL); /* its Set made it, or the load */
+    struct namespace_ *namespace_ = cache_hold_namespace(cache, view.tenant, view.namespace_);
+    assert(namespace_ != NULL); /* its Set made it, or the load; and no drop goes before its entries */
     uncount_entry(namespace_, entry);
     if (why == STORE_EVICTED)
         namespace_count(&namespace_->counters.evictions, 1);
     if (why == STORE_EXPIRED)
         namespace_count(&namespace_->counters.expirations, 1);
     cache_remove_row(cache, entry);
+    namespace_release(namespace_);
 }

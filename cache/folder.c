@@ -88,26 +88,88 @@ static enum status note_scope(struct cache *cache, const struct scope *scope, st
     return status == STATUS_OK ? store_note(cache->store, &record, NULL) : status;
 }
 
-static struct cache_namespace_settings settings_of(const struct namespace_ *namespace_)
-{
-    return (struct cache_namespace_settings){
-        .index_kind = atomic_load(&namespace_->wishes.index_kind),
-        .ef_search = atomic_load(&namespace_->wishes.ef_search),
-        .nprobe = atomic_load(&namespace_->wishes.nprobe),
-    };
-}
-
-static enum status note_namespace(struct cache *cache, const struct namespace_ *namespace_,
-                                  struct arena *arena, const struct journal_wish *wish)
+/* Inside an epoch. */
+static enum status write_namespace(struct cache *cache, const struct namespace_ *namespace_,
+                                   struct arena *arena, const struct journal_wish *wish)
 {
     const struct note_namespace note = {
         .tenant = namespace_->tenant,
         .name = namespace_->name,
-        .settings = settings_of(namespace_),
+        .version = namespace_version(namespace_),
+        .settings = *namespace_wants(namespace_),
     };
     struct record_note record;
     enum status status = note_write_namespace(&note, arena, &record);
     return status == STATUS_OK ? store_note(cache->store, &record, wish) : status;
+}
+
+/* For who waits, or nobody. */
+static struct journal_wish wish_of(const struct cache *cache, const struct cache_waiter *waiter)
+{
+    if (waiter == NULL)
+        return (struct journal_wish){.ack = ACK_MEMORY};
+    waiter->expect(waiter->context);
+    return (struct journal_wish){cache_ack_removal(cache), waiter->done, waiter->context};
+}
+
+/* Where nothing was handed in. */
+static void give_up(const struct cache_waiter *waiter)
+{
+    if (waiter != NULL)
+        waiter->done(waiter->context, STATUS_OK);
+}
+
+static enum status note_namespace(struct cache *cache, const struct namespace_ *namespace_,
+                                  struct arena *arena, const struct cache_waiter *waiter)
+{
+    const struct journal_wish wish = wish_of(cache, waiter);
+    epoch_enter(cache->epochs);
+    const enum status status = write_namespace(cache, namespace_, arena, &wish);
+    epoch_leave(cache->epochs);
+    if (status != STATUS_OK)
+        give_up(waiter);
+    return status;
+}
+
+/* The last note of a namespace has to say what holds last: who finds that it has changed while its
+ * note was handed in writes another. */
+enum status cache_note_namespace(struct cache *cache, const struct namespace_ *namespace_,
+                                 const struct cache_waiter *waiter)
+{
+    struct arena *arena = NULL;
+    uint64_t version = 0;
+    enum status status = arena_create(&arena);
+    while (status == STATUS_OK) {
+        epoch_enter(cache->epochs);
+        const uint64_t version_now = namespace_version(namespace_);
+        epoch_leave(cache->epochs);
+        if (version_now == version)
+            break;
+        version = version_now;
+        status = note_namespace(cache, namespace_, arena, waiter);
+        arena_reset(arena);
+    }
+    arena_destroy(&arena);
+    return status;
+}
+
+enum status cache_note_dropped(struct cache *cache, struct text tenant, struct text name,
+                               const struct cache_waiter *waiter)
+{
+    const struct note_namespace note = {.tenant = tenant, .name = name, .is_dropped = true};
+    struct arena *arena = NULL;
+    struct record_note record;
+    enum status status = arena_create(&arena);
+    if (status == STATUS_OK)
+        status = note_write_namespace(&note, arena, &record);
+    if (status == STATUS_OK) {
+        const struct journal_wish wish = wish_of(cache, waiter);
+        status = store_note(cache->store, &record, &wish);
+        if (status != STATUS_OK)
+            give_up(waiter);
+    }
+    arena_destroy(&arena);
+    return status;
 }
 
 static void push_behind(struct cache *cache, struct scope *scope)
@@ -144,14 +206,19 @@ void cache_note_new_scope(struct cache *cache, struct scope *scope)
     arena_destroy(&arena);
 }
 
-/* SCOPE_NOTED comes before the state is read: what changes after that marks it again. */
+/* SCOPE_NOTED comes before the state is read: what changes after that marks it again. Inside an
+ * epoch, or when nobody else is there any more. */
 static void note_behind(struct cache *cache, struct arena *arena)
 {
     struct scope *next = NULL;
     for (struct scope *scope = atomic_exchange(&cache->scopes_behind, NULL); scope != NULL;
          scope = next) {
+        int behind = SCOPE_BEHIND;
         next = scope->next_behind;
-        atomic_store(&scope->note, SCOPE_NOTED);
+        if (!atomic_compare_exchange_strong(&scope->note, &behind, SCOPE_NOTED)) {
+            scopes_retire(cache->scopes, scope); /* its namespace was dropped */
+            continue;
+        }
         if (note_scope(cache, scope, arena) != STATUS_OK)
             cache_note_scope_later(cache, scope);
         arena_reset(arena);
@@ -178,7 +245,9 @@ void cache_note_changes(struct cache *cache, int64_t now_ms)
     if (now_ms >= cache->noted_ms && now_ms - cache->noted_ms < NOTES_EVERY_MS)
         return;
     cache->noted_ms = now_ms;
+    epoch_enter(cache->epochs);
     write_behind(cache);
+    epoch_leave(cache->epochs);
 }
 
 struct renewal {
@@ -195,18 +264,13 @@ static void renew_scope(void *context, struct scope *scope)
     arena_reset(renewal->arena);
 }
 
-static bool has_wishes(const struct namespace_ *namespace_)
-{
-    const struct namespace_wishes *wishes = &namespace_->wishes;
-    return atomic_load(&wishes->index_kind) != 0 || atomic_load(&wishes->ef_search) != 0 ||
-           atomic_load(&wishes->nprobe) != 0;
-}
-
 static void renew_namespace(void *context, struct namespace_ *namespace_)
 {
     struct renewal *renewal = context;
-    if (renewal->status == STATUS_OK && has_wishes(namespace_))
-        renewal->status = note_namespace(renewal->cache, namespace_, renewal->arena, NULL);
+    const struct journal_wish wish = {.ack = ACK_MEMORY};
+    if (renewal->status == STATUS_OK && atomic_load(&namespace_->is_made) &&
+        !atomic_load(&namespace_->is_closing))
+        renewal->status = write_namespace(renewal->cache, namespace_, renewal->arena, &wish);
     arena_reset(renewal->arena);
 }
 
@@ -218,8 +282,10 @@ enum status cache_renew_notes(void *context)
         return status;
     renewal.status = cache_note_tokens(renewal.cache, renewal.arena);
     arena_reset(renewal.arena);
+    epoch_enter(renewal.cache->epochs);
     scopes_each(renewal.cache->scopes, renew_scope, &renewal);
     namespaces_each(renewal.cache->namespaces, renew_namespace, &renewal);
+    epoch_leave(renewal.cache->epochs);
     arena_destroy(&renewal.arena);
     return renewal.status;
 }
@@ -283,107 +349,6 @@ enum status cache_snapshots(struct cache *cache, struct snapshot_info *out_infos
 enum status cache_snapshot_remove(struct cache *cache, struct text name, struct failure *failure)
 {
     return explain(store_snapshot_remove(cache->store, name), failure);
-}
-
-/* ---- namespaces ------------------------------------------------------------------------------ */
-
-bool cache_index_choice(const struct namespace_ *namespace_, struct index_choice *out_choice)
-{
-    const struct cache_namespace_settings settings = settings_of(namespace_);
-    const bool is_kind_set = settings.index_kind != 0;
-    *out_choice = (struct index_choice){
-        .is_kind_set = is_kind_set, /* proto's numbers are one higher: 0 is none there */
-        .kind = is_kind_set ? (enum index_kind)(settings.index_kind - 1) : INDEX_AUTO,
-        .ef_search = settings.ef_search,
-        .nprobe = settings.nprobe,
-    };
-    return is_kind_set || settings.ef_search != 0 || settings.nprobe != 0;
-}
-
-static enum status check_change(const struct cache_namespace_change *change,
-                                struct failure *failure)
-{
-    const struct cache_namespace_settings *settings = &change->settings;
-    assert(settings->index_kind <= INDEX_KINDS);
-    if (settings->ef_search > INDEX_EF_SEARCH_MAX)
-        return failure_set(failure, STATUS_LIMIT_EXCEEDED, "namespace.ef_search", "at most %d",
-                           INDEX_EF_SEARCH_MAX);
-    if (settings->nprobe > INDEX_NPROBE_MAX)
-        return failure_set(failure, STATUS_LIMIT_EXCEEDED, "namespace.nprobe", "at most %d",
-                           INDEX_NPROBE_MAX);
-    return STATUS_OK;
-}
-
-struct telling { /* all scopes of a namespace */
-    struct cache *cache;
-    const struct namespace_ *namespace_;
-    const struct index_choice *choice; /* NULL: the options */
-};
-
-/* A scope without rows has nobody to tell; its first row will say it. */
-static void tell_scope(void *context, struct scope *scope)
-{
-    const struct telling *telling = context;
-    if (!text_equal(scope->tenant, telling->namespace_->tenant) ||
-        !text_equal(scope->namespace_, telling->namespace_->name))
-        return;
-    const struct partition_key key = cache_partition_key(scope->digest, scope->space);
-    (void)directory_set_kind(telling->cache->directory, &key, telling->choice);
-}
-
-void cache_tell_index(struct cache *cache, const struct namespace_ *namespace_)
-{
-    struct index_choice choice;
-    const bool some = cache_index_choice(namespace_, &choice);
-    struct telling telling = {cache, namespace_, some ? &choice : NULL};
-    scopes_each(cache->scopes, tell_scope, &telling);
-}
-
-static enum status note_change(struct cache *cache, const struct namespace_ *namespace_,
-                               const struct cache_waiter *waiter)
-{
-    struct arena *arena = NULL;
-    struct journal_wish wish = {.ack = ACK_MEMORY};
-    enum status status = arena_create(&arena);
-    if (status == STATUS_OK && waiter != NULL) {
-        wish = (struct journal_wish){cache_ack_removal(cache), waiter->done, waiter->context};
-        waiter->expect(waiter->context);
-    }
-    if (status == STATUS_OK) {
-        status = note_namespace(cache, namespace_, arena, &wish);
-        if (status != STATUS_OK && waiter != NULL) /* nothing was handed in */
-            waiter->done(waiter->context, STATUS_OK);
-    }
-    arena_destroy(&arena);
-    return status;
-}
-
-enum status cache_update_namespace(struct cache *cache, const struct cache_namespace_change *change,
-                                   const struct cache_waiter *waiter,
-                                   struct cache_namespace_settings *out_settings,
-                                   struct failure *failure)
-{
-    struct namespace_ *namespace_ = NULL;
-    enum status status = check_change(change, failure);
-    if (status != STATUS_OK)
-        return status;
-    status = namespaces_obtain(cache->namespaces, cache_name_or_default(change->tenant),
-                               change->name, &namespace_);
-    if (status != STATUS_OK)
-        return failure_set(failure, status, "namespace.name", "%s", status_text(status));
-    struct namespace_wishes *wishes = &namespace_->wishes;
-    if ((change->fields & NAMESPACE_INDEX_KIND) != 0)
-        atomic_store(&wishes->index_kind, change->settings.index_kind);
-    if ((change->fields & NAMESPACE_EF_SEARCH) != 0)
-        atomic_store(&wishes->ef_search, change->settings.ef_search);
-    if ((change->fields & NAMESPACE_NPROBE) != 0)
-        atomic_store(&wishes->nprobe, change->settings.nprobe);
-    cache_tell_index(cache, namespace_);
-    status = note_change(cache, namespace_, waiter);
-    if (status != STATUS_OK)
-        return failure_set(failure, status, "", "%s", status_text(status));
-    *out_settings = settings_of(namespace_);
-    return STATUS_OK;
 }
 
 /* ---- figures --------------------------------------------------------------------------------- */

@@ -251,10 +251,13 @@ enum status key_make_exact(const struct identity *identity, const struct key_lim
         if (status != STATUS_OK)
             return status;
         hash_exact(&encoding, &key);
-        key.semantic = form.query.length > 0 && form.query_content_json.length == 0 &&
-                       form.temperature.value <= 0 && form.user_turns == 1 && !form.tool_talk;
+        key.comparable = form.query.length > 0 && form.query_content_json.length == 0 &&
+                         !form.tool_talk;
+        key.temperature = form.temperature.value;
+        key.user_turns = form.user_turns;
+        key.semantic = key.comparable && key.temperature <= 0 && key.user_turns == 1;
     }
-    assert(!key.semantic || key.query.length > 0);
+    assert(!key.comparable || key.query.length > 0);
     *out_key = key;
     return STATUS_OK;
 }

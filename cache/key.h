@@ -57,7 +57,10 @@ struct key {
     struct text query; /* canonical text of the last user message; empty: exact tier only      */
     bool canonical;    /* false: JSON without canonical form; neither tier may use this request,
                           and the digests are zero                                          */
-    bool semantic;     /* query present, temperature <= 0, one user turn, no tools, plain text  */
+    bool semantic;     /* comparable, temperature <= 0 and one user turn                        */
+    bool comparable;   /* query present, no tools, plain text: a namespace may allow the rest   */
+    int64_t temperature; /* millionths; 0 if none was given */
+    uint32_t user_turns;
     struct text scope_bytes,
         compatibility_bytes; /* what key_complete hashes; in the arena, "" if not canonical */
 };

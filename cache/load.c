@@ -139,7 +139,9 @@ static struct namespace_ *obtain_namespace(struct loading *loading, struct text 
                                            struct text name)
 {
     struct namespace_ *namespace_ = NULL;
+    epoch_enter(loading->cache->epochs); /* nobody removes one while the folder is read */
     enum status status = namespaces_obtain(loading->cache->namespaces, tenant, name, &namespace_);
+    epoch_leave(loading->cache->epochs);
     if (status == STATUS_LIMIT_EXCEEDED)
         fail(loading, STATUS_BAD_OPTION, "cache.namespaces_max",
              "the data folder holds more namespaces");
@@ -148,18 +150,34 @@ static struct namespace_ *obtain_namespace(struct loading *loading, struct text 
     return namespace_;
 }
 
+static struct namespace_ *find_namespace(const struct loading *loading, struct text tenant,
+                                         struct text name)
+{
+    epoch_enter(loading->cache->epochs);
+    struct namespace_ *namespace_ = namespaces_find(loading->cache->namespaces, tenant, name);
+    epoch_leave(loading->cache->epochs);
+    return namespace_;
+}
+
 static void load_namespace(struct loading *loading, const struct record_note *record)
 {
     struct note_namespace note;
-    if (!note_read_namespace(record, &note) || note.settings.index_kind > INDEX_KINDS ||
-        note.settings.ef_search > INDEX_EF_SEARCH_MAX || note.settings.nprobe > INDEX_NPROBE_MAX)
+    if (!note_read_namespace(record, &note) ||
+        (!note.is_dropped && !cache_settings_are_whole(loading->cache, &note.settings)))
         return;
-    struct namespace_ *namespace_ = obtain_namespace(loading, note.tenant, note.name);
+    if (note.is_dropped)
+        cache_forget_scopes(loading->cache, note.tenant, note.name);
+    struct namespace_ *namespace_ =
+        note.is_dropped ? find_namespace(loading, note.tenant, note.name)
+                        : obtain_namespace(loading, note.tenant, note.name);
     if (namespace_ == NULL)
         return;
-    atomic_store(&namespace_->wishes.index_kind, note.settings.index_kind);
-    atomic_store(&namespace_->wishes.ef_search, note.settings.ef_search);
-    atomic_store(&namespace_->wishes.nprobe, note.settings.nprobe);
+    if (note.is_dropped)
+        note.settings = cache_namespace_settings_none;
+    if (namespace_remember(loading->cache->namespaces, namespace_, &note.settings, note.version) !=
+        STATUS_OK)
+        fail(loading, STATUS_NO_MEMORY, "", status_text(STATUS_NO_MEMORY));
+    atomic_store(&namespace_->is_made, !note.is_dropped);
 }
 
 static void load_tokens(struct loading *loading, const struct record_note *record)
@@ -277,20 +295,11 @@ static void load_entry(void *context, struct entry *entry, const struct store_ve
         return;
     cache_count_entry(namespace_, entry);
     if (vector != NULL && vector->dimension > 0 && entry_space(entry) != 0 &&
-        loading->cache->policy.mode != POLICY_OFF) {
+        cache_mode(loading->cache, namespace_wants(namespace_)) != POLICY_OFF) {
         ensure_scope(loading, entry, &view);
         load_row(loading, namespace_, entry, vector);
     }
     arena_reset(loading->arena);
-}
-
-/* What a namespace wants may have been read behind its rows. */
-static void tell_namespace(void *context, struct namespace_ *namespace_)
-{
-    struct loading *loading = context;
-    struct index_choice choice;
-    if (cache_index_choice(namespace_, &choice))
-        cache_tell_index(loading->cache, namespace_);
 }
 
 /* Vectors whose space nobody has vouched for, now that all has been read: another embedder's. */
@@ -339,7 +348,8 @@ static enum status read_folder(struct cache *cache, struct loading *loading)
         status = loading->status;
     settle_doubts(loading);
     cache_take_segments(cache);
-    namespaces_each(cache->namespaces, tell_namespace, loading);
+    if (status == STATUS_OK)
+        cache_settle_loaded(cache);
     return status;
 }
 

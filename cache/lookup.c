@@ -120,11 +120,12 @@ bool lookup_space(const struct cache *cache, const struct cache_get *get,
 }
 
 /* NONE: the semantic tier may be asked. */
-static enum cache_miss why_exact_only(const struct cache *cache, const struct cache_get *get)
+static enum cache_miss why_exact_only(const struct cache *cache, const struct cache_get *get,
+                                      const struct cache_namespace_settings *wants)
 {
     if (get->request->only_exact)
-        return CACHE_MISS_NOT_FOUND;
-    if (cache->policy.mode == POLICY_OFF)
+        return cache_opens(wants, CACHE_TIER_EXACT) ? CACHE_MISS_NOT_FOUND : CACHE_MISS_DISABLED;
+    if (cache_mode(cache, wants) == POLICY_OFF || !cache_opens(wants, CACHE_TIER_SEMANTIC))
         return CACHE_MISS_DISABLED;
     struct embed_space space;
     return get->key.semantic && lookup_space(cache, get, &space) ? CACHE_MISS_NONE
@@ -152,9 +153,12 @@ static enum cache_step ask_tiers(struct cache *cache, struct cache_get *get, int
         lookup_settle_miss(cache, get, CACHE_MISS_NOT_ELIGIBLE);
         return CACHE_DONE;
     }
-    if (!get->request->only_semantic && ask_exact(cache, get, now_ms))
+    const struct cache_namespace_settings *wants = namespace_wants(get->namespace_);
+    if (!get->request->only_semantic && cache_opens(wants, CACHE_TIER_EXACT) &&
+        ask_exact(cache, get, now_ms))
         return CACHE_DONE;
-    const enum cache_miss reason = why_exact_only(cache, get);
+    cache_settle_key(&get->key, wants);
+    const enum cache_miss reason = why_exact_only(cache, get, wants);
     if (reason != CACHE_MISS_NONE) {
         lookup_settle_miss(cache, get, reason);
         return CACHE_DONE;
@@ -188,21 +192,41 @@ enum status cache_get_begin(struct cache *cache, const struct cache_get_request 
         failure_prefix(failure, "identity");
         return status;
     }
-    status = cache_namespace(cache, &request->identity, &get->key, &get->namespace_, failure);
-    if (status != STATUS_OK)
-        return status;
     get->reply.key = get->key.exact;
     if (lookup_wants(get, CACHE_INCLUDE_TIMING))
         get->reply.timing.key_us = lookup_lap(cache, get);
-    *out_step = ask_tiers(cache, get, now_ms);
-    return STATUS_OK;
+    epoch_enter(cache->epochs);
+    status = cache_find_namespace(cache, &request->identity, &get->key, &get->namespace_, failure);
+    if (status == STATUS_OK)
+        *out_step = ask_tiers(cache, get, now_ms);
+    lookup_close(cache, get);
+    return status;
+}
+
+/* What was there when the Get began may have been dropped since. */
+void lookup_open(struct cache *cache, struct cache_get *get)
+{
+    assert(get->namespace_ == NULL);
+    epoch_enter(cache->epochs);
+    const struct text tenant = cache_name_or_default(get->request->identity.tenant);
+    get->namespace_ = namespaces_find(cache->namespaces, tenant, get->key.namespace_);
+    if (get->namespace_ == NULL)
+        get->namespace_ = cache_strangers(cache, tenant);
+}
+
+void lookup_close(struct cache *cache, struct cache_get *get)
+{
+    get->namespace_ = NULL;
+    epoch_leave(cache->epochs);
 }
 
 void cache_get_overloaded(struct cache *cache, struct cache_get *get)
 {
     assert(get->key.semantic);
     assert(get->reply.tier == CACHE_TIER_NONE);
+    lookup_open(cache, get);
     lookup_settle_miss(cache, get, CACHE_MISS_OVERLOADED);
+    lookup_close(cache, get);
 }
 
 void cache_get_release(struct cache_get *get)

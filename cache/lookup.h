@@ -10,6 +10,10 @@
 #include "cache/namespace.h"
 #include "embed/embedder.h"
 
+/* Between the two a step may count and find; an epoch is entered. */
+void lookup_open(struct cache *cache, struct cache_get *get);
+void lookup_close(struct cache *cache, struct cache_get *get);
+
 struct namespace_counters *lookup_counters(struct cache_get *get);
 bool lookup_wants(const struct cache_get *get, enum cache_include include);
 

@@ -1,13 +1,17 @@
 /*
- * namespace.h - what one namespace of one tenant has done: counters, and how much it holds. Made at
- * its first Get or Set, kept until the end. Threads: any; a known namespace is found without a
- * lock.
+ * namespace.h - what one namespace of one tenant wants and has done: settings, counters, and how
+ * much it holds. Made by CreateNamespace or at its first Set, kept until it is dropped.
+ *
+ * THREADS. Any; a known namespace is found without a lock, inside an epoch, and may be used until
+ * the epoch is left, or until namespace_release by who holds it. A hold keeps it from being removed:
+ * Sets and deaths have one while they are at work.
  */
 #pragma once
 #include <stdatomic.h>
 #include <stdint.h>
 
 #include "base/check.h"
+#include "base/epoch.h"
 #include "base/text.h"
 #include "cache/cache.h"
 #include "cache/registry.h"
@@ -22,33 +26,60 @@ struct namespace_counters {
     _Atomic uint64_t entries, size_bytes, rows; /* held now                             */
 };
 
-/* What it wants otherwise than the options say; 0: nothing. */
-struct namespace_wishes {
-    _Atomic unsigned index_kind;
-    _Atomic uint32_t ef_search, nprobe;
-};
+struct namespace_settings; /* one version of them; never changes */
+struct quota;
 
 struct namespace_ {
     struct registry_item item;
+    struct epoch_retired retired;
     struct text tenant, name; /* behind the struct, in the same block */
     struct namespace_counters counters;
-    struct namespace_wishes wishes;
+    _Atomic uint32_t holds;
+    atomic_bool is_closing; /* it is being dropped: Sets are refused, and it will not open again */
+    atomic_bool is_made;    /* somebody created or changed it: it stays over restarts, even empty */
+    _Atomic(struct namespace_settings *) settings; /* NULL: as the options say, version 0 */
+    _Atomic(struct quota *) quota;                 /* NULL: it never had a budget          */
 };
 
 struct namespaces;
 enum status namespaces_create(uint32_t namespaces_max, const uint8_t hash_key[16],
-                              struct namespaces **out_namespaces);
+                              struct epochs *epochs, struct namespaces **out_namespaces);
 void namespaces_destroy(struct namespaces **namespaces);
 
-/* NULL: never used. */
+/* Inside an epoch. NULL: there is none. */
 struct namespace_ *namespaces_find(const struct namespaces *namespaces, struct text tenant,
                                    struct text name);
-/* Finds or makes. STATUS_LIMIT_EXCEEDED: there are namespaces_max already. STATUS_NO_MEMORY. */
+/* Finds or makes, inside an epoch. STATUS_LIMIT_EXCEEDED: there are namespaces_max already.
+ * STATUS_NO_MEMORY. */
 enum status namespaces_obtain(struct namespaces *namespaces, struct text tenant, struct text name,
                               struct namespace_ **out_namespace);
+/* Nobody holds it but the caller, it is closing and holds no entry. */
+void namespaces_remove(struct namespaces *namespaces, struct namespace_ *namespace_);
 
+/* Inside an epoch. */
 typedef void namespaces_visit(void *context, struct namespace_ *namespace_);
 void namespaces_each(const struct namespaces *namespaces, namespaces_visit *visit, void *context);
+
+void namespace_hold(struct namespace_ *namespace_); /* inside an epoch, or held already */
+void namespace_release(struct namespace_ *namespace_);
+
+/* Inside an epoch; never NULL. */
+const struct cache_namespace_settings *namespace_wants(const struct namespace_ *namespace_);
+uint64_t namespace_version(const struct namespace_ *namespace_);
+
+/*
+ * The fields of the change take the place of what was wanted; the version rises by one.
+ * STATUS_VERSION_MISMATCH, BAD_THRESHOLD (by `check`, of the whole), NO_MEMORY.
+ */
+typedef enum status namespace_check(const void *context,
+                                    const struct cache_namespace_settings *settings,
+                                    struct failure *failure);
+enum status namespace_change(struct namespaces *namespaces, struct namespace_ *namespace_,
+                             const struct cache_namespace_change *change, namespace_check *check,
+                             const void *context, struct failure *failure);
+/* As it was written down. */
+enum status namespace_remember(struct namespaces *namespaces, struct namespace_ *namespace_,
+                               const struct cache_namespace_settings *settings, uint64_t version);
 
 /* Relaxed: a counter orders nothing. */
 static inline void namespace_count(_Atomic uint64_t *counter, uint64_t amount)

@@ -6,8 +6,13 @@
  *     SCOPE      key: scope digest 16, space u64, zeros 8. version u8, flags u8 (bit 0: the
  *                client's vectors), cut u32, verdicts u8, verdicts as bytes (1: right), texts
  *                tenant, namespace, model, embedder, attributes u8, a name and a value each
- *     NAMESPACE  key: SHA-256 of tenant, zero byte, name. version u8, index kind u8, ef_search
- *                u32, nprobe u32 (0: as the option says), texts tenant, name
+ *     NAMESPACE  key: SHA-256 of tenant, zero byte, name. version u8: 2, flags u8 (bit 0: dropped),
+ *                version of the settings u64, tiers u8, policy: mode u8, guards off u8, static
+ *                threshold, adaptive initial, min, max, step each a float's bits as u32; ttl u64,
+ *                ttl max u64, bytes max u64, entries max u64, a double's bits of temperature max
+ *                u64, user turns max u32, ack u8, index kind u8, ef_search u32, nprobe u32 (0, NaN:
+ *                as the option says), texts tenant, name. Version 1, read and not written any more,
+ *                has of these index kind, ef_search, nprobe and the texts
  *
  * What is read may be any bytes: a note that does not fit is no note. Owns nothing. Threads: any.
  */
@@ -18,7 +23,7 @@
 #include "base/check.h"
 #include "base/digest.h"
 
-enum { VERSION = 1, FLAG_CLIENTS = 1, ATTRIBUTES_MAX = 64, ADAPTIVE_CUT_MAX = 10000 };
+enum { VERSION = 1, NAMESPACE_VERSION = 2, FLAG_DROPPED = 1, FLAG_CLIENTS = 1, ATTRIBUTES_MAX = 64, ADAPTIVE_CUT_MAX = 10000 };
 
 /* ---- bytes ----------------------------------------------------------------------------------- */
 
@@ -269,37 +274,120 @@ static void namespace_key(const struct note_namespace *namespace_, uint8_t out_k
     memcpy(out_key, digest.bytes, sizeof(digest.bytes));
 }
 
+static uint32_t bits_of(float number)
+{
+    uint32_t bits;
+    memcpy(&bits, &number, sizeof(bits));
+    return bits;
+}
+
+static float read_float(struct reader *reader)
+{
+    const uint32_t bits = (uint32_t)read_number(reader, 4);
+    float number;
+    memcpy(&number, &bits, sizeof(number));
+    return number;
+}
+
+static void write_wishes(struct writer *writer, const struct policy_wishes *wishes)
+{
+    write_number(writer, wishes->mode, 1);
+    write_number(writer, wishes->guards_off, 1);
+    write_number(writer, bits_of(wishes->static_threshold), 4);
+    write_number(writer, bits_of(wishes->adaptive_initial), 4);
+    write_number(writer, bits_of(wishes->adaptive_min), 4);
+    write_number(writer, bits_of(wishes->adaptive_max), 4);
+    write_number(writer, bits_of(wishes->adaptive_step), 4);
+}
+
+enum { WISHES_BYTES = 2 + 5 * 4, SETTINGS_BYTES = 1 + WISHES_BYTES + 5 * 8 + 4 + 1 + 1 + 4 + 4 };
+
+static void write_settings(struct writer *writer, const struct cache_namespace_settings *settings)
+{
+    uint64_t temperature;
+    memcpy(&temperature, &settings->temperature_max, sizeof(temperature));
+    write_number(writer, settings->tiers, 1);
+    write_wishes(writer, &settings->policy);
+    write_number(writer, settings->ttl_ms, 8);
+    write_number(writer, settings->ttl_max_ms, 8);
+    write_number(writer, settings->bytes_max, 8);
+    write_number(writer, settings->entries_max, 8);
+    write_number(writer, temperature, 8);
+    write_number(writer, settings->user_turns_max, 4);
+    write_number(writer, settings->ack, 1);
+    write_number(writer, settings->index_kind, 1);
+    write_number(writer, settings->ef_search, 4);
+    write_number(writer, settings->nprobe, 4);
+}
+
 enum status note_write_namespace(const struct note_namespace *namespace_, struct arena *arena,
                                  struct record_note *out_note)
 {
-    const struct cache_namespace_settings *settings = &namespace_->settings;
-    const size_t size =
-        1 + 1 + 4 + 4 + text_bytes(namespace_->tenant) + text_bytes(namespace_->name);
+    const size_t size = 1 + 1 + 8 + SETTINGS_BYTES + text_bytes(namespace_->tenant) +
+                        text_bytes(namespace_->name);
     struct writer writer;
     if (writer_begin(&writer, size, arena) != STATUS_OK)
         return STATUS_NO_MEMORY;
     *out_note = (struct record_note){.owner = NOTE_OWNER};
     namespace_key(namespace_, out_note->key);
-    write_number(&writer, VERSION, 1);
-    write_number(&writer, settings->index_kind, 1);
-    write_number(&writer, settings->ef_search, 4);
-    write_number(&writer, settings->nprobe, 4);
+    write_number(&writer, NAMESPACE_VERSION, 1);
+    write_number(&writer, namespace_->is_dropped ? FLAG_DROPPED : 0, 1);
+    write_number(&writer, namespace_->version, 8);
+    write_settings(&writer, &namespace_->settings);
     write_text(&writer, namespace_->tenant);
     write_text(&writer, namespace_->name);
     finish(&writer, NOTE_NAMESPACE, out_note);
     return STATUS_OK;
 }
 
+static void read_index(struct reader *reader, struct cache_namespace_settings *settings)
+{
+    settings->index_kind = (unsigned)read_number(reader, 1);
+    settings->ef_search = (uint32_t)read_number(reader, 4);
+    settings->nprobe = (uint32_t)read_number(reader, 4);
+}
+
+static void read_wishes(struct reader *reader, struct policy_wishes *wishes)
+{
+    wishes->mode = (unsigned)read_number(reader, 1);
+    wishes->guards_off = (unsigned)read_number(reader, 1);
+    wishes->static_threshold = read_float(reader);
+    wishes->adaptive_initial = read_float(reader);
+    wishes->adaptive_min = read_float(reader);
+    wishes->adaptive_max = read_float(reader);
+    wishes->adaptive_step = read_float(reader);
+}
+
+static void read_settings(struct reader *reader, struct cache_namespace_settings *settings)
+{
+    settings->tiers = (unsigned)read_number(reader, 1);
+    read_wishes(reader, &settings->policy);
+    settings->ttl_ms = read_number(reader, 8);
+    settings->ttl_max_ms = read_number(reader, 8);
+    settings->bytes_max = read_number(reader, 8);
+    settings->entries_max = read_number(reader, 8);
+    const uint64_t temperature = read_number(reader, 8);
+    memcpy(&settings->temperature_max, &temperature, sizeof(temperature));
+    settings->user_turns_max = (uint32_t)read_number(reader, 4);
+    settings->ack = (enum journal_ack)read_number(reader, 1);
+    read_index(reader, settings);
+}
+
 bool note_read_namespace(const struct record_note *note, struct note_namespace *out_namespace)
 {
     assert(note->kind == NOTE_NAMESPACE);
-    struct note_namespace namespace_ = {.settings = {.index_kind = 0}};
+    struct note_namespace namespace_ = {.version = 1, .settings = cache_namespace_settings_none};
     struct reader reader = reader_of(note);
-    if (!begins_well(&reader))
+    const uint64_t version = read_number(&reader, 1);
+    if (version == NAMESPACE_VERSION) {
+        namespace_.is_dropped = (read_number(&reader, 1) & FLAG_DROPPED) != 0;
+        namespace_.version = read_number(&reader, 8);
+        read_settings(&reader, &namespace_.settings);
+    } else if (version == VERSION) {
+        read_index(&reader, &namespace_.settings);
+    } else {
         return false;
-    namespace_.settings.index_kind = (unsigned)read_number(&reader, 1);
-    namespace_.settings.ef_search = (uint32_t)read_number(&reader, 4);
-    namespace_.settings.nprobe = (uint32_t)read_number(&reader, 4);
+    }
     namespace_.tenant = read_text(&reader);
     namespace_.name = read_text(&reader);
     if (!ends_here(&reader) || namespace_.tenant.length == 0 || namespace_.name.length == 0)

@@ -28,6 +28,8 @@ struct note_scope {
 
 struct note_namespace {
     struct text tenant, name;
+    bool is_dropped; /* there is no such namespace any more; the rest says nothing */
+    uint64_t version;
     struct cache_namespace_settings settings;
 };
 

@@ -35,6 +35,9 @@ struct cache {
     struct embedder *embedder; /* NULL: only clients bring vectors */
     bool embeds_later;         /* by embedder_submit: there is a pool */
     struct namespaces *namespaces;
+    struct namespaces *strangers; /* one a tenant: counts the Gets of names that are none */
+    struct namespace_ *nobody;    /* the same, where memory is spent */
+    bool strict;                  /* those are refused */
     struct scopes *scopes;
     struct token_desk *tokens;
     struct reporters *reporters;
@@ -76,15 +79,50 @@ enum status cache_check_vector(const struct cache *cache, const float *vector, u
 /* Hands the text in to the embedder; if there is no room for the vector, done says NO_MEMORY. */
 void cache_embed(struct cache *cache, struct text query, float *unit, struct embed_job *job);
 
-/* LIMIT_EXCEEDED names identity.namespace. */
-enum status cache_namespace(struct cache *cache, const struct identity *identity,
-                            const struct key *key, struct namespace_ **out_namespace,
-                            struct failure *failure);
+/* ---- manage.c: namespaces --------------------------------------------------------------------- */
+
+enum status cache_make_default(struct cache *cache, const uint8_t names_key[16]);
+/* Inside an epoch. */
+struct namespace_ *cache_strangers(struct cache *cache, struct text tenant);
+/* The one of a Get, inside an epoch: the strangers', if there is none. NAMESPACE_UNKNOWN: strict. */
+enum status cache_find_namespace(struct cache *cache, const struct identity *identity,
+                                 const struct key *key, struct namespace_ **out_namespace,
+                                 struct failure *failure);
+/* NULL: there is none. Outside of any epoch; namespace_release follows. */
+struct namespace_ *cache_hold_namespace(struct cache *cache, struct text tenant, struct text name);
+/* The one of a Set: made if need be, held. LIMIT_EXCEEDED, NAMESPACE_UNKNOWN name
+ * identity.namespace. */
+enum status cache_enter_namespace(struct cache *cache, struct text tenant, struct text name,
+                                  struct namespace_ **out_namespace, struct failure *failure);
+/* By what is wanted now: the policy that decides there, and whether a tier is open. */
+enum policy_mode cache_mode(const struct cache *cache,
+                            const struct cache_namespace_settings *wants);
+bool cache_opens(const struct cache_namespace_settings *wants, enum cache_tier tier);
+/* Whether the semantic tier may answer it, as far as the request goes. */
+void cache_settle_key(struct key *key, const struct cache_namespace_settings *wants);
+/* The scope's policy follows what its namespace wants now. The namespace is held, or nobody else is
+ * there yet. */
+void cache_configure_scope(struct cache *cache, const struct namespace_ *namespace_,
+                           struct scope *scope);
+/* Of a namespace that is dropped: nothing is at work in them. */
+void cache_forget_scopes(struct cache *cache, struct text tenant, struct text name);
+/* One more entry has come; those that are too many leave. The namespace is held. */
+void cache_keep_budget(struct cache *cache, struct namespace_ *namespace_,
+                       const struct entry *entry);
+/* After the folder has been read: what it says of namespaces holds for scopes and budgets as well. */
+void cache_settle_loaded(struct cache *cache);
+/* What a note says may be any bytes: whether it could have been asked for. */
+bool cache_settings_are_whole(const struct cache *cache,
+                              const struct cache_namespace_settings *settings);
 
 struct partition_key cache_partition_key(const uint8_t scope[16], uint64_t space);
 
 /* The entry's row leaves the index, whatever sequence up to the entry's it has. */
 void cache_remove_row(struct cache *cache, const struct entry *entry);
+
+/* What the namespace wants of the index; false: nothing, and then *out_choice is empty. */
+bool cache_index_choice(struct cache *cache, const struct namespace_ *namespace_,
+                        struct index_choice *out_choice);
 
 /* ---- folder.c -------------------------------------------------------------------------------- */
 
@@ -112,10 +150,11 @@ enum status cache_note_tokens(struct cache *cache, struct arena *arena);
 enum status cache_renew_notes(void *context);
 /* What is behind; at most once a second. */
 void cache_note_changes(struct cache *cache, int64_t now_ms);
-/* What the namespace wants of the index; false: nothing, and then *out_choice is empty. */
-bool cache_index_choice(const struct namespace_ *namespace_, struct index_choice *out_choice);
-/* Its partitions are searched as it wants from now on, those of its scopes that are known. */
-void cache_tell_index(struct cache *cache, const struct namespace_ *namespace_);
+/* A namespace as it is now, or that it is no more; handed in for the waiter, who may be NULL. */
+enum status cache_note_namespace(struct cache *cache, const struct namespace_ *namespace_,
+                                 const struct cache_waiter *waiter);
+enum status cache_note_dropped(struct cache *cache, struct text tenant, struct text name,
+                               const struct cache_waiter *waiter);
 /* Everything of the folder in Stats. */
 void cache_folder_stats(const struct cache *cache, struct cache_stats *stats);
 
@@ -123,6 +162,12 @@ void cache_folder_stats(const struct cache *cache, struct cache_stats *stats);
 
 /* It has failed half-way: entries that nobody has counted are in the table. By who loads. */
 bool cache_load_has_failed(const struct cache *cache);
+
+/* ---- stats.c --------------------------------------------------------------------------------- */
+
+/* Inside an epoch; texts are copied. False: memory is spent. */
+bool cache_show_scope(const struct scope *scope, struct arena *arena,
+                      struct cache_scope_stats *out_stats);
 
 /* ---- fill.c ---------------------------------------------------------------------------------- */
 

@@ -1,22 +1,26 @@
 /*
- * registry.c - open addressing over atomic pointers, at most half full, never moved and never
- * shrunk. A slot is written once, under the lock, after its item is complete; a reader that sees
- * the pointer (acquire) sees the item (release). Owns the slots, not the items. Threads: see
- * registry.h.
+ * registry.c - buckets of linked items, never moved and never shrunk. A link is written under the
+ * lock, after its item is complete; a reader that sees the pointer (acquire) sees the item
+ * (release). A removed item keeps its own link, so a reader that stands on it goes on. Owns the
+ * buckets, not the items. Threads: see registry.h.
+ *
+ * Open addressing was tried first: under names that come and go its marks of removed items grow into
+ * one run, and only a copy of the whole table would end that.
  */
 #include "cache/registry.h"
 
-#include <stdatomic.h>
 #include <stdlib.h>
 
 #include "base/check.h"
 
+typedef _Atomic(struct registry_item *) registry_link;
+
 struct registry {
     uint32_t items_max;
-    uint64_t mask;          /* slots - 1; constant                             */
-    _Atomic uint32_t count; /* written under the lock                          */
-    struct lock lock;       /* one adds at a time                              */
-    _Atomic(struct registry_item *) slots[];
+    uint64_t mask;          /* buckets - 1; constant   */
+    _Atomic uint32_t count; /* written under the lock  */
+    struct lock lock;       /* one changes it at a time */
+    registry_link buckets[];
 };
 
 UNSHARED enum status registry_create(uint32_t items_max, enum lock_rank rank,
@@ -24,17 +28,16 @@ UNSHARED enum status registry_create(uint32_t items_max, enum lock_rank rank,
 {
     assert(items_max > 0);
     assert(out_registry != NULL);
-    uint64_t slots_count = 2;
-    while (slots_count < (uint64_t)items_max * 2)
-        slots_count *= 2;
+    uint64_t buckets_count = 1;
+    while (buckets_count < items_max)
+        buckets_count *= 2;
     struct registry *registry =
-        calloc(1, sizeof(*registry) + slots_count * sizeof(registry->slots[0]));
+        calloc(1, sizeof(*registry) + buckets_count * sizeof(registry->buckets[0]));
     if (registry == NULL)
         return STATUS_NO_MEMORY;
-    assert((slots_count & (slots_count - 1)) == 0);
-    assert(slots_count / 2 >= items_max); /* so that every probe ends */
+    assert((buckets_count & (buckets_count - 1)) == 0);
     registry->items_max = items_max;
-    registry->mask = slots_count - 1;
+    registry->mask = buckets_count - 1;
     lock_init(&registry->lock, rank);
     *out_registry = registry;
     return STATUS_OK;
@@ -50,26 +53,14 @@ UNSHARED void registry_destroy(struct registry **registry)
     free(doomed);
 }
 
-/* The slot that holds the match, or the free one where it would go. */
-static uint64_t find_slot(const struct registry *registry, uint64_t hash, registry_matches *matches,
-                          const void *context, struct registry_item **out_item)
-{
-    for (uint64_t at = hash & registry->mask;; at = (at + 1) & registry->mask) {
-        struct registry_item *item =
-            atomic_load_explicit(&registry->slots[at], memory_order_acquire);
-        if (item == NULL || (item->hash == hash && matches(context, item))) {
-            *out_item = item;
-            return at;
-        }
-    }
-}
-
 struct registry_item *registry_find(const struct registry *registry, uint64_t hash,
                                     registry_matches *matches, const void *context)
 {
     assert(matches != NULL);
-    struct registry_item *item = NULL;
-    (void)find_slot(registry, hash, matches, context, &item);
+    struct registry_item *item =
+        atomic_load_explicit(&registry->buckets[hash & registry->mask], memory_order_acquire);
+    while (item != NULL && (item->hash != hash || !matches(context, item)))
+        item = atomic_load_explicit(&item->next, memory_order_acquire);
     return item;
 }
 
@@ -77,13 +68,14 @@ struct registry_item *registry_add(struct registry *registry, struct registry_it
                                    registry_matches *matches, const void *context)
 {
     assert(item != NULL);
-    struct registry_item *there = NULL;
+    registry_link *bucket = &registry->buckets[item->hash & registry->mask];
     lock_acquire(&registry->lock);
-    const uint64_t slot = find_slot(registry, item->hash, matches, context, &there);
+    struct registry_item *there = registry_find(registry, item->hash, matches, context);
     const uint32_t count = atomic_load_explicit(&registry->count, memory_order_relaxed);
     if (there == NULL && count < registry->items_max) {
-        assert(atomic_load_explicit(&registry->slots[slot], memory_order_relaxed) == NULL);
-        atomic_store_explicit(&registry->slots[slot], item, memory_order_release);
+        struct registry_item *first = atomic_load_explicit(bucket, memory_order_relaxed);
+        atomic_store_explicit(&item->next, first, memory_order_relaxed);
+        atomic_store_explicit(bucket, item, memory_order_release);
         atomic_store_explicit(&registry->count, count + 1, memory_order_relaxed);
         there = item;
     }
@@ -92,18 +84,41 @@ struct registry_item *registry_add(struct registry *registry, struct registry_it
     return there;
 }
 
+void registry_remove(struct registry *registry, struct registry_item *item)
+{
+    assert(item != NULL);
+    registry_link *link = &registry->buckets[item->hash & registry->mask];
+    lock_acquire(&registry->lock);
+    struct registry_item *at = atomic_load_explicit(link, memory_order_relaxed);
+    while (at != item) {
+        assert(at != NULL); /* it is in the table */
+        link = &at->next;
+        at = atomic_load_explicit(link, memory_order_relaxed);
+    }
+    atomic_store_explicit(link, atomic_load_explicit(&item->next, memory_order_relaxed),
+                          memory_order_release);
+    const uint32_t count = atomic_load_explicit(&registry->count, memory_order_relaxed);
+    assert(count > 0);
+    atomic_store_explicit(&registry->count, count - 1, memory_order_relaxed);
+    lock_release(&registry->lock);
+}
+
 bool registry_is_full(const struct registry *registry)
 {
     return atomic_load_explicit(&registry->count, memory_order_relaxed) >= registry->items_max;
 }
 
+/* The link is read before the visit: the owner may free the item in it. */
 void registry_each(const struct registry *registry, registry_visit *visit, void *context)
 {
     assert(visit != NULL);
-    for (uint64_t at = 0; at <= registry->mask; at++) {
+    for (uint64_t i = 0; i <= registry->mask; i++) {
         struct registry_item *item =
-            atomic_load_explicit(&registry->slots[at], memory_order_acquire);
-        if (item != NULL)
+            atomic_load_explicit(&registry->buckets[i], memory_order_acquire);
+        while (item != NULL) {
+            struct registry_item *next = atomic_load_explicit(&item->next, memory_order_acquire);
             visit(context, item);
+            item = next;
+        }
     }
 }

@@ -1,10 +1,12 @@
 /*
- * registry.h - a table that only grows: items are added once, found without a lock, and stay until
- * the end. namespace.c and scope.c keep their items in one. Sized at creation, because names are
- * bounded by an option; so readers need neither an epoch nor a lock, and a hit costs one hash and
- * one compare. Threads: any. Adding takes the lock whose rank the owner gave.
+ * registry.h - a table of items that are found without a lock. namespace.c and scope.c keep theirs
+ * in one. Sized at creation, because names are bounded by an option; so a hit costs one hash and
+ * one compare. An item that is removed may still be in a reader's hands: the owner retires it
+ * through an epoch, and where items are removed at all, finding and visiting happen inside one.
+ * Threads: any. Adding and removing take the lock whose rank the owner gave.
  */
 #pragma once
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -15,6 +17,7 @@ struct registry;
 
 struct registry_item { /* first member of what the owner keeps */
     uint64_t hash;     /* keyed: clients choose the names      */
+    _Atomic(struct registry_item *) next; /* the registry's own */
 };
 
 typedef bool registry_matches(const void *context, const struct registry_item *item);
@@ -32,6 +35,9 @@ struct registry_item *registry_find(const struct registry *registry, uint64_t ha
  * or an earlier one, or NULL when the table is full. */
 struct registry_item *registry_add(struct registry *registry, struct registry_item *item,
                                    registry_matches *matches, const void *context);
+
+/* The item is in the table, and not found any more when this returns. */
+void registry_remove(struct registry *registry, struct registry_item *item);
 
 bool registry_is_full(const struct registry *registry);
 void registry_each(const struct registry *registry, registry_visit *visit, void *context);

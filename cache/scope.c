@@ -5,6 +5,7 @@
  */
 #include "cache/scope.h"
 
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -111,8 +112,10 @@ struct scope *scopes_find(struct scopes *scopes, const uint8_t digest[16], uint6
     assert(space != 0);
     assert(digest != NULL);
     const struct place place = {digest, space};
+    epoch_enter(scopes->setup.epochs); /* others may be on their way out */
     struct registry_item *item =
         registry_find(scopes->registry, hash_of(scopes, &place), is_at, &place);
+    epoch_leave(scopes->setup.epochs);
     return item != NULL ? (struct scope *)item : shared_of(scopes, space);
 }
 
@@ -209,6 +212,25 @@ struct scope *scopes_obtain(struct scopes *scopes, const struct scope_names *nam
     if (item != &made->item)
         free_scope(made);
     return item != NULL ? (struct scope *)item : known;
+}
+
+static void release_removed(struct epoch_retired *object)
+{
+    free_scope((struct scope *)((char *)object - offsetof(struct scope, retired)));
+}
+
+void scopes_retire(struct scopes *scopes, struct scope *scope)
+{
+    assert(atomic_load(&scope->note) == SCOPE_REMOVED);
+    epoch_retire(scopes->setup.epochs, &scope->retired, release_removed);
+}
+
+void scopes_remove(struct scopes *scopes, struct scope *scope)
+{
+    assert(scope->id != 0);
+    registry_remove(scopes->registry, &scope->item);
+    if (atomic_exchange(&scope->note, SCOPE_REMOVED) != SCOPE_BEHIND)
+        scopes_retire(scopes, scope);
 }
 
 struct visitor {

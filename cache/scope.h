@@ -2,13 +2,15 @@
  * scope.h - one scope in one vector space: its policy's state, its counters, and the names that
  * Stats shows. Made when its first row is stored; kept until the end. Beyond scopes_max new scopes
  * share one state (one for the server's embedder, one for the clients'): they stay safe, each
- * behind its own partition, and only their threshold is a common one. Threads: any; a known scope
- * is found without a lock.
+ * behind its own partition, and only their threshold is a common one. A scope goes with its
+ * namespace. Threads: any; a known scope is found without a lock, inside an epoch, or while its
+ * namespace is held.
  */
 #pragma once
 #include <stdatomic.h>
 #include <stdint.h>
 
+#include "base/epoch.h"
 #include "base/text.h"
 #include "cache/key.h"
 #include "cache/registry.h"
@@ -17,6 +19,7 @@
 
 struct scope {
     struct registry_item item;
+    struct epoch_retired retired;
     uint64_t id; /* what a token carries; 0: a shared state */
     uint8_t digest[16];
     uint64_t space;
@@ -26,13 +29,15 @@ struct scope {
     size_t attributes_count;
     bool is_clients; /* its vectors are the client's */
     _Atomic uint64_t lookups, hits, guard_blocked;
-    atomic_int note;           /* enum scope_note */
+    _Atomic uint64_t would_hits;      /* of `shadow` */
+    _Atomic uint64_t configured;      /* the namespace's version that its policy follows */
+    atomic_int note;            /* enum scope_note */
     struct scope *next_behind; /* of folder.c's list */
 };
 
 /* Whether its note in the log says what it knows: there is none yet; yes; it is in folder.c's list
- * of those whose does not. */
-enum scope_note { SCOPE_UNNOTED, SCOPE_NOTED, SCOPE_BEHIND };
+ * of those whose does not; it has been removed, and nothing more is to be written. */
+enum scope_note { SCOPE_UNNOTED, SCOPE_NOTED, SCOPE_BEHIND, SCOPE_REMOVED };
 
 /* First 8 bytes of the scope digest, mixed with the space: one scope may hold vectors of the
  * server's embedder and of its client's. */
@@ -42,6 +47,7 @@ struct scopes;
 struct scopes_setup {
     uint32_t scopes_max;
     uint8_t hash_key[16];
+    struct epochs *epochs;
     const struct policy_settings *policy; /* outlives the scopes     */
     uint64_t server_space;                /* 0: no embedder          */
     float server_threshold;               /* of the shared states    */
@@ -62,6 +68,11 @@ struct scope *scopes_find(struct scopes *scopes, const uint8_t digest[16], uint6
  * unnoted. */
 struct scope *scopes_obtain(struct scopes *scopes, const struct scope_names *names,
                             const uint8_t digest[16], const struct embed_space *space);
+
+/* Not found any more when this returns. One that is in folder.c's list is freed by scopes_retire,
+ * later, by who takes it from there. */
+void scopes_remove(struct scopes *scopes, struct scope *scope);
+void scopes_retire(struct scopes *scopes, struct scope *scope);
 
 typedef void scopes_visit(void *context, struct scope *scope);
 /* Not the shared ones. */

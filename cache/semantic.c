@@ -290,6 +290,10 @@ static void settle_decision(struct cache *cache, struct cache_get *get, enum pol
         histogram_add(cache->semantic_us, lookup_elapsed_us(cache, get));
         lookup_settle_time(cache, get);
         break;
+    case POLICY_WOULD_SERVE:
+        namespace_count(&scope->would_hits, 1);
+        lookup_settle_semantic_miss(cache, get, CACHE_MISS_DISABLED);
+        break;
     case POLICY_GUARD_BLOCKED:
         namespace_count(&scope->guard_blocked, 1);
         lookup_settle_semantic_miss(cache, get, CACHE_MISS_GUARD_BLOCKED);
@@ -359,33 +363,42 @@ static enum status settle_without_vector(struct cache *cache, struct cache_get *
     return STATUS_OK;
 }
 
-static void assert_open(const struct cache *cache, const struct cache_get *get)
+static enum status settle(struct cache *cache, struct cache_get *get,
+                          const struct embed_space *space, enum status embedded, int64_t now_ms,
+                          struct failure *failure)
+{
+    lookup_open(cache, get);
+    const enum status status = embedded == STATUS_OK
+                                   ? search_and_decide(cache, get, space, now_ms, failure)
+                                   : settle_without_vector(cache, get, embedded, failure);
+    lookup_close(cache, get);
+    return status;
+}
+
+static void assert_open(const struct cache_get *get)
 {
     assert(get->key.semantic);
     assert(get->reply.found.entry == NULL);
     assert(get->reply.miss_reason == CACHE_MISS_NONE);
-    assert(cache->policy.mode != POLICY_OFF);
 }
 
 enum status cache_get_finish(struct cache *cache, struct cache_get *get, int64_t now_ms,
                              uint64_t now_us, struct failure *failure)
 {
-    assert_open(cache, get);
+    assert_open(get);
     struct embed_space space;
     find_space(cache, get, &space);
     get->now_us = now_us;
     enum status status = make_vector(cache, get, space.dimension, failure);
     get->reply.timing.embed_us = lookup_lap(cache, get);
-    if (status == STATUS_OK)
-        return search_and_decide(cache, get, &space, now_ms, failure);
     if (get->request->vector != NULL && status == STATUS_BAD_VECTOR)
         return status;
-    return settle_without_vector(cache, get, status, failure);
+    return settle(cache, get, &space, status, now_ms, failure);
 }
 
 void cache_get_embed(struct cache *cache, struct cache_get *get, struct embed_job *job)
 {
-    assert_open(cache, get);
+    assert_open(get);
     assert(get->request->vector == NULL);
     assert(get->unit == NULL);
     struct embed_space space;
@@ -399,13 +412,11 @@ enum status cache_get_finish_embedded(struct cache *cache, struct cache_get *get
                                       enum status embedded, int64_t now_ms, uint64_t done_us,
                                       struct failure *failure)
 {
-    assert_open(cache, get);
+    assert_open(get);
     if (done_us > get->now_us)
         get->reply.timing.embed_us = (uint32_t)(done_us - get->now_us);
     (void)lookup_lap(cache, get); /* what waited for others is nobody's work */
-    if (embedded != STATUS_OK)
-        return settle_without_vector(cache, get, embedded, failure);
     struct embed_space space;
     find_space(cache, get, &space);
-    return search_and_decide(cache, get, &space, now_ms, failure);
+    return settle(cache, get, &space, embedded, now_ms, failure);
 }

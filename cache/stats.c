@@ -50,11 +50,16 @@ static void fill_counters(const struct cache *cache, struct text tenant, struct 
 {
     if (name.length == 0) {
         struct summing summing = {tenant, stats};
+        epoch_enter(cache->epochs);
         namespaces_each(cache->namespaces, sum_namespace, &summing);
+        namespaces_each(cache->strangers, sum_namespace, &summing);
+        epoch_leave(cache->epochs);
     } else {
+        epoch_enter(cache->epochs);
         const struct namespace_ *namespace_ = namespaces_find(cache->namespaces, tenant, name);
         if (namespace_ != NULL)
             add_namespace(stats, &namespace_->counters);
+        epoch_leave(cache->epochs);
     }
     stats->exact.lookups = stats->exact.hits + stats->exact.misses;
     stats->semantic.lookups = stats->semantic.hits + stats->semantic.misses;
@@ -126,28 +131,54 @@ static void rank_scope(void *context, struct scope *scope)
     ranking->ranked[at] = (struct ranked){scope, lookups};
 }
 
-/* Texts stay where they are: a scope lives as long as the cache. */
-static void describe_scope(const struct ranked *ranked, struct cache_scope_stats *out_stats)
+static struct text copy_text(struct text text, struct arena *arena, bool *spent)
 {
-    const struct scope *scope = ranked->scope;
+    char *bytes = arena_alloc(arena, text.length + 1);
+    *spent |= bytes == NULL;
+    if (bytes != NULL && text.length > 0)
+        memcpy(bytes, text.bytes, text.length);
+    return (struct text){bytes, bytes != NULL ? text.length : 0};
+}
+
+/* A scope may be gone before the reply is. */
+static bool copy_names(const struct scope *scope, struct arena *arena,
+                       struct cache_scope_stats *stats)
+{
+    bool spent = false;
+    struct key_attribute *attributes =
+        arena_calloc(arena, scope->attributes_count + 1, sizeof(*attributes));
+    if (attributes == NULL)
+        return false;
+    for (size_t i = 0; i < scope->attributes_count; i++) {
+        attributes[i].name = copy_text(scope->attributes[i].name, arena, &spent);
+        attributes[i].value = copy_text(scope->attributes[i].value, arena, &spent);
+    }
+    stats->namespace_ = copy_text(scope->namespace_, arena, &spent);
+    stats->model = copy_text(scope->model, arena, &spent);
+    stats->embedder = copy_text(scope->embedder, arena, &spent);
+    stats->attributes = attributes;
+    stats->attributes_count = scope->attributes_count;
+    return !spent;
+}
+
+bool cache_show_scope(const struct scope *scope, struct arena *arena,
+                      struct cache_scope_stats *out_stats)
+{
     struct policy_view view;
     policy_scope_view(scope->policy, &view);
     assert(view.feedback_right <= view.feedback_count);
     assert(scope->id != 0); /* the shared states are nobody's in particular */
     *out_stats = (struct cache_scope_stats){
-        .namespace_ = scope->namespace_,
-        .model = scope->model,
-        .embedder = scope->embedder,
-        .attributes = scope->attributes,
-        .attributes_count = scope->attributes_count,
         .mode = view.mode,
         .threshold = view.threshold,
         .feedback_count = view.feedback_count,
         .feedback_right = view.feedback_right,
-        .lookups = ranked->lookups,
+        .lookups = namespace_read(&scope->lookups),
+        .would_hits = namespace_read(&scope->would_hits),
         .hits = namespace_read(&scope->hits),
         .guard_blocked = namespace_read(&scope->guard_blocked),
     };
+    return copy_names(scope, arena, out_stats);
 }
 
 struct shown { /* scopes that Stats lists, and where */
@@ -159,12 +190,14 @@ struct shown { /* scopes that Stats lists, and where */
 static void note_partition(void *context, const struct partition_stats *partition)
 {
     const struct shown *shown = context;
+    epoch_enter(shown->cache->epochs);
     const struct scope *scope =
         scopes_find(shown->cache->scopes, partition->key.scope, partition->key.space);
     for (size_t i = 0; scope->id != 0 && i < shown->ranking->count; i++) {
         if (shown->ranking->ranked[i].scope == scope)
             shown->scopes[i].index = *partition;
     }
+    epoch_leave(shown->cache->epochs);
 }
 
 static enum status fill_scopes(const struct cache *cache, struct ranking *ranking,
@@ -174,13 +207,18 @@ static enum status fill_scopes(const struct cache *cache, struct ranking *rankin
     ranking->ranked = arena_calloc(arena, ranking->max + 1, sizeof(*ranking->ranked));
     if (ranking->ranked == NULL)
         return STATUS_NO_MEMORY;
-    scopes_each(cache->scopes, rank_scope, ranking);
-    assert(ranking->count <= ranking->max);
-    stats->scopes = arena_calloc(arena, ranking->count + 1, sizeof(*stats->scopes));
+    stats->scopes = arena_calloc(arena, ranking->max + 1, sizeof(*stats->scopes));
     if (stats->scopes == NULL)
         return STATUS_NO_MEMORY;
+    epoch_enter(cache->epochs);
+    scopes_each(cache->scopes, rank_scope, ranking);
+    assert(ranking->count <= ranking->max);
+    bool whole = true;
     for (size_t i = 0; i < ranking->count; i++)
-        describe_scope(&ranking->ranked[i], &stats->scopes[i]);
+        whole &= cache_show_scope(ranking->ranked[i].scope, arena, &stats->scopes[i]);
+    epoch_leave(cache->epochs);
+    if (!whole)
+        return STATUS_NO_MEMORY;
     stats->scopes_count = ranking->count;
     struct shown shown = {cache, ranking, stats->scopes};
     return directory_each_stats(cache->directory, note_partition, &shown);

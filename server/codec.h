@@ -32,6 +32,13 @@ enum codec_message {
     CODEC_CREATE_SNAPSHOT,
     CODEC_DELETE_SNAPSHOT,
     CODEC_UPDATE_NAMESPACE,
+    CODEC_CREATE_NAMESPACE,
+    CODEC_GET_NAMESPACE,
+    CODEC_LIST_NAMESPACES,
+    CODEC_DROP_NAMESPACE,
+    CODEC_GET_POLICY,
+    CODEC_SET_POLICY,
+    CODEC_DESCRIBE_POLICY,
     CODEC_HEALTH_CHECK,
     CODEC_REFLECTION,
     CODEC_MESSAGES_COUNT
@@ -144,12 +151,52 @@ enum status codec_write_list_snapshots(const struct snapshot_info *infos, size_t
                                        struct arena *arena, struct codec_reply *out);
 enum status codec_write_compact(uint64_t bytes_before, uint64_t bytes_after, struct arena *arena,
                                 struct codec_reply *out);
+/* Namespaces; codec_namespace.c. Create changes all fields. */
+enum status codec_read_create_namespace(struct text bytes, const struct codec_limits *limits,
+                                        struct arena *arena, struct cache_namespace_change *out,
+                                        struct failure *failure);
 enum status codec_read_update_namespace(struct text bytes, const struct codec_limits *limits,
                                         struct arena *arena, struct cache_namespace_change *out,
                                         struct failure *failure);
-enum status codec_write_update_namespace(struct text name,
-                                         const struct cache_namespace_settings *settings,
-                                         struct arena *arena, struct codec_reply *out);
+enum status codec_read_get_namespace(struct text bytes, const struct codec_limits *limits,
+                                     struct arena *arena, struct text *out_name,
+                                     struct failure *failure);
+struct codec_listing {
+    struct text after;
+    size_t max;
+};
+enum status codec_read_list_namespaces(struct text bytes, const struct codec_limits *limits,
+                                       struct arena *arena, struct codec_listing *out,
+                                       struct failure *failure);
+struct codec_drop {
+    struct text name, confirm;
+};
+enum status codec_read_drop_namespace(struct text bytes, const struct codec_limits *limits,
+                                      struct arena *arena, struct codec_drop *out,
+                                      struct failure *failure);
+/* The reply of Create, Get and Update alike. */
+enum status codec_write_namespace(const struct cache_namespace_view *view, struct arena *arena,
+                                  struct codec_reply *out);
+enum status codec_write_list_namespaces(const struct cache_namespace_view *views, size_t count,
+                                        bool more, const struct codec_limits *limits,
+                                        struct arena *arena, struct codec_reply *out,
+                                        struct failure *failure);
+enum status codec_write_drop_namespace(uint64_t removed, struct arena *arena,
+                                       struct codec_reply *out);
+
+/* Policies; codec_policies.c. The type is CODEC_GET_POLICY or CODEC_DESCRIBE_POLICY. */
+enum status codec_read_policy_scope(enum codec_message type, struct text bytes,
+                                    const struct codec_limits *limits, struct arena *arena,
+                                    struct cache_policy_scope *out, struct failure *failure);
+enum status codec_read_set_policy(struct text bytes, const struct codec_limits *limits,
+                                  struct arena *arena, struct cache_namespace_change *out,
+                                  struct failure *failure);
+enum status codec_write_get_policy(const struct cache_policy_view *view, struct arena *arena,
+                                   struct codec_reply *out);
+enum status codec_write_set_policy(const struct cache_policy_view *view, struct arena *arena,
+                                   struct codec_reply *out);
+enum status codec_write_describe_policy(const struct cache_policy_view *view, struct arena *arena,
+                                        struct codec_reply *out);
 
 /* status: 0 UNKNOWN, 1 SERVING, 2 NOT_SERVING, 3 SERVICE_UNKNOWN. */
 enum status codec_write_health(int serving, struct arena *arena, struct codec_reply *out);

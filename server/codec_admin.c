@@ -1,6 +1,6 @@
 /*
- * codec_admin.c - snapshots, compaction and the settings of a namespace, both ways. Owns nothing.
- * Threads: any; all of it works in the caller's arena.
+ * codec_admin.c - snapshots and compaction, both ways. Owns nothing. Threads: any; all of it works
+ * in the caller's arena.
  */
 #include "server/codec_internal.h"
 
@@ -111,88 +111,4 @@ enum status codec_write_compact(uint64_t bytes_before, uint64_t bytes_after, str
     message.size_bytes_before = bytes_before;
     message.size_bytes_after = bytes_after;
     return codec_reply_pack(&message.base, arena, out);
-}
-
-/* ---- Namespaces ------------------------------------------------------------- */
-
-static const struct field_word {
-    const char *word;
-    unsigned bit;
-} field_words[] = {
-    {"index_kind", NAMESPACE_INDEX_KIND},
-    {"ef_search", NAMESPACE_EF_SEARCH},
-    {"nprobe", NAMESPACE_NPROBE},
-};
-
-static enum status read_fields(char *const *fields, size_t count, unsigned *out_bits,
-                               struct failure *failure)
-{
-    unsigned bits = 0;
-    for (size_t i = 0; i < count; i++) {
-        unsigned bit = 0;
-        for (size_t k = 0; k < sizeof(field_words) / sizeof(field_words[0]); k++)
-            bit |= strcmp(fields[i], field_words[k].word) == 0 ? field_words[k].bit : 0;
-        if (bit == 0)
-            return failure_set(failure, STATUS_BAD_NAME, "fields",
-                               "index_kind, ef_search or nprobe");
-        bits |= bit;
-    }
-    if (bits == 0)
-        return failure_set(failure, STATUS_BAD_NAME, "fields",
-                           "name what changes: index_kind, ef_search, nprobe");
-    *out_bits = bits;
-    return STATUS_OK;
-}
-
-enum status codec_read_update_namespace(struct text bytes, const struct codec_limits *limits,
-                                        struct arena *arena, struct cache_namespace_change *out,
-                                        struct failure *failure)
-{
-    ProtobufCMessage *unpacked = NULL;
-    struct cache_namespace_change change = {.fields = 0};
-    enum status status =
-        codec_unpack(CODEC_UPDATE_NAMESPACE, bytes, limits, arena, &unpacked, failure);
-    if (status != STATUS_OK)
-        return status;
-    const Reprise__V1__UpdateNamespaceRequest *message =
-        (const Reprise__V1__UpdateNamespaceRequest *)unpacked;
-    const Reprise__V1__Namespace *given = message->namespace_;
-    if (given == NULL || !key_is_namespace(text_of(given->name)))
-        return failure_set(failure, STATUS_BAD_NAME, "namespace.name",
-                           "1 to 64 of the characters A-Z a-z 0-9 . _ -");
-    if ((int)given->index_kind < 0 ||
-        (int)given->index_kind > REPRISE__V1__INDEX_KIND__INDEX_KIND_IVF)
-        return failure_set(failure, STATUS_LIMIT_EXCEEDED, "namespace.index_kind",
-                           "one of INDEX_KIND_AUTO, _FLAT, _HNSW, _IVF, or none");
-    change.name = text_of(given->name);
-    change.settings = (struct cache_namespace_settings){
-        .index_kind = (unsigned)given->index_kind,
-        .ef_search = given->ef_search_given_case != 0 ? given->ef_search : 0,
-        .nprobe = given->nprobe_given_case != 0 ? given->nprobe : 0,
-    };
-    status = read_fields(message->fields, message->n_fields, &change.fields, failure);
-    if (status == STATUS_OK)
-        *out = change;
-    return status;
-}
-
-enum status codec_write_update_namespace(struct text name,
-                                         const struct cache_namespace_settings *settings,
-                                         struct arena *arena, struct codec_reply *out)
-{
-    Reprise__V1__Namespace namespace_;
-    Reprise__V1__UpdateNamespaceResponse message = REPRISE__V1__UPDATE_NAMESPACE_RESPONSE__INIT;
-    reprise__v1__namespace__init(&namespace_);
-    namespace_.name = codec_string(name, arena);
-    namespace_.index_kind = (Reprise__V1__IndexKind)settings->index_kind;
-    if (settings->ef_search > 0) {
-        namespace_.ef_search_given_case = REPRISE__V1__NAMESPACE__EF_SEARCH_GIVEN_EF_SEARCH;
-        namespace_.ef_search = settings->ef_search;
-    }
-    if (settings->nprobe > 0) {
-        namespace_.nprobe_given_case = REPRISE__V1__NAMESPACE__NPROBE_GIVEN_NPROBE;
-        namespace_.nprobe = settings->nprobe;
-    }
-    message.namespace_ = &namespace_;
-    return namespace_.name == NULL ? STATUS_NO_MEMORY : codec_reply_pack(&message.base, arena, out);
 }

@@ -51,6 +51,9 @@ static const struct rule rules[] = {
     {&reprise__v1__delete_request__descriptor,    2, LIMIT(batch_max)}, /* entry_ids */
     {&reprise__v1__selector__descriptor,          7, LIMIT(tags_max)}, /* tags */
     {&reprise__v1__update_namespace_request__descriptor, 2, CODEC_CHOICES_MAX, 0}, /* fields */
+    {&reprise__v1__namespace__descriptor,         2, CODEC_CHOICES_MAX, 0}, /* tiers */
+    {&reprise__v1__policy__descriptor,            7, CODEC_CHOICES_MAX, 0}, /* guards_off */
+    {&reprise__v1__policy_scope__descriptor,      3, CODEC_SCOPE_ATTRIBUTES_MAX, 0}, /* attributes */
 };
 /* clang-format on */
 #undef LIMIT
@@ -322,6 +325,13 @@ const ProtobufCMessageDescriptor *codec_descriptor(enum codec_message type)
         [CODEC_CREATE_SNAPSHOT] = &reprise__v1__create_snapshot_request__descriptor,
         [CODEC_DELETE_SNAPSHOT] = &reprise__v1__delete_snapshot_request__descriptor,
         [CODEC_UPDATE_NAMESPACE] = &reprise__v1__update_namespace_request__descriptor,
+        [CODEC_CREATE_NAMESPACE] = &reprise__v1__create_namespace_request__descriptor,
+        [CODEC_GET_NAMESPACE] = &reprise__v1__get_namespace_request__descriptor,
+        [CODEC_LIST_NAMESPACES] = &reprise__v1__list_namespaces_request__descriptor,
+        [CODEC_GET_POLICY] = &reprise__v1__get_policy_request__descriptor,
+        [CODEC_SET_POLICY] = &reprise__v1__set_policy_request__descriptor,
+        [CODEC_DESCRIBE_POLICY] = &reprise__v1__describe_policy_request__descriptor,
+        [CODEC_DROP_NAMESPACE] = &reprise__v1__drop_namespace_request__descriptor,
         [CODEC_HEALTH_CHECK] = &grpc__health__v1__health_check_request__descriptor,
         [CODEC_REFLECTION] = &grpc__reflection__v1__server_reflection_request__descriptor,
     };

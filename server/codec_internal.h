@@ -21,6 +21,7 @@ enum {
     CODEC_DEPTH_MAX = 16,   /* messages inside messages                                         */
     CODEC_UNKNOWN_MAX = 64, /* unknown fields in one request; protobuf-c keeps each of them      */
     CODEC_AGAIN_MAX = 64,   /* fields that stand once and come again: each costs an allocation   */
+    CODEC_SCOPE_ATTRIBUTES_MAX = 64, /* of a PolicyScope in a request                             */
     CODEC_CHOICES_MAX = 16, /* elements of `tiers`, of `include` and of `fields`                 */
     CODEC_BORROW_BYTES =
         4096,                /* answers above are never copied: borrowed when read, when written  */
@@ -118,6 +119,20 @@ bool codec_plain_get(struct text bytes, struct cache_get_request *out);
 enum status codec_general_get(struct text bytes, const struct codec_limits *limits,
                               struct arena *arena, struct cache_get_request *out,
                               struct failure *failure);
+
+/* A policy as a message, both ways; a NULL message wants nothing. `field` names it in a failure.
+ * codec_policy.c. */
+enum status codec_policy(const Reprise__V1__Policy *message, const char *field,
+                         struct policy_wishes *out, struct failure *failure);
+enum status codec_fill_policy(const struct policy_wishes *wishes, struct arena *arena,
+                              Reprise__V1__Policy **out);
+
+/* What Stats says of one scope; codec_stats.c. NULL when memory is spent. */
+Reprise__V1__ScopePolicy *codec_scope_policy(const struct cache_scope_stats *from,
+                                             struct arena *arena);
+/* Its name, threshold and size; codec_stats.c. */
+enum status codec_embedder(const struct embed_space *space, struct arena *arena,
+                           Reprise__V1__EmbedderInfo *message);
 
 /* The parts that several requests share. */
 enum status codec_identity(const Reprise__V1__Identity *message, struct arena *arena,

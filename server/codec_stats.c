@@ -126,6 +126,7 @@ static enum status fill_scope(const struct cache_scope_stats *from, struct arena
     to->policy.lookups = from->lookups;
     to->policy.hits = from->hits;
     to->policy.guard_blocked = from->guard_blocked;
+    to->policy.would_hits = from->would_hits;
     fill_index(&from->index, &to->policy);
     if (from->feedback_count > 0) { /* absent before the first verdict: 0 would mean all wrong */
         to->policy.recent_accuracy_given_case =
@@ -133,6 +134,14 @@ static enum status fill_scope(const struct cache_scope_stats *from, struct arena
         to->policy.recent_accuracy = rate(from->feedback_right, from->feedback_count);
     }
     return fill_attributes(from, arena, &to->scope);
+}
+
+Reprise__V1__ScopePolicy *codec_scope_policy(const struct cache_scope_stats *from,
+                                             struct arena *arena)
+{
+    struct scope_messages *messages = arena_calloc(arena, 1, sizeof(*messages));
+    return messages != NULL && fill_scope(from, arena, messages) == STATUS_OK ? &messages->policy
+                                                                              : NULL;
 }
 
 static enum status fill_policies(const struct cache_stats *stats, struct arena *arena,
@@ -153,20 +162,13 @@ static enum status fill_policies(const struct cache_stats *stats, struct arena *
     return STATUS_OK;
 }
 
-static enum status fill_embedder(const struct cache_stats *stats, struct arena *arena,
-                                 Reprise__V1__EmbedderInfo *message)
+enum status codec_embedder(const struct embed_space *space, struct arena *arena,
+                           Reprise__V1__EmbedderInfo *message)
 {
-    const struct embed_space *space = stats->embedder;
-    const struct embedder_state *state = &stats->embedder_state;
     char id[EMBED_SPACE_HEX + 1];
     embed_space_hex(space, id);
     reprise__v1__embedder_info__init(message);
     message->space_id = codec_string(text_of(id), arena);
-    message->texts = state->texts;
-    message->too_long = state->too_long;
-    message->overloaded = state->overloaded;
-    message->late = state->late;
-    message->failed = state->failed;
     message->name = codec_string(text_of(space->name), arena);
     message->version = codec_string(text_of(space->version), arena);
     message->dimension = space->dimension;
@@ -175,6 +177,19 @@ static enum status fill_embedder(const struct cache_stats *stats, struct arena *
     const bool has_texts =
         message->name != NULL && message->version != NULL && message->space_id != NULL;
     return has_texts ? STATUS_OK : STATUS_NO_MEMORY;
+}
+
+static enum status fill_embedder(const struct cache_stats *stats, struct arena *arena,
+                                 Reprise__V1__EmbedderInfo *message)
+{
+    const struct embedder_state *state = &stats->embedder_state;
+    const enum status status = codec_embedder(stats->embedder, arena, message);
+    message->texts = state->texts;
+    message->too_long = state->too_long;
+    message->overloaded = state->overloaded;
+    message->late = state->late;
+    message->failed = state->failed;
+    return status;
 }
 
 static const char *storage_word(enum storage_state state)

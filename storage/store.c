@@ -28,6 +28,7 @@
 
 #include "base/machine.h"
 #include "storage/entry_block.h"
+#include "storage/evict.h"
 #include "storage/store_block.h"
 
 enum { MEMORY_PERCENT = 40 }; /* of what the process may use, for entries by default */
@@ -44,9 +45,23 @@ const struct option_row store_option_rows[] = {
      .unit = "stripes",
      .meaning = "Locks of the exact table, rounded up to a power of two, fewer when budgets are small; "
                 "0: four a core, 16 to 256."},
+    {.name = "evict.policy", .type = OPTION_CHOICE, .standard = "s3fifo", .choices = "s3fifo|lru|lfu_aging",
+     .unit = "policy",
+     .meaning = "Who goes when a budget is spent: what was asked for once, before all that was asked for again; "
+                "what was not asked for longest; or what was asked for least, hits fading."},
 };
 /* clang-format on */
 const size_t store_option_rows_count = sizeof(store_option_rows) / sizeof(store_option_rows[0]);
+
+const struct evict_rule *store_evict_rule(const char *name)
+{
+    if (strcmp(name, "lru") == 0)
+        return &evict_lru;
+    if (strcmp(name, "lfu_aging") == 0)
+        return &evict_lfu_aging;
+    assert(strcmp(name, "s3fifo") == 0);
+    return &evict_s3fifo;
+}
 
 uint64_t store_memory_standard(void)
 {
@@ -85,6 +100,7 @@ UNSHARED enum status store_create(const struct store_options *options, struct st
                                               table_stripes_count(options, machine_cores()),
                                           .memory_bytes = options->memory_bytes,
                                           .entries_max = options->entries_max,
+                                          .rule = options->rule,
                                           .draw = draw,
                                           .draw_context = store};
     memcpy(table_options.hash_key, options->hash_key, sizeof(table_options.hash_key));
@@ -306,6 +322,18 @@ enum status store_delete(struct store *store, const struct digest *digest, store
     ticket_discard(writing.journal, &wanted.ticket);
     end(&writing, is_written);
     return STATUS_OK;
+}
+
+bool store_evict(struct store *store, const struct digest *digest, store_matches *matches,
+                 void *context)
+{
+    struct departed departed = {.count = 0};
+    const struct table_delete delete = {
+        .matches = matches, .context = context, .why = STORE_EVICTED};
+    const bool left = table_delete(store->table, digest, &delete, &departed);
+    assert(departed.count == (left ? 1 : 0));
+    store_report(store, &departed);
+    return left;
 }
 
 enum status store_touch(struct store *store, const struct digest *digest, int64_t expires_ms,

@@ -23,6 +23,7 @@
 #include "storage/journal.h"
 
 struct store;
+struct evict_rule;
 
 enum store_death { STORE_DELETED, STORE_EVICTED, STORE_EXPIRED, STORE_REPLACED, STORE_PURGED };
 
@@ -39,13 +40,16 @@ struct store_options {
     uint32_t stripes_count; /* 0 = 4 x cores; made a power of two, 1 to 256, see store.c     */
     uint64_t answer_max;    /* bytes; larger answers are refused                            */
     uint8_t hash_key[16];   /* drawn at start                                               */
+    const struct evict_rule *rule; /* who goes when a budget is spent; NULL: evict_s3fifo    */
     store_died *died;       /* NULL: nobody listens                                         */
     void *died_context;
 };
 
-/* storage.memory, storage.entries_max, table.stripes */
+/* storage.memory, storage.entries_max, table.stripes, evict.policy */
 extern const struct option_row store_option_rows[];
 extern const size_t store_option_rows_count;
+/* What evict.policy calls it. */
+const struct evict_rule *store_evict_rule(const char *name);
 
 /* What storage.memory means when nobody sets it: 40 % of what the container, else the machine, may
  * use. */
@@ -104,6 +108,11 @@ typedef bool store_matches(void *context, const struct entry *entry);
  * `matches` said no; then done is called at once. */
 enum status store_delete(struct store *store, const struct digest *digest, store_matches *matches,
                          void *context, const struct journal_wish *wish, bool *out_was_there);
+
+/* One that leaves to make room, as the eviction rule would have it: without a record. True: it was
+ * there, and `matches` (NULL: whatever it is) said yes under the stripe's lock. */
+bool store_evict(struct store *store, const struct digest *digest, store_matches *matches,
+                 void *context);
 
 /* The entry lives until then from now on (0: for ever). STATUS_NOT_FOUND, and those of all that
  * write. */

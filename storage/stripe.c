@@ -10,6 +10,11 @@
 
 #include "storage/entry_block.h"
 
+static const struct evict_rule *rule_of(const struct stripe *stripe)
+{
+    return stripe->share.rule != NULL ? stripe->share.rule : &evict_s3fifo;
+}
+
 UNSHARED enum status stripe_init(struct stripe *stripe, const struct stripe_share *share,
                                  const uint8_t hash_key[16])
 {
@@ -20,7 +25,7 @@ UNSHARED enum status stripe_init(struct stripe *stripe, const struct stripe_shar
     const enum status status = buckets_init(&stripe->buckets, hash_key);
     if (status != STATUS_OK)
         return status;
-    return evict_s3fifo.create(&stripe->evict);
+    return rule_of(stripe)->create(&stripe->evict);
 }
 
 static void release_visited(void *context, struct entry *entry)
@@ -32,7 +37,7 @@ static void release_visited(void *context, struct entry *entry)
 /* The mirror of stripe_init; accepts a stripe that is only half made. */
 UNSHARED void stripe_deinit(struct stripe *stripe)
 {
-    evict_s3fifo.destroy(&stripe->evict);
+    rule_of(stripe)->destroy(&stripe->evict);
     uint64_t position = 0;
     bool is_over = stripe->buckets.entries_count == 0;
     while (!is_over) {

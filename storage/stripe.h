@@ -16,9 +16,10 @@
 
 enum { STRIPE_ALIGNMENT = 64, STRIPE_DEATHS_COUNT = STORE_PURGED + 1 };
 
-struct stripe_share { /* of the budgets */
+struct stripe_share { /* of the budgets, and who goes when it is spent */
     uint64_t bytes_max;
-    uint64_t entries_max; /* 0 = no limit */
+    uint64_t entries_max;          /* 0 = no limit */
+    const struct evict_rule *rule; /* NULL: evict_s3fifo */
 };
 
 struct stripe {

@@ -52,7 +52,8 @@ static struct stripe_share share_of(const struct table_options *options, uint32_
 {
     const uint32_t count = options->stripes_count;
     const uint32_t left_over = options->entries_max % count;
-    return (struct stripe_share){.bytes_max = options->memory_bytes / count,
+    return (struct stripe_share){.rule = options->rule,
+                                 .bytes_max = options->memory_bytes / count,
                                  .entries_max =
                                      options->entries_max / count + (number < left_over ? 1 : 0)};
 }
@@ -249,7 +250,7 @@ bool table_delete(struct table *table, const struct digest *digest,
     const bool is_meant =
         entry == NULL || delete->matches == NULL || delete->matches(delete->context, entry);
     if (entry != NULL && is_meant)
-        stripe_take_out(stripe, hash, entry, STORE_DELETED, departed);
+        stripe_take_out(stripe, hash, entry, delete->why, departed);
     if (delete->draw != NULL && is_meant)
         draw_number(table, delete->draw);
     lock_release(&stripe->lock);

@@ -35,6 +35,7 @@ struct table_options {
     uint32_t stripes_count; /* a power of two, see table_stripes_count */
     uint64_t memory_bytes;
     uint32_t entries_max; /* 0 = no limit */
+    const struct evict_rule *rule; /* NULL: evict_s3fifo */
     uint8_t hash_key[16];
     /* The next sequence, and the ticket is queued with it; called under the stripe's lock. */
     void (*draw)(void *context, struct table_draw *draw);
@@ -82,6 +83,7 @@ struct table_delete {
     store_matches *matches; /* NULL: whatever it is */
     void *context;
     struct table_draw *draw;
+    enum store_death why; /* DELETED or EVICTED */
 };
 /* True if one left. Draws, unless `draw` is NULL or an entry is there and not meant. */
 bool table_delete(struct table *table, const struct digest *digest,

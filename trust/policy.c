@@ -30,8 +30,8 @@
 
 /* clang-format off */
 const struct option_row policy_option_rows[] = {
-    {"semantic.policy", OPTION_CHOICE, "static", NULL, NULL, "off|static|adaptive", "policy",
-     "When a similar prompt's answer serves: never, from a fixed similarity on, or from one that follows verdicts."},
+    {"semantic.policy", OPTION_CHOICE, "static", NULL, NULL, "off|static|adaptive|shadow", "policy",
+     "When a similar prompt's answer serves: never, from a fixed similarity on, from one that follows verdicts, or never but as if (shadow)."},
     {"semantic.static_threshold", OPTION_NUMBER, "", "0", "1", NULL, "cosine",
      "Similarity from which policy static serves; unset: the embedder's own."},
     {"adaptive.initial", OPTION_NUMBER, "", "0", "1", NULL, "cosine",
@@ -52,9 +52,10 @@ const size_t policy_option_rows_count = sizeof(policy_option_rows) / sizeof(poli
 enum { BELOW = 500, ABOVE = 400, MAX_CEILING = 9900, STEP = 100 };
 
 struct policy_scope {
-    enum policy_mode mode;
-    unsigned guard_rules;
-    float static_threshold; /* all above: as created                                */
+    float embedder_threshold; /* as created                                         */
+    atomic_int mode;          /* enum policy_mode                                   */
+    atomic_uint guard_rules;
+    _Atomic float static_threshold;
     atomic_int cut;         /* a copy of adaptive.cut, for decide; written under lock */
     struct lock lock;
     struct adaptive adaptive GUARDED;
@@ -62,14 +63,14 @@ struct policy_scope {
 
 /* What one policy is. */
 struct policy_rule {
-    bool serves;
+    bool serves, only_says_so;
     float (*threshold)(const struct policy_scope *scope);
     void (*label)(struct adaptive *adaptive, bool right);
 };
 
 static float fixed_threshold(const struct policy_scope *scope)
 {
-    return scope->static_threshold;
+    return atomic_load_explicit(&scope->static_threshold, memory_order_relaxed);
 }
 
 static float live_threshold(const struct policy_scope *scope)
@@ -81,16 +82,19 @@ static float live_threshold(const struct policy_scope *scope)
 }
 
 static const struct policy_rule rules[] = {
-    [POLICY_OFF] = {false, fixed_threshold, adaptive_count},
-    [POLICY_STATIC] = {true, fixed_threshold, adaptive_count},
-    [POLICY_ADAPTIVE] = {true, live_threshold, adaptive_label},
+    [POLICY_OFF] = {false, false, fixed_threshold, adaptive_count},
+    [POLICY_STATIC] = {true, false, fixed_threshold, adaptive_count},
+    [POLICY_ADAPTIVE] = {true, false, live_threshold, adaptive_label},
+    [POLICY_SHADOW] = {true, true, fixed_threshold, adaptive_count},
 };
 
 static const struct policy_rule *rule_of(const struct policy_scope *scope)
 {
     assert(scope != NULL);
-    assert((size_t)scope->mode < sizeof(rules) / sizeof(rules[0]));
-    return &rules[scope->mode];
+    const int mode = atomic_load_explicit(&scope->mode, memory_order_relaxed);
+    assert(mode >= 0);
+    assert((size_t)mode < sizeof(rules) / sizeof(rules[0]));
+    return &rules[mode];
 }
 
 static float number_or_unset(const struct options *options, const char *name)
@@ -104,8 +108,10 @@ static enum policy_mode mode_of(const char *word)
         return POLICY_OFF;
     if (strcmp(word, "static") == 0)
         return POLICY_STATIC;
-    assert(strcmp(word, "adaptive") == 0);
-    return POLICY_ADAPTIVE;
+    if (strcmp(word, "adaptive") == 0)
+        return POLICY_ADAPTIVE;
+    assert(strcmp(word, "shadow") == 0);
+    return POLICY_SHADOW;
 }
 
 /* Comparisons with NaN are false: what is unset contradicts nothing. */
@@ -145,6 +151,55 @@ enum status policy_settings_read(const struct options *options,
     if (status == STATUS_OK)
         *out_settings = settings;
     return status;
+}
+
+const struct policy_wishes policy_wishes_none = {
+    .static_threshold = NAN,
+    .adaptive_initial = NAN,
+    .adaptive_min = NAN,
+    .adaptive_max = NAN,
+    .adaptive_step = NAN,
+};
+
+static bool is_same(float a, float b)
+{
+    return a == b || (isnan(a) && isnan(b));
+}
+
+bool policy_wishes_equal(const struct policy_wishes *a, const struct policy_wishes *b)
+{
+    return a->mode == b->mode && a->guards_off == b->guards_off &&
+           is_same(a->static_threshold, b->static_threshold) &&
+           is_same(a->adaptive_initial, b->adaptive_initial) &&
+           is_same(a->adaptive_min, b->adaptive_min) && is_same(a->adaptive_max, b->adaptive_max) &&
+           is_same(a->adaptive_step, b->adaptive_step);
+}
+
+static void take_wish(float *setting, float wish)
+{
+    if (!isnan(wish))
+        *setting = wish;
+}
+
+void policy_settings_overlay(struct policy_settings *settings, const struct policy_wishes *wishes)
+{
+    assert(wishes->mode <= (unsigned)POLICY_SHADOW + 1);
+    if (wishes->mode != 0)
+        settings->mode = (enum policy_mode)(wishes->mode - 1);
+    take_wish(&settings->static_threshold, wishes->static_threshold);
+    take_wish(&settings->adaptive_initial, wishes->adaptive_initial);
+    take_wish(&settings->adaptive_min, wishes->adaptive_min);
+    take_wish(&settings->adaptive_max, wishes->adaptive_max);
+    take_wish(&settings->adaptive_step, wishes->adaptive_step);
+    settings->guard_rules &= ~wishes->guards_off;
+}
+
+enum status policy_settings_check(const struct policy_settings *settings, struct failure *failure)
+{
+    const enum status status = limits_check(settings, failure);
+    if (status != STATUS_OK && failure != NULL)
+        failure->status = STATUS_BAD_THRESHOLD;
+    return status != STATUS_OK ? STATUS_BAD_THRESHOLD : STATUS_OK;
 }
 
 static int ten_thousandths(float value, int when_unset)
@@ -191,6 +246,32 @@ static struct adaptive_limits limits_of(const struct policy_settings *settings, 
     };
 }
 
+void policy_settings_effective(const struct policy_settings *settings, float embedder_threshold,
+                               struct policy_wishes *out_effective)
+{
+    const struct adaptive_limits limits = limits_of(settings, embedder_threshold);
+    *out_effective = (struct policy_wishes){
+        .mode = (unsigned)settings->mode + 1,
+        .static_threshold = isnan(settings->static_threshold) ? embedder_threshold
+                                                              : settings->static_threshold,
+        .adaptive_initial = (float)limits.initial / ADAPTIVE_ONE,
+        .adaptive_min = (float)limits.min / ADAPTIVE_ONE,
+        .adaptive_max = (float)limits.max / ADAPTIVE_ONE,
+        .adaptive_step = (float)limits.step / ADAPTIVE_ONE,
+        .guards_off = (settings->guard_rules & GUARD_NAMES) == 0 ? GUARD_NAMES : 0,
+    };
+}
+
+static void set_constants(struct policy_scope *scope, const struct policy_settings *settings)
+{
+    atomic_store_explicit(&scope->mode, (int)settings->mode, memory_order_relaxed);
+    atomic_store_explicit(&scope->guard_rules, settings->guard_rules, memory_order_relaxed);
+    atomic_store_explicit(&scope->static_threshold,
+                          isnan(settings->static_threshold) ? scope->embedder_threshold
+                                                            : settings->static_threshold,
+                          memory_order_relaxed);
+}
+
 UNSHARED enum status policy_scope_create(const struct policy_settings *settings,
                                          float embedder_threshold, struct policy_scope **out_scope)
 {
@@ -201,10 +282,8 @@ UNSHARED enum status policy_scope_create(const struct policy_settings *settings,
     struct policy_scope *scope = calloc(1, sizeof(*scope));
     if (scope == NULL)
         return STATUS_NO_MEMORY;
-    scope->mode = settings->mode;
-    scope->guard_rules = settings->guard_rules;
-    scope->static_threshold =
-        isnan(settings->static_threshold) ? embedder_threshold : settings->static_threshold;
+    scope->embedder_threshold = embedder_threshold;
+    set_constants(scope, settings);
     struct adaptive_limits limits = limits_of(settings, embedder_threshold);
     adaptive_init(&scope->adaptive, &limits);
     atomic_init(&scope->cut, limits.initial);
@@ -223,17 +302,33 @@ UNSHARED void policy_scope_destroy(struct policy_scope **scope)
     *scope = NULL;
 }
 
+void policy_scope_configure(struct policy_scope *scope, const struct policy_settings *settings)
+{
+    assert((settings->guard_rules & ~(unsigned)GUARD_ALL) == 0);
+    const struct adaptive_limits limits = limits_of(settings, scope->embedder_threshold);
+    lock_acquire(&scope->lock);
+    struct adaptive *adaptive = &scope->adaptive;
+    const bool begins_anew = adaptive->limits.initial != limits.initial;
+    adaptive->limits = limits;
+    adaptive->cut = begins_anew ? limits.initial : clamp(adaptive->cut, limits.min, limits.max);
+    atomic_store_explicit(&scope->cut, adaptive->cut, memory_order_relaxed);
+    set_constants(scope, settings);
+    lock_release(&scope->lock);
+}
+
 /* Among the candidates that reach `least`; the first is one of them. */
 static void pick_clean(const struct policy_scope *scope, const struct guard_signature *query,
                        const struct candidate *candidates, size_t count, float least,
                        struct decision *decision)
 {
     unsigned passed_over = 0;
+    const unsigned guard_rules =
+        atomic_load_explicit(&scope->guard_rules, memory_order_relaxed);
     for (size_t i = 0; i < count && i < POLICY_TRIES_MAX; i++) {
         if (candidates[i].similarity < least)
             break;
         assert(candidates[i].signature != NULL);
-        unsigned reasons = guard_check(query, candidates[i].signature, scope->guard_rules);
+        unsigned reasons = guard_check(query, candidates[i].signature, guard_rules);
         if (reasons == 0) {
             decision->verdict = POLICY_SERVE;
             decision->chosen = i;
@@ -266,6 +361,8 @@ struct decision policy_decide(struct policy_scope *scope, const struct guard_sig
         return decision;
     }
     pick_clean(scope, query, candidates, count, fmaxf(decision.threshold, floor), &decision);
+    if (decision.verdict == POLICY_SERVE && rule->only_says_so)
+        decision.verdict = POLICY_WOULD_SERVE;
     return decision;
 }
 
@@ -284,7 +381,7 @@ void policy_scope_view(struct policy_scope *scope, struct policy_view *out_view)
     assert(out_view != NULL);
     lock_acquire(&scope->lock);
     *out_view = (struct policy_view){
-        .mode = scope->mode,
+        .mode = (enum policy_mode)atomic_load_explicit(&scope->mode, memory_order_relaxed),
         .threshold = rule->threshold(scope),
         .feedback_count = (uint32_t)scope->adaptive.filled,
         .feedback_right = (uint32_t)scope->adaptive.right,

@@ -12,7 +12,12 @@
 #include "base/status.h"
 #include "trust/guard.h"
 
-enum policy_mode { POLICY_OFF, POLICY_STATIC, POLICY_ADAPTIVE }; /* as in proto, minus one */
+enum policy_mode { /* as in proto, minus one */
+    POLICY_OFF,
+    POLICY_STATIC,
+    POLICY_ADAPTIVE,
+    POLICY_SHADOW, /* decides as static does, and serves nothing */
+};
 
 /* What the operator chose; NaN where unset: the embedder's threshold t decides (t, t - 0.05, min(t
  * + 0.04, 0.99)). */
@@ -22,6 +27,23 @@ struct policy_settings {
     float adaptive_initial, adaptive_min, adaptive_max, adaptive_step;
     unsigned guard_rules; /* GUARD_ALL, or without GUARD_NAMES */
 };
+
+/* What a namespace or a scope wants otherwise; 0 and NaN: nothing. */
+struct policy_wishes {
+    unsigned mode; /* enum policy_mode, plus one: as in proto */
+    float static_threshold;
+    float adaptive_initial, adaptive_min, adaptive_max, adaptive_step;
+    unsigned guards_off; /* GUARD_NAMES, or none */
+};
+extern const struct policy_wishes policy_wishes_none;
+bool policy_wishes_equal(const struct policy_wishes *a, const struct policy_wishes *b);
+/* The settings, with what is wished in their place. */
+void policy_settings_overlay(struct policy_settings *settings, const struct policy_wishes *wishes);
+/* With nothing left open: what decides under them for vectors of an embedder with this threshold. */
+void policy_settings_effective(const struct policy_settings *settings, float embedder_threshold,
+                               struct policy_wishes *out_effective);
+/* STATUS_BAD_THRESHOLD: the adaptive limits contradict each other. */
+enum status policy_settings_check(const struct policy_settings *settings, struct failure *failure);
 
 /* semantic.policy, semantic.static_threshold, adaptive.*, guard.names */
 extern const struct option_row policy_option_rows[];
@@ -35,13 +57,22 @@ struct policy_scope;
 enum status policy_scope_create(const struct policy_settings *settings, float embedder_threshold,
                                 struct policy_scope **out_scope);
 void policy_scope_destroy(struct policy_scope **scope);
+/* From now on by these settings. The ring stays; the live cut is brought within their limits, and
+ * begins anew where the initial one has changed. */
+void policy_scope_configure(struct policy_scope *scope, const struct policy_settings *settings);
 
 struct candidate { /* a near row, best first */
     float similarity;
     const struct guard_signature *signature;
 };
 
-enum policy_verdict { POLICY_SERVE, POLICY_BELOW_CUT, POLICY_GUARD_BLOCKED, POLICY_NO_CANDIDATE };
+enum policy_verdict {
+    POLICY_SERVE,
+    POLICY_BELOW_CUT,
+    POLICY_GUARD_BLOCKED,
+    POLICY_NO_CANDIDATE,
+    POLICY_WOULD_SERVE, /* but for `shadow` */
+};
 
 enum { POLICY_TRIES_MAX = 3 }; /* clean candidates are looked for among this many */
 

@@ -25,6 +25,13 @@
     X(DELETE_SNAPSHOT, "/reprise.v1.Admin/DeleteSnapshot", reprise__v1__delete_snapshot_response__descriptor, true)  \
     X(COMPACT,      "/reprise.v1.Admin/Compact",         reprise__v1__compact_response__descriptor,    true)  \
     X(UPDATE_NAMESPACE, "/reprise.v1.Admin/UpdateNamespace", reprise__v1__update_namespace_response__descriptor, true) \
+    X(CREATE_NAMESPACE, "/reprise.v1.Admin/CreateNamespace", reprise__v1__create_namespace_response__descriptor, true) \
+    X(GET_NAMESPACE, "/reprise.v1.Admin/GetNamespace", reprise__v1__get_namespace_response__descriptor, false) \
+    X(LIST_NAMESPACES, "/reprise.v1.Admin/ListNamespaces", reprise__v1__list_namespaces_response__descriptor, false) \
+    X(DROP_NAMESPACE, "/reprise.v1.Admin/DropNamespace", reprise__v1__drop_namespace_response__descriptor, true) \
+    X(GET_POLICY, "/reprise.v1.Feedback/GetPolicy", reprise__v1__get_policy_response__descriptor, false) \
+    X(SET_POLICY, "/reprise.v1.Feedback/SetPolicy", reprise__v1__set_policy_response__descriptor, true) \
+    X(DESCRIBE_POLICY, "/reprise.v1.Feedback/DescribePolicy", reprise__v1__describe_policy_response__descriptor, false) \
     X(HEALTH,       "/grpc.health.v1.Health/Check",      grpc__health__v1__health_check_response__descriptor, false)
 /* clang-format on */
 

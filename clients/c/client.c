@@ -36,6 +36,7 @@ struct result_block {
     struct reprise_report_reply reported;
     struct reprise_health_reply health;
     struct reprise_compact_reply compacted;
+    struct reprise_drop_reply dropped;
 };
 
 /* What a caller gets when not even a result could be made. Freeing it does nothing. */
@@ -371,6 +372,138 @@ struct reprise_result *reprise_compact(struct reprise_client *client,
     return settle(client, block, block->result.compact);
 }
 
+struct reprise_result *reprise_get_policy(struct reprise_client *client, const char *namespace_,
+                                          const struct reprise_call *call)
+{
+    struct result_block *block = block_create();
+    if (block == NULL)
+        return no_block(client);
+    Reprise__V1__PolicyScope scope = REPRISE__V1__POLICY_SCOPE__INIT;
+    Reprise__V1__GetPolicyRequest message = REPRISE__V1__GET_POLICY_REQUEST__INIT;
+    message.scope = &scope;
+    if (namespace_ != NULL)
+        scope.namespace_ = (char *)(uintptr_t)namespace_; /* only read */
+    const Reprise__V1__GetPolicyResponse *reply =
+        run(client, CHANNEL_GET_POLICY, &message, call, block);
+    if (reply != NULL)
+        block->result.policy =
+            reply_policies(reply->set, reply->effective, reply->version, block->arena);
+    return settle(client, block, block->result.policy);
+}
+
+struct reprise_result *reprise_set_policy(struct reprise_client *client, const char *namespace_,
+                                          const struct reprise_policy *policy,
+                                          uint64_t if_version, const struct reprise_call *call)
+{
+    struct result_block *block = block_create();
+    if (block == NULL)
+        return no_block(client);
+    Reprise__V1__PolicyScope scope = REPRISE__V1__POLICY_SCOPE__INIT;
+    Reprise__V1__SetPolicyRequest message = REPRISE__V1__SET_POLICY_REQUEST__INIT;
+    message.scope = &scope;
+    message.policy = request_policy(policy, block->arena);
+    message.if_version = if_version;
+    if (namespace_ != NULL)
+        scope.namespace_ = (char *)(uintptr_t)namespace_; /* only read */
+    const Reprise__V1__SetPolicyResponse *reply = run(
+        client, CHANNEL_SET_POLICY, message.policy != NULL ? &message : NULL, call, block);
+    if (reply != NULL)
+        block->result.policy = reply_policies(NULL, reply->effective, reply->version, block->arena);
+    return settle(client, block, block->result.policy);
+}
+
+struct reprise_result *reprise_describe_policy(struct reprise_client *client,
+                                               const char *namespace_, const char *model,
+                                               const struct reprise_call *call)
+{
+    struct result_block *block = block_create();
+    if (block == NULL)
+        return no_block(client);
+    Reprise__V1__PolicyScope scope = REPRISE__V1__POLICY_SCOPE__INIT;
+    Reprise__V1__DescribePolicyRequest message = REPRISE__V1__DESCRIBE_POLICY_REQUEST__INIT;
+    message.scope = &scope;
+    if (namespace_ != NULL)
+        scope.namespace_ = (char *)(uintptr_t)namespace_; /* only read */
+    if (model != NULL)
+        scope.model = (char *)(uintptr_t)model;
+    const void *reply = run(client, CHANNEL_DESCRIBE_POLICY, &message, call, block);
+    if (reply != NULL)
+        block->result.policy = reply_described(reply, block->arena);
+    return settle(client, block, block->result.policy);
+}
+
+static const Reprise__V1__Namespace no_namespace = REPRISE__V1__NAMESPACE__INIT;
+
+struct reprise_result *reprise_create_namespace(struct reprise_client *client,
+                                                const struct reprise_namespace *settings,
+                                                const struct reprise_call *call)
+{
+    struct result_block *block = block_create();
+    if (block == NULL)
+        return no_block(client);
+    const Reprise__V1__CreateNamespaceResponse *reply =
+        run(client, CHANNEL_CREATE_NAMESPACE, request_create_namespace(settings, block->arena),
+            call, block);
+    if (reply != NULL)
+        block->result.namespace_ = reply_namespace(
+            reply->namespace_ != NULL ? reply->namespace_ : &no_namespace, block->arena);
+    return settle(client, block, block->result.namespace_);
+}
+
+struct reprise_result *reprise_get_namespace(struct reprise_client *client, const char *name,
+                                             const struct reprise_call *call)
+{
+    struct result_block *block = block_create();
+    if (block == NULL)
+        return no_block(client);
+    Reprise__V1__GetNamespaceRequest message;
+    reprise__v1__get_namespace_request__init(&message);
+    message.name = (char *)(uintptr_t)name; /* only read */
+    const Reprise__V1__GetNamespaceResponse *reply =
+        run(client, CHANNEL_GET_NAMESPACE, &message, call, block);
+    if (reply != NULL)
+        block->result.namespace_ = reply_namespace(
+            reply->namespace_ != NULL ? reply->namespace_ : &no_namespace, block->arena);
+    return settle(client, block, block->result.namespace_);
+}
+
+struct reprise_result *reprise_list_namespaces(struct reprise_client *client, const char *after,
+                                               const struct reprise_call *call)
+{
+    struct result_block *block = block_create();
+    if (block == NULL)
+        return no_block(client);
+    Reprise__V1__ListNamespacesRequest message;
+    reprise__v1__list_namespaces_request__init(&message);
+    if (after != NULL)
+        message.after = (char *)(uintptr_t)after; /* only read */
+    const void *reply = run(client, CHANNEL_LIST_NAMESPACES, &message, call, block);
+    if (reply != NULL)
+        block->result.namespaces = reply_namespaces(reply, block->arena);
+    return settle(client, block, block->result.namespaces);
+}
+
+struct reprise_result *reprise_drop_namespace(struct reprise_client *client, const char *name,
+                                              const char *confirm,
+                                              const struct reprise_call *call)
+{
+    struct result_block *block = block_create();
+    if (block == NULL)
+        return no_block(client);
+    Reprise__V1__DropNamespaceRequest message;
+    reprise__v1__drop_namespace_request__init(&message);
+    message.name = (char *)(uintptr_t)name; /* only read */
+    if (confirm != NULL)
+        message.confirm = (char *)(uintptr_t)confirm;
+    const Reprise__V1__DropNamespaceResponse *reply =
+        run(client, CHANNEL_DROP_NAMESPACE, &message, call, block);
+    if (reply != NULL) {
+        block->dropped.removed = reply->removed;
+        block->result.dropped = &block->dropped;
+    }
+    return settle(client, block, block->result.dropped);
+}
+
 struct reprise_result *reprise_update_namespace(struct reprise_client *client,
                                                 const struct reprise_namespace *settings,
                                                 const char *const *fields, size_t fields_count,
@@ -382,10 +515,9 @@ struct reprise_result *reprise_update_namespace(struct reprise_client *client,
     const Reprise__V1__UpdateNamespaceResponse *reply =
         run(client, CHANNEL_UPDATE_NAMESPACE,
             request_update_namespace(settings, fields, fields_count, block->arena), call, block);
-    static const Reprise__V1__Namespace nothing = REPRISE__V1__NAMESPACE__INIT;
     if (reply != NULL)
-        block->result.namespace_ =
-            reply_namespace(reply->namespace_ != NULL ? reply->namespace_ : &nothing, block->arena);
+        block->result.namespace_ = reply_namespace(
+            reply->namespace_ != NULL ? reply->namespace_ : &no_namespace, block->arena);
     return settle(client, block, block->result.namespace_);
 }
 

@@ -308,16 +308,3 @@ const struct reprise_snapshots_reply *reply_snapshots(Reprise__V1__Snapshot *con
     *reply = (struct reprise_snapshots_reply){.snapshots = snapshots, .snapshots_count = count};
     return reply;
 }
-
-const struct reprise_namespace *reply_namespace(const Reprise__V1__Namespace *message,
-                                                struct arena *arena)
-{
-    struct reprise_namespace *reply = arena_calloc(arena, 1, sizeof(*reply));
-    if (reply == NULL)
-        return NULL;
-    reply->name = message->name;
-    reply->index_kind = (enum reprise_index_kind)message->index_kind;
-    reply->ef_search = message->ef_search_given_case != 0 ? message->ef_search : 0;
-    reply->nprobe = message->nprobe_given_case != 0 ? message->nprobe : 0;
-    return reply;
-}

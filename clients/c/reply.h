@@ -23,6 +23,19 @@ const struct reprise_stats_reply *reply_stats(const Reprise__V1__StatsResponse *
                                               struct arena *arena);
 const struct reprise_snapshots_reply *reply_snapshots(Reprise__V1__Snapshot *const *messages,
                                                       size_t count, struct arena *arena);
+/* namespaces.c */
+const struct reprise_namespaces_reply *
+reply_namespaces(const Reprise__V1__ListNamespacesResponse *message, struct arena *arena);
+/* Of Get, Set and Describe: what the others lack is NULL. */
+const struct reprise_policy_reply *reply_policies(const Reprise__V1__Policy *set,
+                                                  const Reprise__V1__Policy *effective,
+                                                  uint64_t version, struct arena *arena);
+const struct reprise_policy_reply *
+reply_described(const Reprise__V1__DescribePolicyResponse *message, struct arena *arena);
+/* reply_stats.c */
+bool reply_scope_policy(const Reprise__V1__ScopePolicy *from, struct arena *arena,
+                        struct reprise_scope_policy *policy);
+void reply_policy(const Reprise__V1__Policy *message, struct reprise_policy *out_policy);
 const struct reprise_namespace *reply_namespace(const Reprise__V1__Namespace *message,
                                                 struct arena *arena);
 

@@ -45,7 +45,7 @@ static bool read_misses(const Reprise__V1__StatsResponse *message, struct arena 
     return true;
 }
 
-static bool read_policy(const Reprise__V1__ScopePolicy *from, struct arena *arena,
+bool reply_scope_policy(const Reprise__V1__ScopePolicy *from, struct arena *arena,
                         struct reprise_scope_policy *policy)
 {
     *policy = (struct reprise_scope_policy){
@@ -62,6 +62,7 @@ static bool read_policy(const Reprise__V1__ScopePolicy *from, struct arena *aren
         .guard_blocked = from->guard_blocked,
         .rows = from->rows,
         .index_kind = (enum reprise_index_kind)from->index_kind,
+        .would_hits = from->would_hits,
         .index_state = from->index_state,
         .index_done = from->index_done,
         .recall_sample = from->recall_sample_given_case != 0 ? from->recall_sample : -1,
@@ -84,7 +85,7 @@ static bool read_policies(const Reprise__V1__StatsResponse *message, struct aren
     if (policies == NULL)
         return false;
     for (size_t i = 0; i < message->n_policies; i++) {
-        if (!read_policy(message->policies[i], arena, &policies[i]))
+        if (!reply_scope_policy(message->policies[i], arena, &policies[i]))
             return false;
     }
     reply->policies = policies;

@@ -128,7 +128,13 @@ enum reprise_outcome {
     REPRISE_OUTCOME_COUNTED_ONLY = 7,
 };
 
-enum reprise_mode { REPRISE_MODE_OFF = 1, REPRISE_MODE_STATIC = 2, REPRISE_MODE_ADAPTIVE = 3 };
+enum reprise_mode {
+    REPRISE_MODE_DEFAULT = 0, /* as the server is set up */
+    REPRISE_MODE_OFF = 1,
+    REPRISE_MODE_STATIC = 2,
+    REPRISE_MODE_ADAPTIVE = 3,
+    REPRISE_MODE_SHADOW = 4,
+};
 
 enum reprise_health {
     REPRISE_HEALTH_UNKNOWN = 0,
@@ -435,6 +441,7 @@ struct reprise_scope_policy {
     const char *index_state;            /* "rests", "waits", "watched", "builds", "rewrites" */
     double index_done;                  /* 0 to 1, of what is being built         */
     double recall_sample;               /* -1: no search has been sampled yet     */
+    uint64_t would_hits;                /* that `shadow` would have answered      */
 };
 struct reprise_embedder_info {
     const char *name, *version;
@@ -485,10 +492,45 @@ struct reprise_snapshots_reply { /* of create: the one */
 struct reprise_compact_reply {
     uint64_t size_bytes_before, size_bytes_after;
 };
-struct reprise_namespace { /* what a namespace wants otherwise than the server's options say */
+struct reprise_policy { /* numbers from 0 to 1; negative: not set */
+    enum reprise_mode mode;
+    float static_threshold;
+    float adaptive_initial, adaptive_min, adaptive_max, adaptive_step;
+    bool names_off; /* names that differ do not block */
+};
+/* A policy that sets nothing. */
+extern const struct reprise_policy reprise_policy_none;
+
+/* What a namespace wants otherwise than the server's options say; begin with reprise_namespace_none.
+ * 0: as the server is set up; a budget of 0: none. */
+struct reprise_namespace {
     const char *name;
+    const enum reprise_tier *tiers; /* none: all */
+    size_t tiers_count;
+    struct reprise_policy policy;
+    uint64_t ttl_ms, ttl_max_ms, bytes_max, entries_max;
+    double temperature_max; /* negative: not set */
+    uint32_t user_turns_max;
+    enum reprise_ack ack;
     enum reprise_index_kind index_kind;
-    uint32_t ef_search, nprobe; /* 0: as the server is set up */
+    uint32_t ef_search, nprobe;
+    uint64_t version, entries, size_bytes, rows; /* in replies */
+};
+extern const struct reprise_namespace reprise_namespace_none;
+struct reprise_namespaces_reply {
+    const struct reprise_namespace *namespaces; /* by name */
+    size_t namespaces_count;
+    bool more; /* there are others behind the last one */
+};
+struct reprise_policy_reply {
+    struct reprise_policy set; /* GetPolicy alone */
+    struct reprise_policy effective;
+    uint64_t version; /* the namespace's */
+    const struct reprise_scope_policy *live; /* DescribePolicy: of the most used scope; NULL: none */
+    uint64_t scopes;                         /* DescribePolicy: how many match           */
+};
+struct reprise_drop_reply {
+    uint64_t removed;
 };
 
 struct reprise_health_reply {
@@ -511,6 +553,9 @@ struct reprise_result {
     const struct reprise_snapshots_reply *snapshots;
     const struct reprise_compact_reply *compact;
     const struct reprise_namespace *namespace_;
+    const struct reprise_namespaces_reply *namespaces;
+    const struct reprise_drop_reply *dropped;
+    const struct reprise_policy_reply *policy;
     bool deleted_snapshot;
 };
 
@@ -563,7 +608,32 @@ struct reprise_result *reprise_delete_snapshot(struct reprise_client *client, co
 /* Rewrites the server's log without what is dead in it; give the call a deadline. */
 struct reprise_result *reprise_compact(struct reprise_client *client,
                                        const struct reprise_call *call);
-/* Changes the named fields ("index_kind", "ef_search", "nprobe") of one namespace. */
+/* Makes a namespace with settings of its own; `settings` may name it alone. */
+struct reprise_result *reprise_create_namespace(struct reprise_client *client,
+                                                const struct reprise_namespace *settings,
+                                                const struct reprise_call *call);
+struct reprise_result *reprise_get_namespace(struct reprise_client *client, const char *name,
+                                             const struct reprise_call *call);
+/* Up to 1,000 behind the name `after` (NULL: from the first on). */
+struct reprise_result *reprise_list_namespaces(struct reprise_client *client, const char *after,
+                                               const struct reprise_call *call);
+/* Takes it away with all that it holds; `confirm` is its name once more. */
+struct reprise_result *reprise_drop_namespace(struct reprise_client *client, const char *name,
+                                              const char *confirm,
+                                              const struct reprise_call *call);
+/* What policy a namespace (NULL: default) has set, and what holds. */
+struct reprise_result *reprise_get_policy(struct reprise_client *client, const char *namespace_,
+                                          const struct reprise_call *call);
+/* Sets it as a whole, if the namespace still has that version (0: whatever it has). */
+struct reprise_result *reprise_set_policy(struct reprise_client *client, const char *namespace_,
+                                          const struct reprise_policy *policy,
+                                          uint64_t if_version, const struct reprise_call *call);
+/* With the live state of the most used scope of this model (NULL: of any). */
+struct reprise_result *reprise_describe_policy(struct reprise_client *client,
+                                               const char *namespace_, const char *model,
+                                               const struct reprise_call *call);
+/* Changes the named fields of one namespace: "tiers", "policy", "ttl_ms", "ttl_max_ms", "bytes_max",
+ * "entries_max", "temperature_max", "user_turns_max", "ack", "index_kind", "ef_search", "nprobe". */
 struct reprise_result *reprise_update_namespace(struct reprise_client *client,
                                                 const struct reprise_namespace *settings,
                                                 const char *const *fields, size_t fields_count,

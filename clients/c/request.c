@@ -343,27 +343,3 @@ Reprise__V1__ReportRequest *request_report(const struct reprise_report_request *
     made->feedback_id = string_of(request->feedback_id);
     return made;
 }
-
-Reprise__V1__UpdateNamespaceRequest *
-request_update_namespace(const struct reprise_namespace *settings, const char *const *fields,
-                         size_t fields_count, struct arena *arena)
-{
-    Reprise__V1__UpdateNamespaceRequest *made;
-    if (!NEW_MESSAGE(arena, &made, reprise__v1__update_namespace_request__init))
-        return NULL;
-    if (!NEW_MESSAGE(arena, &made->namespace_, reprise__v1__namespace__init))
-        return NULL;
-    Reprise__V1__Namespace *given = made->namespace_;
-    given->name = string_of(settings->name);
-    given->index_kind = (Reprise__V1__IndexKind)settings->index_kind;
-    if (settings->ef_search > 0) {
-        given->ef_search_given_case = REPRISE__V1__NAMESPACE__EF_SEARCH_GIVEN_EF_SEARCH;
-        given->ef_search = settings->ef_search;
-    }
-    if (settings->nprobe > 0) {
-        given->nprobe_given_case = REPRISE__V1__NAMESPACE__NPROBE_GIVEN_NPROBE;
-        given->nprobe = settings->nprobe;
-    }
-    made->n_fields = fields_count;
-    return copy_strings(fields, fields_count, arena, &made->fields) ? made : NULL;
-}

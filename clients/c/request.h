@@ -23,6 +23,10 @@ Reprise__V1__InvalidateRequest *request_invalidate(const struct reprise_invalida
                                                    struct arena *arena);
 Reprise__V1__ReportRequest *request_report(const struct reprise_report_request *request,
                                            struct arena *arena);
+/* namespaces.c */
+Reprise__V1__Policy *request_policy(const struct reprise_policy *policy, struct arena *arena);
+Reprise__V1__CreateNamespaceRequest *
+request_create_namespace(const struct reprise_namespace *settings, struct arena *arena);
 Reprise__V1__UpdateNamespaceRequest *
 request_update_namespace(const struct reprise_namespace *settings, const char *const *fields,
                          size_t fields_count, struct arena *arena);

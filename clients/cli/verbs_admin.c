@@ -1,5 +1,5 @@
 /*
- * verbs_admin.c - snapshot, compact, namespace: what an operator does to a server. Owns nothing
+ * verbs_admin.c - snapshot, compact: what an operator does to a server. Owns nothing
  * beyond a verb. Threads: the main thread.
  */
 #include <inttypes.h>
@@ -7,7 +7,6 @@
 
 #include "base/clock.h"
 #include "clients/cli/json_parts.h"
-#include "clients/cli/nearest.h"
 #include "clients/cli/print.h"
 #include "clients/cli/units.h"
 #include "clients/cli/verbs.h"
@@ -132,119 +131,6 @@ enum verb_exit verb_compact(const struct cli *cli, const struct arguments *argum
     enum verb_exit exit_code = VERB_DONE;
     if (result->code == REPRISE_OK)
         print_compact(cli, result->compact);
-    else
-        exit_code = verb_call_failed(cli, &result->error);
-    reprise_result_free(&result);
-    reprise_client_destroy(&client);
-    return exit_code;
-}
-
-/* ---- namespace --------------------------------------------------------------- */
-
-enum { FIELDS_MAX = 3 };
-
-struct update { /* what was typed */
-    struct reprise_namespace settings;
-    const char *fields[FIELDS_MAX];
-    size_t fields_count;
-};
-
-static enum verb_exit read_kind(const struct cli *cli, const char *typed, struct update *update)
-{
-    static const char *const kinds[] = {"default", "auto", "flat", "hnsw", "ivf"};
-    const char *best = NULL;
-    for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
-        if (strcmp(typed, kinds[i]) == 0) {
-            update->settings.index_kind = (enum reprise_index_kind)i;
-            update->fields[update->fields_count++] = "index_kind";
-            return VERB_DONE;
-        }
-        nearest_consider(typed, kinds[i], &best);
-    }
-    return verb_usage(cli, "--index-kind is default, auto, flat, hnsw or ivf, not \"%s\"", typed);
-}
-
-/* "default" goes back to the server's option. */
-static enum verb_exit read_count(const struct cli *cli, const struct arguments *arguments,
-                                 const char *flag, const char *field, uint32_t *out_count,
-                                 struct update *update)
-{
-    const char *typed = arguments_text(arguments, flag);
-    uint64_t count = 0;
-    if (typed == NULL)
-        return VERB_DONE;
-    if (strcmp(typed, "default") != 0 && !units_read_count(typed, 1, UINT32_MAX, &count))
-        return verb_usage(cli, "--%s wants a number or default, not \"%s\"", flag, typed);
-    *out_count = (uint32_t)count;
-    update->fields[update->fields_count++] = field;
-    return VERB_DONE;
-}
-
-static enum verb_exit read_update(const struct cli *cli, const struct arguments *arguments,
-                                  struct update *update)
-{
-    const char *kind = arguments_text(arguments, "index-kind");
-    enum verb_exit exit_code = kind != NULL ? read_kind(cli, kind, update) : VERB_DONE;
-    if (exit_code == VERB_DONE)
-        exit_code = read_count(cli, arguments, "ef-search", "ef_search",
-                               &update->settings.ef_search, update);
-    if (exit_code == VERB_DONE)
-        exit_code =
-            read_count(cli, arguments, "nprobe", "nprobe", &update->settings.nprobe, update);
-    if (exit_code == VERB_DONE && update->fields_count == 0)
-        exit_code = verb_usage(cli, "namespace update needs --index-kind, --ef-search or --nprobe");
-    return exit_code;
-}
-
-static const char *or_option(uint32_t number, char out[UNITS_TEXT_MAX])
-{
-    if (number == 0)
-        return "as the server's options say";
-    (void)snprintf(out, UNITS_TEXT_MAX, "%" PRIu32, number);
-    return out;
-}
-
-static void print_namespace(const struct cli *cli, const struct reprise_namespace *reply)
-{
-    char words[64], number[UNITS_TEXT_MAX];
-    const bool is_set = reply->index_kind != REPRISE_INDEX_DEFAULT;
-    if (!cli->json) {
-        (void)fprintf(cli->out, "%-*s%s\n", PRINT_LABEL, "namespace", reply->name);
-        (void)fprintf(cli->out, "%-*s%s\n", PRINT_LABEL, "index kind",
-                      is_set ? print_words(reprise_index_kind_name(reply->index_kind), words)
-                             : or_option(0, number));
-        (void)fprintf(cli->out, "%-*s%s\n", PRINT_LABEL, "ef search",
-                      or_option(reply->ef_search, number));
-        (void)fprintf(cli->out, "%-*s%s\n", PRINT_LABEL, "nprobe",
-                      or_option(reply->nprobe, number));
-        return;
-    }
-    cJSON *tree = cJSON_CreateObject();
-    (void)cJSON_AddStringToObject(tree, "name", reply->name);
-    json_add_enum(tree, "indexKind", "INDEX_KIND_", reprise_index_kind_name(reply->index_kind));
-    if (reply->ef_search > 0)
-        json_add_count(tree, "efSearch", reply->ef_search);
-    if (reply->nprobe > 0)
-        json_add_count(tree, "nprobe", reply->nprobe);
-    (void)json_print(tree, false, cli->out);
-}
-
-enum verb_exit verb_namespace(const struct cli *cli, const struct arguments *arguments)
-{
-    if (arguments->words_count != 2 || strcmp(arguments->words[0], "update") != 0)
-        return verb_usage(cli, "namespace update NAME --index-kind KIND; see reprise help "
-                               "namespace");
-    struct update update = {.settings = {.name = arguments->words[1]}};
-    enum verb_exit exit_code = read_update(cli, arguments, &update);
-    if (exit_code != VERB_DONE)
-        return exit_code;
-    struct reprise_client *client = verb_connect(cli);
-    if (client == NULL)
-        return VERB_ERROR;
-    struct reprise_result *result = reprise_update_namespace(
-        client, &update.settings, update.fields, update.fields_count, NULL);
-    if (result->code == REPRISE_OK)
-        print_namespace(cli, result->namespace_);
     else
         exit_code = verb_call_failed(cli, &result->error);
     reprise_result_free(&result);

@@ -1,12 +1,10 @@
 /*
- * snapshots.c - CreateSnapshot, ListSnapshots, DeleteSnapshot, Compact, UpdateNamespace. What the
- * custodian does takes as long as it takes: the call is parked meanwhile. Listing and deleting read
+ * snapshots.c - CreateSnapshot, ListSnapshots, DeleteSnapshot, Compact. What the custodian does takes as long as it takes: the call is parked meanwhile. Listing and deleting read
  * a folder, so they are done on compute. Owns nothing. Threads: I/O, then compute, then I/O again.
  */
 #include "base/check.h"
 #include "cache/cache.h"
 #include "server/codec.h"
-#include "server/grpc/acks.h"
 #include "server/grpc/handlers.h"
 #include "server/grpc/reply.h"
 
@@ -187,91 +185,4 @@ void handle_list_snapshots(struct call *call)
 void handle_delete_snapshot(struct call *call)
 {
     call_hand_off_or_refuse(call, remove_on_compute);
-}
-
-/* ---- UpdateNamespace ---- */
-
-struct update { /* in the call's arena */
-    struct cache_namespace_change change;
-    struct cache_namespace_settings settings;
-    struct acks *acks; /* of one note; NULL: there is no disk */
-    enum status status;
-    struct failure failure;
-};
-
-static void answer_update(struct call *call)
-{
-    struct update *update = call->work;
-    struct codec_reply reply;
-    enum status status = update->status;
-    if (status == STATUS_OK)
-        status = codec_write_update_namespace(update->change.name, &update->settings, call->arena,
-                                              &reply);
-    reply_outcome(call, status, &reply, &update->failure);
-}
-
-void update_namespace_woken(struct call *call)
-{
-    struct update *update = call->work;
-    enum call_fate fate = call_fate(call);
-    if (fate != CALL_WANTED) {
-        call_drop(call, fate);
-        return;
-    }
-    if (update->status == STATUS_OK)
-        update->status = ack_outcome(&update->acks->items[0], &update->failure);
-    answer_update(call);
-}
-
-static enum status read_update(struct call *call, struct update *update)
-{
-    struct door *door = call_door(call);
-    struct text message;
-    enum status status = call_message(call, &message);
-    if (status == STATUS_OK)
-        status = codec_read_update_namespace(message, door->limits, call->arena, &update->change,
-                                             &update->failure);
-    update->change.tenant = door_tenant;
-    if (status == STATUS_OK && cache_has_folder(door->cache)) {
-        update->acks = acks_create(call, 1);
-        status = update->acks != NULL ? STATUS_OK : STATUS_NO_MEMORY;
-    }
-    return status;
-}
-
-static void update_on_compute(struct pool_job *job)
-{
-    struct call *call = call_of_job(job);
-    struct cache *cache = call_door(call)->cache;
-    enum call_fate fate = call_fate(call);
-    if (fate != CALL_WANTED) {
-        call_drop(call, fate);
-        return;
-    }
-    struct update *update = arena_calloc(call->arena, 1, sizeof(*update));
-    if (update == NULL) {
-        reply_status(call, STATUS_NO_MEMORY);
-        return;
-    }
-    call->work = update;
-    update->status = read_update(call, update);
-    struct acks *acks = update->acks;
-    if (update->status != STATUS_OK || acks == NULL) {
-        if (update->status == STATUS_OK)
-            update->status = cache_update_namespace(cache, &update->change, NULL, &update->settings,
-                                                    &update->failure);
-        answer_update(call);
-        return;
-    }
-    const struct cache_waiter waiter = {acks_expect, acks_done, &acks->items[0]};
-    acks_begin(acks);
-    update->status = cache_update_namespace(cache, &update->change, &waiter, &update->settings,
-                                            &update->failure);
-    acks_end(acks);
-}
-
-/* Every scope of the namespace may have to be told. */
-void handle_update_namespace(struct call *call)
-{
-    call_hand_off_or_refuse(call, update_on_compute);
 }

@@ -572,7 +572,7 @@ class Namespaces(Folders):
 
     def test_a_namespace_is_searched_as_it_wants_and_stays_so(self):
         self.start()
-        self.fill("chosen")
+        self.fill("chosen")  # which makes it
         self.assertEqual(self.kind("chosen"), (M.INDEX_KIND_FLAT, 6000))
         stopped, failures, counts = threading.Event(), [], [0, 0]
 
@@ -618,9 +618,10 @@ class Namespaces(Folders):
     def test_what_cannot_be_wanted(self):
         self.start()
         for name, fields, settings, reason in (("", ["nprobe"], {}, "BAD_NAME"), ("a b", ["nprobe"], {}, "BAD_NAME"), ("a", [], {}, "BAD_NAME"),
-                                               ("a", ["ttl_ms"], {}, "BAD_NAME"), ("a", ["index_kind"], {"index_kind": 9}, "LIMIT_EXCEEDED"),
-                                               ("a", ["ef_search"], {"ef_search": 100_000}, "LIMIT_EXCEEDED"),
-                                               ("a", ["nprobe"], {"nprobe": 100_000}, "LIMIT_EXCEEDED")):
+                                               ("a", ["eviction"], {}, "BAD_NAME"), ("a", ["index_kind"], {"index_kind": 9}, "LIMIT_EXCEEDED"),
+                                               ("default", ["ef_search"], {"ef_search": 100_000}, "LIMIT_EXCEEDED"),
+                                               ("default", ["nprobe"], {"nprobe": 100_000}, "LIMIT_EXCEEDED"),
+                                               ("a", ["nprobe"], {"nprobe": 4}, "NOT_FOUND")):
             with self.assertRaises(grpc.RpcError) as caught:
                 self.update(name, fields, **settings)
             self.assertEqual(error_details(caught.exception)["reason"], reason, (name, fields, settings))
@@ -630,11 +631,13 @@ class Namespaces(Folders):
         self.start()
         run = lambda *arguments: subprocess.run([str(BIN / "reprise"), "--endpoint", self.server.address, *arguments], capture_output=True, text=True,
                                                 timeout=60, cwd=FOLDER)
+        self.assertEqual(run("namespace", "update", "faq", "--nprobe", "16").returncode, 1)
+        self.assertEqual(run("namespace", "create", "faq").returncode, 0)
         result = run("namespace", "update", "faq", "--index-kind", "ivf", "--nprobe", "16")
         self.assertEqual(result.returncode, 0, result.stderr)
         self.assertIn("ivf", result.stdout.lower())
         self.assertEqual(json.loads(run("-o", "json", "namespace", "update", "faq", "--nprobe", "default").stdout),
-                         {"name": "faq", "indexKind": "INDEX_KIND_IVF"})
+                         {"name": "faq", "indexKind": "INDEX_KIND_IVF", "version": 3})
         self.assertEqual(run("namespace", "update", "faq", "--index-kind", "tree").returncode, 2)
         self.assertEqual(run("namespace", "update", "faq").returncode, 2)
         self.server.stop()

@@ -195,6 +195,7 @@ static inline void remove_key(struct world *world, struct identity identity)
     assert_int_equal(deleted, 1);
 }
 
+/* Of one that is made, if need be. */
 static inline enum status change(struct world *world, const char *namespace_, unsigned fields,
                                  struct cache_namespace_settings settings,
                                  const struct cache_waiter *waiter,
@@ -202,6 +203,19 @@ static inline enum status change(struct world *world, const char *namespace_, un
 {
     const struct cache_namespace_change wanted = {
         .name = text_of(namespace_), .fields = fields, .settings = settings};
+    const struct cache_namespace_change plain = {.name = wanted.name,
+                                                 .settings = cache_namespace_settings_none};
+    struct cache_namespace_view view;
     world_forget(world);
-    return cache_update_namespace(world->cache, &wanted, waiter, out_settings, &world->failure);
+    if (cache_get_namespace(world->cache, TEXT(""), wanted.name, world->arena, &view,
+                            &world->failure) != STATUS_OK)
+        assert_int_equal(cache_create_namespace(world->cache, &plain, world->arena, NULL, &view,
+                                                &world->failure),
+                         STATUS_OK);
+    world_forget(world);
+    const enum status status = cache_update_namespace(world->cache, &wanted, world->arena, waiter,
+                                                      &view, &world->failure);
+    if (status == STATUS_OK)
+        *out_settings = view.settings;
+    return status;
 }

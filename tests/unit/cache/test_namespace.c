@@ -5,14 +5,17 @@
  */
 #include "cache/namespace.h"
 
+#include "base/epoch.h"
+#include "base/thread.h"
 #include "tests/support/unit.h"
 
 static const uint8_t hash_key[16] = {1, 2, 3};
+static struct epochs *epochs;
 
 static struct namespaces *create(uint32_t names_max)
 {
     struct namespaces *namespaces = NULL;
-    assert_int_equal(namespaces_create(names_max, hash_key, &namespaces), STATUS_OK);
+    assert_int_equal(namespaces_create(names_max, hash_key, epochs, &namespaces), STATUS_OK);
     return namespaces;
 }
 
@@ -85,6 +88,74 @@ static void counters_belong_to_their_namespace(void **state)
     namespaces_destroy(&namespaces);
 }
 
+static enum status any(const void *context, const struct cache_namespace_settings *settings,
+                       struct failure *failure)
+{
+    (void)context;
+    (void)failure;
+    return settings->ttl_ms != 7 ? STATUS_OK : STATUS_LIMIT_EXCEEDED;
+}
+
+static void a_change_takes_its_fields_and_one_version(void **state)
+{
+    (void)state;
+    struct failure failure;
+    struct namespaces *namespaces = create(10);
+    struct namespace_ *namespace_ = obtain(namespaces, "t", "1");
+    struct cache_namespace_change change = {.fields = NAMESPACE_TTL | NAMESPACE_NPROBE,
+                                            .settings = {.ttl_ms = 5, .nprobe = 6, .ef_search = 9}};
+    assert_int_equal(namespace_version(namespace_), 0);
+    assert_int_equal(namespace_change(namespaces, namespace_, &change, any, NULL, &failure),
+                     STATUS_OK);
+    assert_int_equal(namespace_version(namespace_), 1);
+    assert_int_equal(namespace_wants(namespace_)->ttl_ms, 5);
+    assert_int_equal(namespace_wants(namespace_)->nprobe, 6);
+    assert_int_equal(namespace_wants(namespace_)->ef_search, 0);
+    change.settings.ttl_ms = 7; /* what the check refuses changes nothing */
+    assert_int_equal(namespace_change(namespaces, namespace_, &change, any, NULL, &failure),
+                     STATUS_LIMIT_EXCEEDED);
+    change.settings.ttl_ms = 8;
+    change.if_version = 2;
+    assert_int_equal(namespace_change(namespaces, namespace_, &change, any, NULL, &failure),
+                     STATUS_VERSION_MISMATCH);
+    assert_int_equal(namespace_wants(namespace_)->ttl_ms, 5);
+    change.if_version = 1;
+    assert_int_equal(namespace_change(namespaces, namespace_, &change, any, NULL, &failure),
+                     STATUS_OK);
+    assert_int_equal(namespace_version(namespace_), 2);
+    namespaces_destroy(&namespaces);
+}
+
+static void a_removed_name_is_free_again(void **state)
+{
+    (void)state;
+    struct namespaces *namespaces = create(2);
+    for (int i = 0; i < 100; i++) {
+        struct namespace_ *namespace_ = obtain(namespaces, "t", "again");
+        (void)obtain(namespaces, "t", "stays");
+        atomic_store(&namespace_->is_closing, true);
+        namespaces_remove(namespaces, namespace_);
+        assert_null(namespaces_find(namespaces, TEXT("t"), TEXT("again")));
+        (void)epoch_collect(epochs);
+    }
+    namespaces_destroy(&namespaces);
+}
+
+static int open_epochs(void **state)
+{
+    (void)state;
+    return thread_register(THREAD_COMPUTE) == STATUS_OK && epochs_create(&epochs) == STATUS_OK ? 0
+                                                                                               : -1;
+}
+
+static int close_epochs(void **state)
+{
+    (void)state;
+    epochs_destroy(&epochs);
+    thread_unregister();
+    return 0;
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -92,6 +163,8 @@ int main(void)
         cmocka_unit_test(halves_do_not_run_into_each_other),
         cmocka_unit_test(one_name_more_than_there_may_be_is_refused),
         cmocka_unit_test(counters_belong_to_their_namespace),
+        cmocka_unit_test(a_change_takes_its_fields_and_one_version),
+        cmocka_unit_test(a_removed_name_is_free_again),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return cmocka_run_group_tests(tests, open_epochs, close_epochs);
 }

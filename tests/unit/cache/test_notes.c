@@ -156,7 +156,7 @@ static void no_part_of_a_note_is_one_and_no_byte_can_hurt(void **state)
             (void)read_copy(notes[n], changed, bytes.length, arena);
         }
         memcpy(changed, bytes.bytes, bytes.length);
-        changed[0] = 2; /* a later version */
+        changed[0] = 3; /* a later version */
         assert_false(read_copy(notes[n], changed, bytes.length, arena));
         memcpy(changed, bytes.bytes, bytes.length);
         changed[bytes.length] = 0;

@@ -1,5 +1,5 @@
 /*
- * Goal: what was added is found for ever, nothing is added twice, and the table refuses when it is
+ * Goal: what was added is found until it is removed, nothing is added twice, and the table refuses when it is
  * full. Method: numbered items; a hash that makes all of them collide; threads that add the same
  * items at once.
  */
@@ -38,7 +38,7 @@ static void items_that_collide_are_all_found(void **state)
     struct registry *registry = create(100);
     static struct numbered items[100];
     for (uint64_t i = 0; i < 100; i++) {
-        items[i] = (struct numbered){{7}, i};
+        items[i] = (struct numbered){{.hash = 7}, i};
         assert_null(find(registry, 7, i));
         assert_ptr_equal(registry_add(registry, &items[i].item, has_number, &i), &items[i]);
     }
@@ -54,7 +54,7 @@ static void the_first_one_stays(void **state)
 {
     (void)state;
     struct registry *registry = create(4);
-    struct numbered first = {{1}, 5}, second = {{1}, 5};
+    struct numbered first = {{.hash = 1}, 5}, second = {{.hash = 1}, 5};
     const uint64_t number = 5;
     assert_ptr_equal(registry_add(registry, &first.item, has_number, &number), &first);
     assert_ptr_equal(registry_add(registry, &second.item, has_number, &number), &first);
@@ -67,7 +67,7 @@ static void a_full_table_refuses_new_items_and_keeps_the_old(void **state)
     struct registry *registry = create(3);
     static struct numbered items[4];
     for (uint64_t i = 0; i < 4; i++) {
-        items[i] = (struct numbered){{i * 1000}, i};
+        items[i] = (struct numbered){{.hash = i * 1000}, i};
         struct registry_item *there = registry_add(registry, &items[i].item, has_number, &i);
         assert_ptr_equal(there, i < 3 ? &items[i].item : NULL);
         assert_int_equal(registry_is_full(registry), i >= 2);
@@ -88,12 +88,50 @@ static void each_item_is_visited_once(void **state)
     struct registry *registry = create(10);
     static struct numbered items[10];
     for (uint64_t i = 0; i < 10; i++) {
-        items[i] = (struct numbered){{i * i}, (uint64_t)1 << (2 * i)};
+        items[i] = (struct numbered){{.hash = i * i}, (uint64_t)1 << (2 * i)};
         (void)registry_add(registry, &items[i].item, has_number, &items[i].number);
     }
     uint64_t sum = 0;
     registry_each(registry, sum_up, &sum);
     assert_int_equal(sum, 0x55555);
+    registry_destroy(&registry);
+}
+
+/* All collide. */
+static void a_removed_item_is_gone_and_its_neighbours_stay(void **state)
+{
+    (void)state;
+    struct registry *registry = create(8);
+    static struct numbered items[8];
+    for (uint64_t i = 0; i < 8; i++) {
+        items[i] = (struct numbered){{.hash = 3}, i};
+        (void)registry_add(registry, &items[i].item, has_number, &i);
+    }
+    for (uint64_t i = 0; i < 8; i += 2)
+        registry_remove(registry, &items[i].item);
+    for (uint64_t i = 0; i < 8; i++)
+        assert_ptr_equal(find(registry, 3, i), i % 2 == 0 ? NULL : &items[i]);
+    for (uint64_t i = 0; i < 8; i += 2)
+        assert_ptr_equal(registry_add(registry, &items[i].item, has_number, &i), &items[i].item);
+    for (uint64_t i = 0; i < 8; i++)
+        assert_ptr_equal(find(registry, 3, i), &items[i]);
+    registry_destroy(&registry);
+}
+
+static void names_that_come_and_go_never_fill_the_table(void **state)
+{
+    (void)state;
+    struct registry *registry = create(4);
+    struct numbered stays = {{.hash = 1}, 1};
+    uint64_t number = 1;
+    (void)registry_add(registry, &stays.item, has_number, &number);
+    for (uint64_t i = 2; i < 10000; i++) {
+        struct numbered passing = {{.hash = i * 0x9e3779b97f4a7c15u}, i};
+        assert_ptr_equal(registry_add(registry, &passing.item, has_number, &i), &passing);
+        registry_remove(registry, &passing.item);
+        assert_null(find(registry, passing.item.hash, i));
+    }
+    assert_ptr_equal(find(registry, 1, 1), &stays);
     registry_destroy(&registry);
 }
 
@@ -115,7 +153,7 @@ static void add_all(void *argument)
     const struct racer *racer = argument;
     for (uint64_t i = 0; i < NUMBERS; i++) {
         struct numbered *mine = &racer->race->items[racer->which][i];
-        *mine = (struct numbered){{i % 97}, i};
+        *mine = (struct numbered){{.hash = i % 97}, i};
         racer->race->winners[racer->which][i] =
             registry_add(racer->race->registry, &mine->item, has_number, &i);
     }
@@ -149,6 +187,8 @@ int main(void)
         cmocka_unit_test(the_first_one_stays),
         cmocka_unit_test(a_full_table_refuses_new_items_and_keeps_the_old),
         cmocka_unit_test(each_item_is_visited_once),
+        cmocka_unit_test(a_removed_item_is_gone_and_its_neighbours_stay),
+        cmocka_unit_test(names_that_come_and_go_never_fill_the_table),
         cmocka_unit_test(threads_that_add_the_same_agree_on_one),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

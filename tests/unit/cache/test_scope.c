@@ -7,6 +7,7 @@
 
 #include <math.h>
 
+#include "base/thread.h"
 #include "tests/support/unit.h"
 
 struct world {
@@ -14,6 +15,7 @@ struct world {
     struct scopes *scopes;
     struct embed_space server, client;
     struct arena *arena;
+    struct epochs *epochs;
 };
 
 static int open_world(void **state)
@@ -29,7 +31,10 @@ static int open_world(void **state)
                      .guard_rules = GUARD_ALL},
         .server = {.id = 11, .name = "lexical", .version = "1", .threshold_default = 0.9f}};
     embed_client_space(TEXT("bge"), 1, &world.client);
+    if (epochs_create(&world.epochs) != STATUS_OK)
+        return -1;
     const struct scopes_setup setup = {.scopes_max = 2,
+                                       .epochs = world.epochs,
                                        .policy = &world.settings,
                                        .server_space = world.server.id,
                                        .server_threshold = 0.9f,
@@ -45,6 +50,7 @@ static int close_world(void **state)
     struct world *world = *state;
     scopes_destroy(&world->scopes);
     assert_null(world->scopes);
+    epochs_destroy(&world->epochs);
     arena_destroy(&world->arena);
     return 0;
 }
@@ -135,6 +141,19 @@ static void the_shared_ones_are_not_listed(void **state)
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, open_world, close_world)
 
+static int register_thread(void **state)
+{
+    (void)state;
+    return thread_register(THREAD_COMPUTE) == STATUS_OK ? 0 : -1;
+}
+
+static int unregister_thread(void **state)
+{
+    (void)state;
+    thread_unregister();
+    return 0;
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -143,5 +162,5 @@ int main(void)
         TEST(scopes_beyond_the_limit_share_a_state_of_their_kind),
         TEST(the_shared_ones_are_not_listed),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return cmocka_run_group_tests(tests, register_thread, unregister_thread);
 }

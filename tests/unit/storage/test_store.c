@@ -323,6 +323,36 @@ static void a_returning_key_enters_main_and_outlives_a_scan(void **state)
     assert_true(has(world, 0));
 }
 
+/* One is asked for three times, then others come, each asked for once: whoever counts keeps the
+ * first, whoever looks at the last use alone lets it go. */
+static bool keeps_its_favourite(const char *policy)
+{
+    const struct store_options options = {.memory_bytes = 64 << 20,
+                                          .entries_max = 10,
+                                          .stripes_count = 1,
+                                          .answer_max = 4096,
+                                          .rule = store_evict_rule(policy)};
+    struct world world = {.store = NULL};
+    assert_int_equal(store_create(&options, &world.store), STATUS_OK);
+    for (uint64_t i = 0; i < 10; i++)
+        (void)set(&world, i, 0);
+    for (int i = 0; i < 3; i++)
+        (void)find(&world, 0, 0, STORE_COUNT_HIT);
+    for (uint64_t i = 10; i < 22; i++)
+        (void)set(&world, i, 0);
+    const bool kept = has(&world, 0);
+    store_destroy(&world.store);
+    return kept;
+}
+
+static void the_rule_that_is_chosen_says_who_goes(void **state)
+{
+    (void)state;
+    assert_true(keeps_its_favourite("s3fifo"));
+    assert_true(keeps_its_favourite("lfu_aging"));
+    assert_false(keeps_its_favourite("lru"));
+}
+
 static void replacing_in_a_full_store_evicts_nobody(void **state)
 {
     struct world *world = *state;
@@ -545,10 +575,10 @@ static void the_shares_of_the_stripes_add_up_to_the_budgets(void **state)
     (void)tear_down(&own_state);
 }
 
-static void the_options_are_three_and_memory_has_a_standard(void **state)
+static void the_options_are_four_and_memory_has_a_standard(void **state)
 {
     (void)state;
-    assert_int_equal(store_option_rows_count, 3);
+    assert_int_equal(store_option_rows_count, 4);
     assert_string_equal(store_option_rows[0].name, "storage.memory");
     assert_string_equal(store_option_rows[0].standard, "");
     assert_true(store_memory_standard() > 1 << 20);
@@ -573,6 +603,7 @@ int main(void)
         TEN(the_limit_on_entries_holds_and_the_oldest_goes),
         TEN(who_is_asked_for_twice_outlives_the_others),
         TEN(a_returning_key_enters_main_and_outlives_a_scan),
+        cmocka_unit_test(the_rule_that_is_chosen_says_who_goes),
         TEN(replacing_in_a_full_store_evicts_nobody),
         TIGHT(the_limit_on_bytes_holds_at_every_step),
         TIGHT(a_replacement_that_is_not_larger_evicts_nobody_in_a_full_store),
@@ -587,7 +618,7 @@ int main(void)
         ROOMY(many_entries_stay_findable_while_the_table_grows),
         ROOMY(a_borrowed_answer_outlives_its_entry_in_the_table),
         cmocka_unit_test(the_shares_of_the_stripes_add_up_to_the_budgets),
-        cmocka_unit_test(the_options_are_three_and_memory_has_a_standard),
+        cmocka_unit_test(the_options_are_four_and_memory_has_a_standard),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,104 @@
+/*
+ * policies.c - what policy holds for a namespace, and how the most used of its scopes stands under
+ * it. Owns nothing. Threads: compute; it looks at every scope. NOT HERE. Changing one (manage.c).
+ */
+#include "base/check.h"
+#include "cache/cache.h"
+#include "cache/parts.h"
+
+struct choosing {
+    const struct cache_policy_scope *wanted;
+    struct text tenant, namespace_;
+    const struct scope *most_used;
+    uint64_t count;
+};
+
+static bool has_attribute(const struct scope *scope, const struct key_attribute *wanted)
+{
+    for (size_t i = 0; i < scope->attributes_count; i++) {
+        if (text_equal(scope->attributes[i].name, wanted->name) &&
+            text_equal(scope->attributes[i].value, wanted->value))
+            return true;
+    }
+    return false;
+}
+
+static bool is_wanted(const struct choosing *choosing, const struct scope *scope)
+{
+    const struct cache_policy_scope *wanted = choosing->wanted;
+    if (!text_equal(scope->tenant, choosing->tenant) ||
+        !text_equal(scope->namespace_, choosing->namespace_))
+        return false;
+    if (wanted->model.length > 0 && !text_equal(scope->model, wanted->model))
+        return false;
+    if (wanted->embedder.length > 0 && !text_equal(scope->embedder, wanted->embedder))
+        return false;
+    for (size_t i = 0; i < wanted->attributes_count; i++) {
+        if (!has_attribute(scope, &wanted->attributes[i]))
+            return false;
+    }
+    return true;
+}
+
+static void consider(void *context, struct scope *scope)
+{
+    struct choosing *choosing = context;
+    if (!is_wanted(choosing, scope))
+        return;
+    choosing->count++;
+    if (choosing->most_used == NULL ||
+        namespace_read(&scope->lookups) > namespace_read(&choosing->most_used->lookups))
+        choosing->most_used = scope;
+}
+
+/* Vectors that only clients make are measured as those of an unknown embedder. */
+static float threshold_of(const struct cache *cache)
+{
+    struct embed_space client;
+    if (cache->embedder != NULL)
+        return embedder_space(cache->embedder)->threshold_default;
+    embed_client_space(TEXT(""), 1, &client);
+    return client.threshold_default;
+}
+
+/* Inside an epoch. */
+static enum status describe(struct cache *cache, struct choosing *choosing, struct arena *arena,
+                            struct cache_policy_view *view)
+{
+    const struct namespace_ *namespace_ =
+        namespaces_find(cache->namespaces, choosing->tenant, choosing->namespace_);
+    if (namespace_ == NULL || atomic_load(&namespace_->is_closing))
+        return STATUS_NOT_FOUND;
+    struct policy_settings settings = cache->policy;
+    view->set = namespace_wants(namespace_)->policy;
+    view->version = namespace_version(namespace_);
+    policy_settings_overlay(&settings, &view->set);
+    policy_settings_effective(&settings, threshold_of(cache), &view->effective);
+    scopes_each(cache->scopes, consider, choosing);
+    view->scopes_count = choosing->count;
+    view->is_live = choosing->most_used != NULL;
+    if (view->is_live && !cache_show_scope(choosing->most_used, arena, &view->live))
+        return STATUS_NO_MEMORY;
+    return STATUS_OK;
+}
+
+enum status cache_describe_policy(struct cache *cache, const struct cache_policy_scope *scope,
+                                  struct arena *arena, struct cache_policy_view *out_view,
+                                  struct failure *failure)
+{
+    assert(arena != NULL);
+    struct choosing choosing = {.wanted = scope,
+                                .tenant = cache_name_or_default(scope->tenant),
+                                .namespace_ = cache_name_or_default(scope->namespace_)};
+    struct cache_policy_view view = {
+        .embedder = cache->embedder != NULL ? embedder_space(cache->embedder) : NULL};
+    epoch_enter(cache->epochs);
+    const enum status status = describe(cache, &choosing, arena, &view);
+    epoch_leave(cache->epochs);
+    if (status != STATUS_OK)
+        return failure_set(failure, status, "scope.namespace", "%s",
+                           status == STATUS_NOT_FOUND ? "there is no such namespace"
+                                                      : status_text(status));
+    *out_view = view;
+    return STATUS_OK;
+}

@@ -1,0 +1,129 @@
+#!/usr/bin/python3
+"""Goal: a policy is read, changed and described while the server runs, decides from the next lookup on, and outlives kill -9; `shadow` says
+what it would have served and serves nothing. Method: the real server, vectors of the client, the generated stubs and the command."""
+import json
+import math
+import pathlib
+import subprocess
+import tempfile
+import unittest
+
+import grpc
+
+from support import BIN, FOLDER, Server, admin_pb2 as A, cache_pb2 as C, common_pb2 as M, error_details, feedback_pb2 as F
+
+
+def vector(angle):
+    return M.Vector(f32=[math.cos(angle), math.sin(angle)])
+
+
+class Policies(unittest.TestCase):
+    def setUp(self):
+        self.folder = pathlib.Path(tempfile.mkdtemp(prefix="data-", dir=FOLDER))
+        self.start()
+
+    def tearDown(self):
+        if self.server.process.poll() is None:
+            self.server.stop()
+
+    def start(self):
+        self.server = Server(storage_path=str(self.folder))
+
+    def set(self, prompt, angle, namespace="a"):
+        return self.server.cache.Set(C.SetRequest(identity=M.Identity(namespace=namespace, model="m", prompt=prompt), content="x", vector=vector(angle)),
+                                     timeout=60)
+
+    def get(self, prompt, angle, namespace="a"):
+        return self.server.cache.Get(C.GetRequest(identity=M.Identity(namespace=namespace, model="m", prompt=prompt), vector=vector(angle)), timeout=60)
+
+    def policy(self, name="a"):
+        return self.server.feedback.GetPolicy(F.GetPolicyRequest(scope=A.PolicyScope(namespace=name)), timeout=60)
+
+    def change(self, policy, version=0, **scope):
+        return self.server.feedback.SetPolicy(F.SetPolicyRequest(scope=A.PolicyScope(**{"namespace": "a", **scope}), policy=policy, if_version=version),
+                                              timeout=60)
+
+    def describe(self, **scope):
+        return self.server.feedback.DescribePolicy(F.DescribePolicyRequest(scope=A.PolicyScope(**{"namespace": "a", **scope})), timeout=60)
+
+    def refused(self, reason, call, *arguments, **more):
+        with self.assertRaises(grpc.RpcError) as caught:
+            call(*arguments, **more)
+        self.assertEqual(error_details(caught.exception)["reason"], reason)
+
+    def test_it_decides_from_the_next_lookup_on_and_outlives_kill_9(self):
+        self.set("how does it work", 0)
+        self.assertFalse(self.get("how does it run", 0.5).hit)  # cosine 0.88, and an unknown embedder's threshold is 0.95
+        reply = self.change(A.Policy(mode=A.POLICY_MODE_STATIC, static_threshold=0.75))
+        self.assertEqual((reply.version, reply.effective.static_threshold), (1, 0.75))
+        self.assertTrue(self.get("how does it run", 0.5).hit)
+        self.server.kill()
+        self.start()
+        self.assertEqual(self.policy().set, A.Policy(mode=A.POLICY_MODE_STATIC, static_threshold=0.75))
+        self.assertTrue(self.get("how does it run", 0.5).hit)
+        self.change(A.Policy())
+        self.assertFalse(self.get("how does it run", 0.5).hit)
+
+    def test_what_is_unset_comes_from_options_and_embedder(self):
+        found = self.policy("default")
+        self.assertEqual((found.set, found.version), (A.Policy(), 0))
+        self.assertEqual(found.effective.mode, A.POLICY_MODE_STATIC)
+        self.assertAlmostEqual(found.effective.static_threshold, 0.9, 6)  # lexical's
+        adaptive = found.effective.adaptive
+        for number, wanted in ((adaptive.initial, 0.9), (adaptive.min, 0.85), (adaptive.max, 0.94), (adaptive.step, 0.01)):
+            self.assertAlmostEqual(number, wanted, 6)
+
+    def test_only_what_was_read_may_be_changed(self):
+        self.set("q", 0)
+        self.change(A.Policy(static_threshold=0.5))
+        self.refused("VERSION_MISMATCH", self.change, A.Policy(), version=2)
+        self.assertEqual(self.change(A.Policy(), version=1).version, 2)
+        self.refused("LIMIT_EXCEEDED", self.change, A.Policy(), model="m")
+        self.refused("BAD_THRESHOLD", self.change, A.Policy(adaptive=A.Adaptive(min=0.9, max=0.8)))
+        self.refused("NOT_FOUND", self.change, A.Policy(), namespace="b")
+        self.refused("NOT_FOUND", self.policy, "b")
+
+    def test_the_live_state(self):
+        self.assertFalse(self.describe(namespace="default").HasField("live"))
+        self.set("how does it work", 0)
+        self.change(A.Policy(mode=A.POLICY_MODE_ADAPTIVE, adaptive=A.Adaptive(initial=0.75, min=0.5, max=0.875, step=0.0625)))
+        for number in range(12):
+            reply = self.get("how does it run", 0.5)
+            self.assertTrue(reply.hit, number)
+            self.server.feedback.Report(F.ReportRequest(decision_token=reply.decision.token, verdict=F.VERDICT_WRONG if number == 0 else F.VERDICT_CORRECT),
+                                        timeout=60)
+        self.get("how does it not run", 0.5)
+        live = self.describe(model="m").live
+        self.assertEqual((live.mode, live.feedback_count, live.lookups, live.hits, live.guard_blocked), (A.POLICY_MODE_ADAPTIVE, 12, 13, 12, 1))
+        self.assertAlmostEqual(live.recent_accuracy, 11 / 12, 6)
+        self.assertAlmostEqual(live.threshold, 0.875, 6)  # 3 verdicts with less than 95 % right
+        self.assertEqual(self.describe(model="other").scopes, 0)
+        self.assertEqual(self.describe().embedder.name, "lexical")
+
+    def test_shadow_serves_nothing_and_counts(self):
+        self.set("how does it work", 0)
+        self.change(A.Policy(mode=A.POLICY_MODE_SHADOW, static_threshold=0.75))
+        reply = self.get("how does it run", 0.5)
+        self.assertEqual((reply.hit, reply.miss_reason, reply.decision.HasField("near_miss")), (False, M.MISS_REASON_DISABLED, True))
+        self.assertTrue(self.get("how does it work", 0).hit)  # the exact tier
+        live = self.describe().live
+        self.assertEqual((live.hits, live.would_hits, live.lookups), (0, 1, 1))
+
+    def test_the_command(self):
+        run = lambda *arguments: subprocess.run([str(BIN / "reprise"), "--endpoint", self.server.address, "--timeout", "60s", *arguments], capture_output=True, text=True,
+                                                timeout=60, cwd=FOLDER)
+        self.set("q", 0, "faq")
+        result = run("policy", "set", "faq", "--mode", "adaptive", "--threshold", "0.8", "--names-off")
+        self.assertEqual(result.returncode, 0, result.stderr)
+        found = json.loads(run("-o", "json", "policy", "get", "faq").stdout)
+        self.assertEqual(found["set"], {"mode": "POLICY_MODE_ADAPTIVE", "staticThreshold": 0.8, "guardsOff": ["GUARD_NAMES"], "adaptive": {}})
+        self.assertEqual(found["version"], 1)
+        self.assertIn("adaptive", run("policy", "describe", "faq").stdout)
+        self.assertEqual(run("policy", "set", "faq", "--if-version", "7").returncode, 1)
+        self.assertEqual(run("policy", "set", "faq", "--mode", "strict").returncode, 2)
+        self.assertEqual(run("policy", "set", "faq", "--threshold", "2").returncode, 2)
+        self.assertEqual(run("policy", "guess").returncode, 2)
+
+
+if __name__ == "__main__":
+    unittest.main()
