@@ -27,6 +27,7 @@
     X(DEADLINE,             4, "the deadline has passed")                                          \
     X(NOT_FOUND,            5, "there is no such thing")                                           \
     X(ALREADY_EXISTS,       6, "there is one of that name already")                                \
+    X(ENTRY_EXISTS,         6, "there is such an entry already")                                   \
     X(NO_MEMORY,            8, "memory, or its budget, is spent")                                  \
     X(OVERLOADED,           8, "too much is waiting; come back a little later")                    \
     X(REPLY_TOO_LARGE,      8, "the reply would be over server.reply_max")                         \

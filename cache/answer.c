@@ -1,10 +1,11 @@
 /*
  * answer.c - the metadata block of an entry, byte for byte; little-endian, no padding:
  *
- *     version u8 (1)    flags u8 (bit 0: the answer is a blob)
- *     tenant, namespace, model, tags, metadata, info: six texts, each a u32 length and its bytes
- *     tags     := texts, one a tag
- *     metadata := pairs of texts, name and value
+ *     version u8 (1)    flags u8 (bit 0: the answer is a blob, 1: negative, 2: times, 3:
+ * depends_on) with bit 2: ttl, sliding, revalidate, if_error: four u64, milliseconds tenant,
+ * namespace, model, tags, metadata, info: six texts, each a u32 length and its bytes with bit 3:
+ * depends_on, one text more tags       := texts, one a tag metadata   := pairs of texts, name and
+ * value depends_on := pairs of texts, id and version
  *
  * One shape for everything keeps the reader small: it runs for every hit and every death.
  * Owns nothing. Threads: any; pure.
@@ -16,7 +17,18 @@
 #include "base/check.h"
 #include "cache/cache.h"
 
-enum { VERSION = 1, FLAG_OPAQUE = 1, HEAD_BYTES = 2, LENGTH_BYTES = sizeof(uint32_t) };
+enum {
+    VERSION = 1,
+    FLAG_OPAQUE = 1,
+    FLAG_NEGATIVE = 2,
+    FLAG_TIMES = 4,
+    FLAG_DEPENDS = 8,
+    FLAGS_ALL = FLAG_OPAQUE | FLAG_NEGATIVE | FLAG_TIMES | FLAG_DEPENDS,
+    HEAD_BYTES = 2,
+    LENGTH_BYTES = sizeof(uint32_t),
+    TIMES = 4,
+    TIMES_BYTES = TIMES * sizeof(uint64_t),
+};
 
 struct packer {
     uint8_t *bytes;
@@ -49,13 +61,54 @@ static size_t tags_bytes(const struct answer_parts *parts)
     return bytes;
 }
 
-static size_t metadata_bytes(const struct answer_parts *parts)
+static size_t pairs_bytes(const struct key_attribute *pairs, size_t count)
 {
     size_t bytes = 0;
-    for (size_t i = 0; i < parts->metadata_count; i++)
-        bytes +=
-            2 * LENGTH_BYTES + parts->metadata[i].name.length + parts->metadata[i].value.length;
+    for (size_t i = 0; i < count; i++)
+        bytes += 2 * LENGTH_BYTES + pairs[i].name.length + pairs[i].value.length;
     return bytes;
+}
+
+static void pack_pairs(struct packer *packer, const struct key_attribute *pairs, size_t count)
+{
+    pack_length(packer, pairs_bytes(pairs, count));
+    for (size_t i = 0; i < count; i++) {
+        pack_text(packer, pairs[i].name);
+        pack_text(packer, pairs[i].value);
+    }
+}
+
+static bool has_times(const struct freshness *freshness)
+{
+    return freshness->sliding_ms > 0 || freshness_window_ms(freshness) > 0;
+}
+
+static uint8_t flags_of(const struct answer_parts *parts)
+{
+    return (uint8_t)((parts->opaque ? FLAG_OPAQUE : 0) |
+                     (parts->freshness.negative ? FLAG_NEGATIVE : 0) |
+                     (has_times(&parts->freshness) ? FLAG_TIMES : 0) |
+                     (parts->depends_on_count > 0 ? FLAG_DEPENDS : 0));
+}
+
+static void pack_times(struct packer *packer, const struct freshness *freshness)
+{
+    const uint64_t times[TIMES] = {htole64(freshness->ttl_ms), htole64(freshness->sliding_ms),
+                                   htole64(freshness->revalidate_ms),
+                                   htole64(freshness->if_error_ms)};
+    assert(packer->capacity - packer->used >= TIMES_BYTES);
+    memcpy(packer->bytes + packer->used, times, TIMES_BYTES);
+    packer->used += TIMES_BYTES;
+}
+
+static void read_times(const char *bytes, struct freshness *freshness)
+{
+    uint64_t times[TIMES];
+    memcpy(times, bytes, TIMES_BYTES);
+    freshness->ttl_ms = le64toh(times[0]);
+    freshness->sliding_ms = le64toh(times[1]);
+    freshness->revalidate_ms = le64toh(times[2]);
+    freshness->if_error_ms = le64toh(times[3]);
 }
 
 enum status answer_pack(const struct answer_parts *parts, struct arena *arena,
@@ -64,28 +117,32 @@ enum status answer_pack(const struct answer_parts *parts, struct arena *arena,
     assert(parts->tags_count == 0 || parts->tags != NULL);
     assert(parts->metadata_count == 0 || parts->metadata != NULL);
     const size_t tags = tags_bytes(parts);
-    const size_t metadata = metadata_bytes(parts);
-    const size_t size = HEAD_BYTES + 6 * LENGTH_BYTES + parts->tenant.length +
-                        parts->namespace_.length + parts->model.length + tags + metadata +
-                        parts->info.length;
+    const uint8_t flags = flags_of(parts);
+    const size_t depends_on =
+        LENGTH_BYTES + pairs_bytes(parts->depends_on, parts->depends_on_count);
+    const size_t size = HEAD_BYTES + ((flags & FLAG_TIMES) != 0 ? TIMES_BYTES : 0) +
+                        6 * LENGTH_BYTES + parts->tenant.length + parts->namespace_.length +
+                        parts->model.length + tags +
+                        pairs_bytes(parts->metadata, parts->metadata_count) + parts->info.length +
+                        ((flags & FLAG_DEPENDS) != 0 ? depends_on : 0);
     struct packer packer = {.bytes = arena_alloc(arena, size), .capacity = size};
     if (packer.bytes == NULL)
         return STATUS_NO_MEMORY;
     packer.bytes[0] = VERSION;
-    packer.bytes[1] = parts->opaque ? FLAG_OPAQUE : 0;
+    packer.bytes[1] = flags;
     packer.used = HEAD_BYTES;
+    if ((flags & FLAG_TIMES) != 0)
+        pack_times(&packer, &parts->freshness);
     pack_text(&packer, parts->tenant);
     pack_text(&packer, parts->namespace_);
     pack_text(&packer, parts->model);
     pack_length(&packer, tags);
     for (size_t i = 0; i < parts->tags_count; i++)
         pack_text(&packer, parts->tags[i]);
-    pack_length(&packer, metadata);
-    for (size_t i = 0; i < parts->metadata_count; i++) {
-        pack_text(&packer, parts->metadata[i].name);
-        pack_text(&packer, parts->metadata[i].value);
-    }
+    pack_pairs(&packer, parts->metadata, parts->metadata_count);
     pack_text(&packer, parts->info);
+    if ((flags & FLAG_DEPENDS) != 0)
+        pack_pairs(&packer, parts->depends_on, parts->depends_on_count);
     assert(packer.used == size);
     *out_block = (struct text){(const char *)packer.bytes, size};
     return STATUS_OK;
@@ -108,14 +165,22 @@ void answer_view_read(struct text block, struct answer_view *out_view)
 {
     assert(block.length >= HEAD_BYTES);
     assert(block.bytes[0] == VERSION);
-    out_view->opaque = (block.bytes[1] & FLAG_OPAQUE) != 0;
+    const unsigned flags = (unsigned char)block.bytes[1];
     struct text rest = {block.bytes + HEAD_BYTES, block.length - HEAD_BYTES};
+    out_view->opaque = (flags & FLAG_OPAQUE) != 0;
+    out_view->freshness = (struct freshness){.negative = (flags & FLAG_NEGATIVE) != 0};
+    if ((flags & FLAG_TIMES) != 0) {
+        assert(rest.length >= TIMES_BYTES);
+        read_times(rest.bytes, &out_view->freshness);
+        rest = (struct text){rest.bytes + TIMES_BYTES, rest.length - TIMES_BYTES};
+    }
     out_view->tenant = take_text(&rest);
     out_view->namespace_ = take_text(&rest);
     out_view->model = take_text(&rest);
     out_view->tags = take_text(&rest);
     out_view->metadata = take_text(&rest);
     out_view->info = take_text(&rest);
+    out_view->depends_on = (flags & FLAG_DEPENDS) != 0 ? take_text(&rest) : (struct text){NULL, 0};
     assert(rest.length == 0);
 }
 
@@ -145,18 +210,37 @@ static bool is_list(struct text packed, size_t group)
     return count % group == 0;
 }
 
+/* Times that can be added to a moment, and a TTL where hits renew it. Takes them off. */
+static bool takes_times(struct text *rest)
+{
+    struct freshness freshness;
+    if (rest->length < TIMES_BYTES)
+        return false;
+    read_times(rest->bytes, &freshness);
+    *rest = (struct text){rest->bytes + TIMES_BYTES, rest->length - TIMES_BYTES};
+    const uint64_t time_max = UINT64_C(1) << 48;
+    return freshness.ttl_ms <= time_max && freshness.sliding_ms <= time_max &&
+           freshness_window_ms(&freshness) <= time_max &&
+           (freshness.sliding_ms == 0 || freshness.ttl_ms > 0);
+}
+
 bool answer_is_whole(struct text block)
 {
-    enum { TENANT, NAMESPACE, MODEL, TAGS, METADATA, INFO, TEXTS };
+    enum { TENANT, NAMESPACE, MODEL, TAGS, METADATA, INFO, DEPENDS, TEXTS };
     if (block.length < HEAD_BYTES || block.bytes[0] != VERSION)
         return false;
-    struct text texts[TEXTS], rest = {block.bytes + HEAD_BYTES, block.length - HEAD_BYTES};
-    for (int i = 0; i < TEXTS; i++) {
+    const unsigned flags = (unsigned char)block.bytes[1];
+    struct text texts[TEXTS] = {{NULL, 0}};
+    struct text rest = {block.bytes + HEAD_BYTES, block.length - HEAD_BYTES};
+    if ((flags & ~(unsigned)FLAGS_ALL) != 0 || ((flags & FLAG_TIMES) != 0 && !takes_times(&rest)))
+        return false;
+    const int count = (flags & FLAG_DEPENDS) != 0 ? TEXTS : DEPENDS;
+    for (int i = 0; i < count; i++) {
         if (!skip_text(&rest, &texts[i]))
             return false;
     }
     return rest.length == 0 && texts[TENANT].length > 0 && texts[NAMESPACE].length > 0 &&
-           is_list(texts[TAGS], 1) && is_list(texts[METADATA], 2);
+           is_list(texts[TAGS], 1) && is_list(texts[METADATA], 2) && is_list(texts[DEPENDS], 2);
 }
 
 bool answer_next_tag(struct text *packed, struct text *out_tag)
@@ -185,5 +269,7 @@ void cache_answer_read(const struct entry *entry, struct cache_answer *out_answe
                                         .info = view.info,
                                         .answer = entry_answer(entry),
                                         .opaque = view.opaque,
+                                        .negative = view.freshness.negative,
+                                        .stale_ms = freshness_window_ms(&view.freshness),
                                         .metadata = view.metadata};
 }

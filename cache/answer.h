@@ -11,16 +11,20 @@
 #include "base/arena.h"
 #include "base/status.h"
 #include "base/text.h"
+#include "cache/freshness.h"
 #include "cache/key.h"
 
 struct answer_parts {
     struct text tenant, namespace_, model;
     const struct text *tags;
     size_t tags_count;
+    const struct key_attribute *depends_on; /* id and version */
+    size_t depends_on_count;
     const struct key_attribute *metadata;
     size_t metadata_count;
     struct text info; /* packed AnswerInfo, opaque here */
     bool opaque;      /* the answer is a blob           */
+    struct freshness freshness;
 };
 
 /* In the arena. STATUS_NO_MEMORY. Lengths are within the limits of a Set (fill.c has checked). */
@@ -29,10 +33,12 @@ enum status answer_pack(const struct answer_parts *parts, struct arena *arena,
 
 struct answer_view { /* all borrowed from the block */
     struct text tenant, namespace_, model;
-    struct text tags;     /* packed; read with answer_next_tag            */
-    struct text metadata; /* packed; read with answer_next_attribute      */
+    struct text tags;       /* packed; read with answer_next_tag            */
+    struct text metadata;   /* packed; read with answer_next_attribute      */
+    struct text depends_on; /* the same */
     struct text info;
     bool opaque;
+    struct freshness freshness;
 };
 
 /* Whether a block that comes from a disk is one of ours, to the last of its tags and attributes. */

@@ -20,6 +20,8 @@ const struct option_row cache_option_rows[] = {
      "Life of an entry whose Set names none."},
     {"cache.ttl_max", OPTION_DURATION, "30d", "1s", "365d", NULL, "time",
      "The longest life that a Set may ask for."},
+    {"cache.stale_max", OPTION_DURATION, "24h", "0s", "30d", NULL, "time",
+     "The longest time past its TTL that a Set may ask for, stale-while-revalidate and stale-if-error together."},
     {"cache.namespaces_max", OPTION_UINT, "100000", "1", "1000000", NULL, "namespaces",
      "Namespaces there may be; a Set that would make one more is LIMIT_EXCEEDED."},
     {"cache.strict_namespaces", OPTION_FLAG, "false", NULL, NULL, NULL, "flag",
@@ -84,6 +86,7 @@ static void read_limits(struct cache *cache, const struct options *options)
     cache->limits = (struct cache_limits){
         .ttl_default_ms = option_ms(options, "cache.ttl_default"),
         .ttl_max_ms = option_ms(options, "cache.ttl_max"),
+        .stale_max_ms = option_ms(options, "cache.stale_max"),
         .answer_bytes = options_uint(options, "limits.answer"),
         .dimension = (uint32_t)options_uint(options, "limits.dimension"),
         .batch = (uint32_t)options_uint(options, "limits.batch"),

@@ -37,9 +37,11 @@ enum cache_miss {
     CACHE_MISS_BELOW_CUT = 2,
     CACHE_MISS_GUARD_BLOCKED = 3,
     CACHE_MISS_EXPIRED = 7,
+    CACHE_MISS_TOO_OLD = 8,
     CACHE_MISS_NOT_FOUND = 9,
     CACHE_MISS_NOT_ELIGIBLE = 10,
     CACHE_MISS_DISABLED = 11,
+    CACHE_MISS_BYPASSED = 12,
     CACHE_MISS_EMBEDDER_DOWN = 15,
     CACHE_MISS_OVERLOADED = 17,
     CACHE_MISS_TEXT_TOO_LONG = 20,
@@ -49,8 +51,10 @@ enum cache_miss {
 /* numbers as in proto enum SetSkip */
 enum cache_skip {
     CACHE_SKIP_NONE = 0,
+    CACHE_SKIP_NO_STORE = 1,
     CACHE_SKIP_FINISH_REASON = 2,
     CACHE_SKIP_NOT_ELIGIBLE = 3,
+    CACHE_SKIP_EXISTS = 4,
     CACHE_SKIP_ADMISSION = 5,
 };
 
@@ -65,7 +69,8 @@ enum cache_include {
 enum { CACHE_CANDIDATES_MAX = 8 };
 
 /* Wants the tables of cache, store, journal, index, embed and policy. The rows here:
- * cache.ttl_default, cache.ttl_max, cache.namespaces_max, cache.scopes_max, limits.*,
+ * cache.ttl_default, cache.ttl_max, cache.stale_max, cache.namespaces_max, cache.scopes_max,
+ * limits.*,
  * semantic.token_ttl, metrics.scopes_max. */
 extern const struct option_row cache_option_rows[];
 extern const size_t cache_option_rows_count;
@@ -127,6 +132,12 @@ enum status cache_snapshot_remove(struct cache *cache, struct text name, struct 
 
 /* ---- Get ------------------------------------------------------------------------------------- */
 
+struct cache_control { /* as CacheControl; all zero: nothing is asked */
+    bool no_cache, no_store, only_if_cached, bypass;
+    bool max_age_given;
+    uint64_t max_age_ms, min_fresh_ms, max_stale_ms;
+};
+
 struct cache_get_request {
     struct identity identity;
     const float *vector; /* NULL: none; as the client sent it */
@@ -135,6 +146,7 @@ struct cache_get_request {
     bool min_similarity_given;
     float min_similarity;
     unsigned include;
+    struct cache_control control;
 };
 
 struct cache_candidate {
@@ -153,6 +165,7 @@ struct cache_get_reply {
     enum cache_miss miss_reason;
     float similarity, threshold; /* as in GetResponse                         */
     struct store_hit found;      /* on a hit: holds a reference               */
+    bool stale;                  /* on a hit: past its TTL                    */
     bool decided;                /* a policy decided: token and so on are set */
     char token[TOKEN_TEXT + 1];
     unsigned guards;
@@ -174,8 +187,8 @@ struct cache_get {
     struct arena *arena;
     struct namespace_ *namespace_; /* whose counters count; only while a step is at work */
     float *unit;                   /* the embedder writes it; NULL: it was not asked */
-    bool exact_expired;
-    uint64_t started_us, now_us; /* only for timing      */
+    enum cache_miss refused;       /* EXPIRED or TOO_OLD: there is one that may not serve */
+    uint64_t started_us, now_us;   /* only for timing      */
     struct cache_get_reply reply;
 };
 
@@ -222,6 +235,8 @@ struct cache_answer {
     struct text info; /* packed AnswerInfo, as Set gave it; empty: none */
     struct text answer;
     bool opaque;          /* the answer is a blob                            */
+    bool negative;        /* an upstream's error                             */
+    uint64_t stale_ms;    /* its TTL ends so long before its life in the store does */
     struct text metadata; /* packed attributes; see cache/answer.h           */
 };
 void cache_answer_read(const struct entry *entry, struct cache_answer *out_answer);
@@ -256,6 +271,11 @@ struct cache_set_request {
     uint32_t dimension;
     bool ttl_given;
     uint64_t ttl_ms;
+    bool sliding, pinned, if_absent, negative;
+    uint64_t sliding_max_ms, stale_while_revalidate_ms, stale_if_error_ms;
+    struct cache_control control;
+    const struct key_attribute *depends_on; /* id and version */
+    size_t depends_on_count;
     const struct text *tags;
     size_t tags_count;
     const struct key_attribute *metadata;
@@ -267,7 +287,7 @@ struct cache_set_reply {
     struct digest entry_id;
     bool stored, indexed;
     enum cache_skip skip;
-    int64_t expires_ms;
+    int64_t expires_ms; /* the end of the TTL */
     uint64_t sequence;
     enum journal_ack ack; /* what was asked for, or the standard; ACK_DEFAULT: not stored */
     const char *degraded; /* why there is no vector although there should be: "embedder_down",
@@ -285,7 +305,9 @@ struct cache_set {
     struct embed_space space; /* id 0: no row */
     float *unit;
     struct entry *entry;
-    int64_t now_ms, expires_ms;
+    int64_t now_ms;
+    int64_t end_ms, expires_ms; /* of its TTL, of its life in the store */
+    int64_t row_expires_ms;
     enum cache_step step;
     enum journal_ack ack; /* above ACK_MEMORY: cache_set_finish wants a waiter */
     struct cache_set_reply reply;
@@ -332,8 +354,10 @@ struct cache_selector {
     struct text tenant, namespace_, model;
     const struct text *tags;
     size_t tags_count;
+    struct text depends_on_id, depends_on_version_not;
     int64_t created_before_ms; /* 0: any */
-    bool dry_run;
+    bool dry_run, make_stale;
+    int64_t now_ms; /* for make_stale */
     struct text confirm;
 };
 struct cache_invalidate_reply {
@@ -344,6 +368,22 @@ struct cache_invalidate_reply {
 enum status cache_invalidate(struct cache *cache, const struct cache_selector *selector,
                              const struct cache_waiter *waiter,
                              struct cache_invalidate_reply *out_reply, struct failure *failure);
+
+struct cache_touch_request {
+    struct text tenant, namespace_;
+    const struct digest *entry_ids;
+    size_t entry_ids_count;
+    bool ttl_given;
+    uint64_t ttl_ms;
+};
+struct cache_touch_reply {
+    uint32_t touched, missing;
+};
+/* On a compute thread: rows are made again. Waits for no disk. One that fails half-way may be asked
+ * again. */
+enum status cache_touch(struct cache *cache, const struct cache_touch_request *request,
+                        struct arena *arena, int64_t now_ms, struct cache_touch_reply *out_reply,
+                        struct failure *failure);
 
 enum cache_verdict { CACHE_CORRECT = 1, CACHE_WRONG, CACHE_UNSURE, CACHE_STALE }; /* as in proto */
 enum cache_source { CACHE_SOURCE_USER = 1, CACHE_SOURCE_OPERATOR = 4 };           /* as in proto */
@@ -427,7 +467,7 @@ enum status cache_drop_namespace(struct cache *cache, struct text tenant, struct
 /* ---- Stats, keeping -------------------------------------------------------------------------- */
 
 struct cache_tier_stats {
-    uint64_t lookups, hits, misses, entries, size_bytes;
+    uint64_t lookups, hits, stale_hits, negative_hits, misses, entries, size_bytes;
     uint32_t p50_us, p99_us;
 };
 struct cache_scope_stats { /* texts lie in the arena of who asked */

@@ -16,10 +16,17 @@
 #include "base/check.h"
 #include "cache/answer.h"
 #include "cache/cache.h"
+#include "cache/freshness.h"
 #include "cache/parts.h"
 #include "index/vector.h"
 
-enum { TAG_BYTES_MAX = 128, NAME_BYTES_MAX = 64, VALUE_BYTES_MAX = 1024 };
+enum {
+    TAG_BYTES_MAX = 128,
+    NAME_BYTES_MAX = 64,
+    VALUE_BYTES_MAX = 1024,
+    DEPENDS_ON_MAX = 64,
+    VERSION_BYTES_MAX = 256,
+};
 
 /* ---- what may be stored ---------------------------------------------------------------------- */
 
@@ -73,6 +80,61 @@ static enum status check_answer(const struct cache *cache, const struct cache_se
     return STATUS_OK;
 }
 
+static enum status refuse_time(struct failure *failure, const char *field, const char *limit,
+                               uint64_t limit_ms)
+{
+    return failure_set(failure, STATUS_LIMIT_EXCEEDED, field, "at most %s = %llu ms", limit,
+                       (unsigned long long)limit_ms);
+}
+
+static enum status check_times(const struct cache *cache, const struct cache_set_request *request,
+                               struct failure *failure)
+{
+    const struct cache_limits *limits = &cache->limits;
+    const uint64_t revalidate_ms = request->stale_while_revalidate_ms,
+                   if_error_ms = request->stale_if_error_ms;
+    if (request->negative && request->ttl_given && request->ttl_ms > CACHE_NEGATIVE_TTL_MAX_MS)
+        return refuse_time(failure, "ttl_ms", "a negative entry's", CACHE_NEGATIVE_TTL_MAX_MS);
+    if (request->negative &&
+        (request->sliding || request->pinned || revalidate_ms > 0 || if_error_ms > 0))
+        return failure_set(failure, STATUS_AMBIGUOUS_INPUT, "negative",
+                           "an upstream's error does not slide, is not pinned and has no time as "
+                           "stale");
+    if (!request->sliding && request->sliding_max_ms > 0)
+        return failure_set(failure, STATUS_AMBIGUOUS_INPUT, "sliding_max_ms", "only with sliding");
+    if (request->sliding_max_ms > limits->ttl_max_ms)
+        return refuse_time(failure, "sliding_max_ms", "cache.ttl_max", limits->ttl_max_ms);
+    if (revalidate_ms > limits->stale_max_ms)
+        return refuse_time(failure, "stale_while_revalidate_ms", "cache.stale_max",
+                           limits->stale_max_ms);
+    if (if_error_ms > limits->stale_max_ms - revalidate_ms)
+        return refuse_time(failure, "stale_if_error_ms",
+                           "cache.stale_max, together with stale_while_revalidate_ms",
+                           limits->stale_max_ms);
+    return STATUS_OK;
+}
+
+static enum status check_depends_on(const struct cache_set_request *request,
+                                    struct failure *failure)
+{
+    if (request->depends_on_count > DEPENDS_ON_MAX)
+        return failure_set(failure, STATUS_LIMIT_EXCEEDED, "depends_on", "at most %d",
+                           DEPENDS_ON_MAX);
+    for (size_t i = 0; i < request->depends_on_count; i++) {
+        const struct key_attribute *dependency = &request->depends_on[i];
+        char field[FAILURE_FIELD_MAX];
+        (void)snprintf(field, sizeof(field), "depends_on[%zu].id", i);
+        if (dependency->name.length < 1 || dependency->name.length > VALUE_BYTES_MAX)
+            return failure_set(failure, STATUS_LIMIT_EXCEEDED, field, "1 to %d bytes",
+                               VALUE_BYTES_MAX);
+        (void)snprintf(field, sizeof(field), "depends_on[%zu].version", i);
+        if (dependency->value.length > VERSION_BYTES_MAX)
+            return failure_set(failure, STATUS_LIMIT_EXCEEDED, field, "at most %d bytes",
+                               VERSION_BYTES_MAX);
+    }
+    return STATUS_OK;
+}
+
 static uint64_t ttl_max(const struct cache *cache, const struct cache_namespace_settings *wishes)
 {
     return wishes->ttl_max_ms != 0 ? wishes->ttl_max_ms : cache->limits.ttl_max_ms;
@@ -95,7 +157,9 @@ static uint64_t ttl_of(const struct cache *cache, const struct cache_set *set)
         return set->request->ttl_ms;
     const uint64_t standard_ms =
         set->wishes.ttl_ms != 0 ? set->wishes.ttl_ms : cache->limits.ttl_default_ms;
-    const uint64_t max_ms = ttl_max(cache, &set->wishes);
+    uint64_t max_ms = ttl_max(cache, &set->wishes);
+    if (set->request->negative && max_ms > CACHE_NEGATIVE_TTL_MAX_MS)
+        max_ms = CACHE_NEGATIVE_TTL_MAX_MS;
     return standard_ms < max_ms ? standard_ms : max_ms;
 }
 
@@ -140,6 +204,10 @@ static enum status check_request(const struct cache *cache, const struct cache_s
 {
     enum status status = check_answer(cache, request, failure);
     if (status == STATUS_OK)
+        status = check_times(cache, request, failure);
+    if (status == STATUS_OK)
+        status = check_depends_on(request, failure);
+    if (status == STATUS_OK)
         status = check_tags(cache, request, failure);
     if (status == STATUS_OK)
         status = check_metadata(cache, request, failure);
@@ -148,9 +216,16 @@ static enum status check_request(const struct cache *cache, const struct cache_s
     return status;
 }
 
-/* Half an answer, one choice of several, a refusal or nothing at all helps nobody a second time. */
+/* Half an answer, one choice of several, a refusal or nothing at all helps nobody a second time.
+ * That an upstream fails is no answer: it may look as it likes. */
 static enum cache_skip why_not_kept(const struct cache_set_request *request, const struct key *key)
 {
+    if (request->control.no_store || request->control.bypass)
+        return CACHE_SKIP_NO_STORE;
+    if (request->ttl_given && request->ttl_ms == 0)
+        return CACHE_SKIP_ADMISSION;
+    if (request->negative)
+        return key->canonical ? CACHE_SKIP_NONE : CACHE_SKIP_NOT_ELIGIBLE;
     if (text_equal(request->finish_reason, TEXT("length")) ||
         text_equal(request->finish_reason, TEXT("content_filter")) || request->refusal.length > 0)
         return CACHE_SKIP_FINISH_REASON;
@@ -159,8 +234,6 @@ static enum cache_skip why_not_kept(const struct cache_set_request *request, con
     if (request->content.length == 0 && request->blob.length == 0 && !request->other_parts)
         return CACHE_SKIP_ADMISSION;
     if (request->identity.params.n > 1 && !request->further_choices)
-        return CACHE_SKIP_ADMISSION;
-    if (request->ttl_given && request->ttl_ms == 0)
         return CACHE_SKIP_ADMISSION;
     return CACHE_SKIP_NONE;
 }
@@ -192,7 +265,7 @@ static enum status prepare_vector(struct cache *cache, struct cache_set *set,
     const struct cache_set_request *request = set->request;
     struct embed_space space;
     if (!set->key.semantic || cache_mode(cache, &set->wishes) == POLICY_OFF ||
-        !cache_opens(&set->wishes, CACHE_TIER_SEMANTIC))
+        !cache_opens(&set->wishes, CACHE_TIER_SEMANTIC) || request->negative)
         return STATUS_OK;
     if (!cache_space(cache, request->identity.embedder, request->vector, request->dimension,
                      &space))
@@ -222,6 +295,39 @@ static void note_vector(struct cache_set *set, enum status embedded)
         set->reply.degraded = "embedder_down";
 }
 
+/* How long it lives, by TTL and by what comes after. */
+static void settle_times(const struct cache *cache, struct cache_set *set,
+                         struct freshness *out_freshness)
+{
+    const struct cache_set_request *request = set->request;
+    struct freshness freshness = {
+        .ttl_ms = ttl_of(cache, set),
+        .revalidate_ms = request->stale_while_revalidate_ms,
+        .if_error_ms = request->stale_if_error_ms,
+        .negative = request->negative,
+    };
+    assert(freshness.ttl_ms > 0); /* 0 was skipped */
+    assert(freshness.ttl_ms <= ttl_max(cache, &set->wishes));
+    uint64_t first_ms = freshness.ttl_ms, last_ms = freshness.ttl_ms;
+    if (request->sliding) {
+        last_ms =
+            request->sliding_max_ms > 0 ? request->sliding_max_ms : ttl_max(cache, &set->wishes);
+        first_ms = first_ms < last_ms ? first_ms : last_ms;
+        freshness.sliding_ms = last_ms;
+    }
+    set->end_ms = set->now_ms + (int64_t)first_ms;
+    set->expires_ms = set->end_ms + (int64_t)freshness_window_ms(&freshness);
+    set->row_expires_ms = set->now_ms + (int64_t)last_ms;
+    *out_freshness = freshness;
+}
+
+static uint8_t marks_of(const struct cache_set_request *request)
+{
+    const bool is_timed = request->sliding || request->negative ||
+                          request->stale_while_revalidate_ms > 0 || request->stale_if_error_ms > 0;
+    return (uint8_t)((request->pinned ? ENTRY_PINNED : 0) | (is_timed ? ENTRY_TIMED : 0));
+}
+
 static enum status make_entry(const struct cache *cache, struct cache_set *set)
 {
     const struct cache_set_request *request = set->request;
@@ -235,19 +341,19 @@ static enum status make_entry(const struct cache *cache, struct cache_set *set)
         .tags_count = request->tags_count,
         .metadata = request->metadata,
         .metadata_count = request->metadata_count,
+        .depends_on = request->depends_on,
+        .depends_on_count = request->depends_on_count,
         .info = request->info,
         .opaque = opaque,
     };
-    const uint64_t ttl_ms = ttl_of(cache, set);
-    assert(ttl_ms > 0); /* 0 was skipped */
-    assert(ttl_ms <= ttl_max(cache, &set->wishes));
     assert(set->key.canonical);
-    set->expires_ms = set->now_ms + (int64_t)ttl_ms;
+    settle_times(cache, set, &parts.freshness);
     struct entry_source source = {
         .digest = set->key.exact,
         .space = set->space.id,
         .created_ms = set->now_ms,
         .expires_ms = set->expires_ms,
+        .marks = marks_of(request),
         .prompt = set->key.query,
         .answer = opaque ? request->blob : request->content,
     };
@@ -276,6 +382,19 @@ static void uncount_entry(struct namespace_ *namespace_, const struct entry *ent
     namespace_uncount(&namespace_->counters.size_bytes, entry_charge_bytes(entry));
 }
 
+/* What is within its TTL is in the way of a Set that is to be the first. */
+static bool is_within_ttl(void *context, const struct entry *entry, int64_t expires_ms)
+{
+    static const struct cache_control nothing_asked;
+    const int64_t *now_ms = context;
+    struct freshness freshness;
+    bool stale = false;
+    const struct freshness_moment moment = {entry_created_ms(entry), expires_ms, *now_ms};
+    freshness_read(entry, &freshness);
+    return freshness_judge(&freshness, &nothing_asked, &moment, &stale) == CACHE_MISS_NONE &&
+           !stale;
+}
+
 /* Counted before it is stored: it may die on another thread before store_set has returned here. */
 static enum status store_entry(struct cache *cache, struct cache_set *set,
                                const struct cache_waiter *waiter,
@@ -292,9 +411,14 @@ static enum status store_entry(struct cache *cache, struct cache_set *set,
         wish.context = waiter->context;
         waiter->expect(waiter->context);
     }
+    const struct store_look first = {.accepts = is_within_ttl, .context = &set->now_ms};
+    const struct store_addition addition = {
+        .entry = set->entry,
+        .vector = set->space.id != 0 ? &vector : NULL,
+        .unless = set->request->if_absent ? &first : NULL,
+    };
     cache_count_entry(set->namespace_, set->entry);
-    enum status status = store_set(cache->store, set->entry, set->space.id != 0 ? &vector : NULL,
-                                   &wish, set->now_ms, out_result);
+    enum status status = store_add(cache->store, &addition, &wish, set->now_ms, out_result);
     if (status != STATUS_OK)
         uncount_entry(set->namespace_, set->entry);
     if (waits && status != STATUS_OK) /* nothing was handed in */
@@ -343,7 +467,7 @@ enum status cache_insert_row(struct cache *cache, struct namespace_ *namespace_,
                                   .expires_ms = row->expires_ms,
                                   .unit = row->unit,
                                   .choice = cache_index_choice(cache, namespace_, &choice) ? &choice
-                                                                                    : NULL};
+                                                                                           : NULL};
     memcpy(&index_row.tag, row->compatibility, sizeof(index_row.tag));
     memcpy(index_row.side, &signature, sizeof(signature));
     namespace_count(&namespace_->counters.rows, 1);
@@ -364,7 +488,7 @@ static enum status insert_row(struct cache *cache, const struct cache_set *set, 
         .id = set->key.exact,
         .compatibility = set->key.compatibility.bytes,
         .sequence = sequence,
-        .expires_ms = set->expires_ms,
+        .expires_ms = set->row_expires_ms,
         .unit = set->unit,
         .dimension = set->space.dimension,
         .query = set->key.query,
@@ -383,8 +507,7 @@ static void make_scope(struct cache *cache, const struct cache_set *set)
         .attributes = identity->attributes,
         .attributes_count = identity->attributes_count,
     };
-    struct scope *scope =
-        scopes_obtain(cache->scopes, &names, set->key.scope.bytes, &set->space);
+    struct scope *scope = scopes_obtain(cache->scopes, &names, set->key.scope.bytes, &set->space);
     cache_configure_scope(cache, set->namespace_, scope);
     cache_note_new_scope(cache, scope);
 }
@@ -392,6 +515,8 @@ static void make_scope(struct cache *cache, const struct cache_set *set)
 /* Only its size is the answer's fault. */
 static const char *field_of(const struct cache_set_request *request, enum status status)
 {
+    if (status == STATUS_NO_MEMORY && request->pinned)
+        return "pinned"; /* of all that can be spent, the room for pins is spent first */
     if (status != STATUS_ENTRY_TOO_LARGE)
         return "";
     return request->blob.length > 0 ? "blob" : "content";
@@ -426,6 +551,13 @@ static enum status store_and_index(struct cache *cache, struct cache_set *set,
         make_scope(cache, set);
     if (status == STATUS_OK)
         status = store_entry(cache, set, waiter, &result);
+    if (status == STATUS_ENTRY_EXISTS) {
+        entry_release(set->entry);
+        set->reply.skip = CACHE_SKIP_EXISTS;
+        set->reply.degraded = NULL;
+        set->step = CACHE_DONE;
+        return STATUS_OK;
+    }
     if (status != STATUS_OK) {
         entry_release(set->entry);
         return failure_set(failure, status, field_of(set->request, status), "%s",
@@ -437,7 +569,7 @@ static enum status store_and_index(struct cache *cache, struct cache_set *set,
     set->reply.stored = true;
     set->reply.sequence = result.sequence;
     set->reply.ack = set->ack;
-    set->reply.expires_ms = set->expires_ms;
+    set->reply.expires_ms = set->end_ms;
     set->reply.indexed = index_entry(cache, set, result.sequence);
     cache_keep_budget(cache, set->namespace_, set->entry);
     entry_release(set->entry);
@@ -471,8 +603,8 @@ static enum status read_wishes(struct cache *cache, struct cache_set *set, struc
 {
     struct namespace_ *namespace_ = NULL;
     epoch_enter(cache->epochs);
-    const enum status status = cache_find_namespace(cache, &set->request->identity, &set->key,
-                                                    &namespace_, failure);
+    const enum status status =
+        cache_find_namespace(cache, &set->request->identity, &set->key, &namespace_, failure);
     if (status == STATUS_OK)
         set->wishes = *namespace_wants(namespace_);
     epoch_leave(cache->epochs);
@@ -507,8 +639,8 @@ enum status cache_set_begin(struct cache *cache, const struct cache_set_request 
     if (set->reply.skip != CACHE_SKIP_NONE)
         return STATUS_OK;
     set->step = CACHE_NEEDS_COMPUTE;
-    status = cache_resolve_ack(
-        cache, request->ack != ACK_DEFAULT ? request->ack : set->wishes.ack, &set->ack, failure);
+    status = cache_resolve_ack(cache, request->ack != ACK_DEFAULT ? request->ack : set->wishes.ack,
+                               &set->ack, failure);
     if (status == STATUS_OK)
         status = prepare_vector(cache, set, failure);
     return status;
@@ -553,7 +685,8 @@ void cache_entry_died(void *context, const struct entry *entry, enum store_death
     struct answer_view view;
     answer_view_read(entry_metadata(entry), &view);
     struct namespace_ *namespace_ = cache_hold_namespace(cache, view.tenant, view.namespace_);
-    assert(namespace_ != NULL); /* its Set made it, or the load; and no drop goes before its entries */
+    assert(namespace_ !=
+           NULL); /* its Set made it, or the load; and no drop goes before its entries */
     uncount_entry(namespace_, entry);
     if (why == STORE_EVICTED)
         namespace_count(&namespace_->counters.evictions, 1);

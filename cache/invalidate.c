@@ -1,14 +1,16 @@
 /*
- * invalidate.c - Delete and Invalidate: entries leave on request, and their rows with them, before
- * the reply does. A tenant is never left: whatever the selector says, entries of others do not
- * match. The walk over the table is a plain scan with a predicate; rows follow through the `died`
- * listener. Owns nothing. Threads: Delete any, Invalidate compute (it walks the whole table).
+ * invalidate.c - Delete and Invalidate: entries leave on request, and their rows with them, or
+ * their TTL ends, before the reply leaves. A tenant is never left: whatever the selector says,
+ * entries of others do not match. The walk over the table is a plain scan with a predicate; rows
+ * follow through the `died` listener. Owns nothing. Threads: Delete any, Invalidate compute (it
+ * walks the whole table).
  */
 #include <stdio.h>
 
 #include "base/check.h"
 #include "cache/answer.h"
 #include "cache/cache.h"
+#include "cache/freshness.h"
 #include "cache/parts.h"
 
 enum { TAG_BYTES_MAX = 128 };
@@ -138,6 +140,19 @@ static bool has_a_tag(const struct cache_selector *selector, struct text packed)
     return false;
 }
 
+/* By name id, by value version. */
+static bool depends(const struct cache_selector *selector, struct text packed)
+{
+    struct key_attribute dependency;
+    while (answer_next_attribute(&packed, &dependency)) {
+        if (text_equal(dependency.name, selector->depends_on_id) &&
+            (selector->depends_on_version_not.length == 0 ||
+             !text_equal(dependency.value, selector->depends_on_version_not)))
+            return true;
+    }
+    return false;
+}
+
 static bool is_selected(const struct selection *selection, const struct entry *entry)
 {
     const struct cache_selector *selector = selection->selector;
@@ -150,6 +165,8 @@ static bool is_selected(const struct selection *selection, const struct entry *e
     if (selection->model.length > 0 && !text_equal(view.model, selection->model))
         return false;
     if (selector->created_before_ms != 0 && entry_created_ms(entry) >= selector->created_before_ms)
+        return false;
+    if (selector->depends_on_id.length > 0 && !depends(selector, view.depends_on))
         return false;
     return selector->tags_count == 0 || has_a_tag(selector, view.tags);
 }
@@ -196,7 +213,11 @@ static enum status check_selector(const struct cache *cache, const struct cache_
                                   struct failure *failure)
 {
     const bool only_namespace = selector->model.length == 0 && selector->tags_count == 0 &&
-                                selector->created_before_ms == 0;
+                                selector->created_before_ms == 0 &&
+                                selector->depends_on_id.length == 0;
+    if (selector->depends_on_version_not.length > 0 && selector->depends_on_id.length == 0)
+        return failure_set(failure, STATUS_AMBIGUOUS_INPUT, "selector.depends_on_version_not",
+                           "a version of what? depends_on_id is missing");
     if (only_namespace && selector->namespace_.length == 0)
         return failure_set(failure, STATUS_LIMIT_EXCEEDED, "selector",
                            "an empty selector removes nothing; name a part");
@@ -217,6 +238,59 @@ static enum status purge(struct cache *cache, struct selection *selection,
 {
     const struct journal_wish wish = wish_for(cache, waiter);
     enum status status = store_purge(cache->store, select_entry, selection, &wish, out_matched);
+    if (status != STATUS_OK)
+        give_up(waiter);
+    return status;
+}
+
+/* The TTL ends; it never begins anew by this. */
+static enum status end_ttl(struct cache *cache, struct entry *entry, int64_t now_ms)
+{
+    struct freshness freshness;
+    struct store_hit found;
+    if (store_find(cache->store, entry_digest(entry), now_ms, STORE_PEEK, &found) != STORE_FOUND)
+        return STATUS_OK;
+    freshness_read(entry, &freshness);
+    const int64_t end_ms = freshness_end_ms(&freshness, found.expires_ms);
+    enum status status = STATUS_OK;
+    if (found.entry == entry && (end_ms == 0 || end_ms > now_ms))
+        status =
+            store_retime(cache->store, entry, now_ms + (int64_t)freshness_window_ms(&freshness),
+                         STORE_RETIME, true);
+    entry_release(found.entry);
+    return status == STATUS_NOT_FOUND ? STATUS_OK : status; /* it has left just now */
+}
+
+enum { HANDFUL = 64 };
+
+static enum status end_ttls(struct cache *cache, struct selection *selection, uint64_t *matched)
+{
+    struct entry *entries[HANDFUL];
+    uint64_t cursor = 0;
+    enum status status = STATUS_OK;
+    do {
+        const uint32_t count = store_next_entries(cache->store, &cursor, entries, HANDFUL);
+        for (uint32_t i = 0; i < count; i++) {
+            const bool is_meant = status == STATUS_OK && select_entry(selection, entries[i]);
+            if (is_meant)
+                status = end_ttl(cache, entries[i], selection->selector->now_ms);
+            *matched += is_meant && status == STATUS_OK;
+            entry_release(entries[i]);
+        }
+    } while (cursor != 0 && status == STATUS_OK);
+    return status;
+}
+
+/* Its records bear no wish; a barrier behind them does. */
+static enum status make_stale(struct cache *cache, struct selection *selection,
+                              const struct cache_waiter *waiter, uint64_t *matched)
+{
+    assert(selection->selector->now_ms > 0);
+    enum status status = end_ttls(cache, selection, matched);
+    if (status != STATUS_OK || waiter == NULL)
+        return status;
+    const struct journal_wish wish = wish_for(cache, waiter);
+    status = store_barrier(cache->store, &wish);
     if (status != STATUS_OK)
         give_up(waiter);
     return status;
@@ -243,6 +317,8 @@ enum status cache_invalidate(struct cache *cache, const struct cache_selector *s
     }
     if (selector->dry_run)
         reply.matched = store_count(cache->store, ALL_THERE_MS, select_entry, &selection);
+    else if (selector->make_stale)
+        status = make_stale(cache, &selection, waiter, &reply.matched);
     else
         status = purge(cache, &selection, waiter, &reply.matched);
     if (status != STATUS_OK)

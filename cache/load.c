@@ -15,6 +15,7 @@
 
 #include "base/check.h"
 #include "cache/answer.h"
+#include "cache/freshness.h"
 #include "cache/cache.h"
 #include "cache/notes.h"
 #include "cache/parts.h"
@@ -28,7 +29,8 @@ struct loading { /* of one cache_load */
     uint64_t unnamed_space;  /* of clients that name no embedder */
     uint64_t *client_spaces; /* sorted */
     size_t client_spaces_count, client_spaces_capacity;
-    struct entry **doubtful; /* indexed, and nobody has vouched for their space; a reference each */
+    struct entry **doubtful; /* indexed, but of a space that nobody has vouched for, or past
+                                 their time unless a TOUCH follows; a reference each */
     size_t doubtful_count, doubtful_capacity;
     bool has_tokens;
 };
@@ -249,7 +251,7 @@ static bool insert_row(struct loading *loading, struct namespace_ *namespace_,
         .id = *entry_digest(entry),
         .compatibility = entry_compatibility(entry),
         .sequence = entry_sequence(entry),
-        .expires_ms = expires_of(loading->cache, entry),
+        .expires_ms = cache_row_end_ms(entry, expires_of(loading->cache, entry)),
         .unit = vector->unit,
         .dimension = vector->dimension,
         .query = entry_prompt(entry),
@@ -262,18 +264,32 @@ static void count(_Atomic uint64_t *counter)
     atomic_fetch_add_explicit(counter, 1, memory_order_relaxed);
 }
 
+static bool is_over(struct cache *cache, const struct entry *entry)
+{
+    struct store_hit hit;
+    const enum store_found found =
+        store_find(cache->store, entry_digest(entry), cache->clock_ms(), STORE_PEEK, &hit);
+    if (found == STORE_FOUND)
+        entry_release(hit.entry);
+    return found != STORE_FOUND;
+}
+
+static bool is_unknown(const struct loading *loading, uint64_t space)
+{
+    return space != server_space(loading->cache) && !is_clients(loading, space);
+}
+
 static void load_row(struct loading *loading, struct namespace_ *namespace_, struct entry *entry,
                      const struct store_vector *vector)
 {
     struct cache *cache = loading->cache;
-    const uint64_t space = entry_space(entry);
     if (entry_prompt(entry).length == 0 || vector->dimension > VECTOR_DIMENSION_MAX ||
         !insert_row(loading, namespace_, entry, vector)) {
         count(&cache->recovered_rowless);
         return;
     }
     count(&cache->recovered_rows);
-    if (space != server_space(cache) && !is_clients(loading, space))
+    if (is_unknown(loading, entry_space(entry)) || is_over(cache, entry))
         doubt(loading, entry);
 }
 
@@ -302,15 +318,31 @@ static void load_entry(void *context, struct entry *entry, const struct store_ve
     arena_reset(loading->arena);
 }
 
-/* Vectors whose space nobody has vouched for, now that all has been read: another embedder's. */
+/* A TOUCH that was read behind its entry. */
+static void load_touch(void *context, const struct entry *entry, int64_t expires_ms)
+{
+    struct loading *loading = loading_of(context);
+    if (loading->status != STATUS_OK || !answer_is_whole(entry_metadata(entry)))
+        return;
+    struct freshness freshness;
+    freshness_read(entry, &freshness);
+    if (freshness.sliding_ms > 0) /* its row ends with its last renewal */
+        return;
+    cache_retime_row(loading->cache, entry, cache_row_end_ms(entry, expires_ms), loading->arena);
+    arena_reset(loading->arena);
+}
+
+/* Now that all has been read: vectors whose space nobody has vouched for are another embedder's,
+ * and what no TOUCH has renewed is over. */
 static void settle_doubts(struct loading *loading)
 {
     struct cache *cache = loading->cache;
     for (size_t i = 0; i < loading->doubtful_count; i++) {
         struct entry *entry = loading->doubtful[i];
-        if (loading->status == STATUS_OK && !is_clients(loading, entry_space(entry))) {
+        const bool unknown = is_unknown(loading, entry_space(entry));
+        if (loading->status == STATUS_OK && (unknown || is_over(cache, entry))) {
             cache_remove_row(cache, entry);
-            count(&cache->recovered_rowless);
+            atomic_fetch_add_explicit(&cache->recovered_rowless, unknown, memory_order_relaxed);
             atomic_fetch_sub_explicit(&cache->recovered_rows, 1, memory_order_relaxed);
         }
         entry_release(entry);
@@ -333,6 +365,7 @@ static enum status read_folder(struct cache *cache, struct loading *loading)
     const struct store_open_visitor visitor = {
         .context = cache,
         .entry = load_entry,
+        .touched = load_touch,
         .note = load_note,
         .vector_of = vector_of,
         .renew_notes = cache_renew_notes,

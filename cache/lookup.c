@@ -2,14 +2,16 @@
  * lookup.c - Get, first half: identity, the exact tier, and whether the semantic tier (semantic.c)
  * is to be asked at all. Short enough for an I/O thread.
  *
- * WHY A MISS. A near candidate that was refused says more than an expired exact entry, and that
- * says more than "no candidate", "not eligible", "too long" or "disabled".
+ * WHY A MISS. A near candidate that was refused says more than an answer that is expired or too old
+ * for the request, and that says more than "no candidate", "not eligible", "too long" or
+ * "disabled".
  *
  * Owns nothing beyond the reference of a reply. Threads: see cache.h.
  */
 #include "cache/lookup.h"
 
 #include "base/check.h"
+#include "cache/freshness.h"
 #include "cache/parts.h"
 
 /* Percentiles are of an entry's first hit and every fourth from there: a look at the clock takes
@@ -64,8 +66,8 @@ void lookup_settle_miss(const struct cache *cache, struct cache_get *get, enum c
     assert(get->reply.miss_reason == CACHE_MISS_NONE); /* a Get ends once */
     assert(reason > CACHE_MISS_NONE);
     assert(reason < CACHE_MISS_COUNT);
-    if (get->exact_expired && yields_to_expired(reason))
-        reason = CACHE_MISS_EXPIRED;
+    if (get->refused != CACHE_MISS_NONE && yields_to_expired(reason))
+        reason = get->refused;
     get->reply.tier = CACHE_TIER_NONE;
     get->reply.miss_reason = reason;
     namespace_count(&lookup_counters(get)->misses[reason], 1);
@@ -91,13 +93,59 @@ static enum status check_request(const struct cache *cache, const struct cache_g
     return cache_check_vector(cache, request->vector, request->dimension, failure);
 }
 
+struct look { /* at the exact entry */
+    const struct cache_control *control;
+    int64_t now_ms;
+    enum cache_miss refused;
+    bool is_timed, stale, negative;
+};
+
+static bool accepts(void *context, const struct entry *entry, int64_t expires_ms)
+{
+    struct look *look = context;
+    struct freshness freshness;
+    const struct freshness_moment moment = {entry_created_ms(entry), expires_ms, look->now_ms};
+    freshness_read(entry, &freshness);
+    look->is_timed = true;
+    look->negative = freshness.negative;
+    look->refused = freshness_judge(&freshness, look->control, &moment, &look->stale);
+    return look->refused == CACHE_MISS_NONE;
+}
+
+bool lookup_is_controlled(const struct cache_get *get)
+{
+    const struct cache_control *control = &get->request->control;
+    return control->max_age_given || control->min_fresh_ms > 0;
+}
+
+static enum store_found find_exact(struct cache *cache, struct cache_get *get, struct look *look)
+{
+    const struct store_look asked = {
+        .accepts = accepts, .context = look, .every = lookup_is_controlled(get)};
+    const enum store_found found =
+        store_find_accepted(cache->store, &get->key.exact, look->now_ms, &asked, &get->reply.found);
+    if (found == STORE_FOUND && look->is_timed && !look->stale)
+        freshness_renew(cache, &get->reply.found, look->now_ms);
+    if (found == STORE_PAST_EXPIRY)
+        get->refused = CACHE_MISS_EXPIRED;
+    if (found == STORE_REFUSED)
+        get->refused = look->refused;
+    return found;
+}
+
+static void count_exact(struct namespace_counters *counters, const struct look *look)
+{
+    if (look->negative)
+        namespace_count(&counters->negative_hits, 1);
+    else
+        namespace_count(look->stale ? &counters->stale_hits : &counters->exact_hits, 1);
+}
+
 static bool ask_exact(struct cache *cache, struct cache_get *get, int64_t now_ms)
 {
     assert(get->key.canonical);
-    const enum store_found found =
-        store_find(cache->store, &get->key.exact, now_ms, STORE_COUNT_HIT, &get->reply.found);
-    if (found != STORE_FOUND) {
-        get->exact_expired = found == STORE_PAST_EXPIRY;
+    struct look look = {.control = &get->request->control, .now_ms = now_ms};
+    if (find_exact(cache, get, &look) != STORE_FOUND) {
         namespace_count(&lookup_counters(get)->exact_misses, 1);
         return false;
     }
@@ -105,7 +153,8 @@ static bool ask_exact(struct cache *cache, struct cache_get *get, int64_t now_ms
     assert(get->reply.found.hits_count > 0);
     get->reply.tier = CACHE_TIER_EXACT;
     get->reply.similarity = 1;
-    namespace_count(&lookup_counters(get)->exact_hits, 1);
+    get->reply.stale = look.stale;
+    count_exact(lookup_counters(get), &look);
     if (cache->clock_us != NULL && get->reply.found.hits_count % HITS_TIMED_EVERY == 1)
         histogram_add(cache->exact_us, lookup_elapsed_us(cache, get));
     lookup_settle_time(cache, get);
@@ -149,6 +198,10 @@ static bool has_rows(struct cache *cache, const struct cache_get *get)
 
 static enum cache_step ask_tiers(struct cache *cache, struct cache_get *get, int64_t now_ms)
 {
+    if (get->request->control.bypass || get->request->control.no_cache) {
+        lookup_settle_miss(cache, get, CACHE_MISS_BYPASSED);
+        return CACHE_DONE;
+    }
     if (!get->key.canonical) {
         lookup_settle_miss(cache, get, CACHE_MISS_NOT_ELIGIBLE);
         return CACHE_DONE;

@@ -29,6 +29,9 @@ void lookup_settle_miss(const struct cache *cache, struct cache_get *get, enum c
 void lookup_settle_semantic_miss(const struct cache *cache, struct cache_get *get,
                                  enum cache_miss reason);
 
+/* The request asks for an age or for time left: every entry has to be looked at. */
+bool lookup_is_controlled(const struct cache_get *get);
+
 /* False: nobody makes vectors for this request. */
 bool lookup_space(const struct cache *cache, const struct cache_get *get,
                   struct embed_space *out_space);

@@ -17,9 +17,10 @@
 #include "cache/registry.h"
 
 /* Counted once for each Get, when its outcome is known; sums are made when somebody reads them:
- * total requests = exact_hits + semantic_hits + all misses. */
+ * total requests = exact_hits + stale_hits + negative_hits + semantic_hits + all misses. */
 struct namespace_counters {
     _Atomic uint64_t exact_hits, exact_misses;       /* of Gets that asked the exact tier    */
+    _Atomic uint64_t stale_hits, negative_hits;      /* of the exact tier, and no hits       */
     _Atomic uint64_t semantic_hits, semantic_misses; /* of Gets that asked the semantic tier */
     _Atomic uint64_t misses[CACHE_MISS_COUNT];
     _Atomic uint64_t sets, evictions, expirations;

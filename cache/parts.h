@@ -21,7 +21,7 @@
 #include "trust/token.h"
 
 struct cache_limits { /* from the options */
-    uint64_t ttl_default_ms, ttl_max_ms, answer_bytes;
+    uint64_t ttl_default_ms, ttl_max_ms, stale_max_ms, answer_bytes;
     uint32_t dimension, batch, metadata, tags, scopes_shown;
 };
 
@@ -185,6 +185,12 @@ struct cache_row { /* of one entry */
     uint32_t dimension;
     struct text query; /* what the guard signs */
 };
+/* The entry's row, if it has one, gets another end (0: only with the entry's own). */
+void cache_retime_row(struct cache *cache, const struct entry *entry, int64_t expires_ms,
+                      struct arena *arena);
+/* Where a row of this entry may end at the latest, as its freshness has it. */
+int64_t cache_row_end_ms(const struct entry *entry, int64_t expires_ms);
+enum { CACHE_NEGATIVE_TTL_MAX_MS = 60 * 1000 };
 /* Counted in the namespace. DIM_MISMATCH, NO_MEMORY: the budget of vectors is spent. */
 enum status cache_insert_row(struct cache *cache, struct namespace_ *namespace_,
                              const struct cache_row *row, struct arena *arena);

@@ -14,6 +14,7 @@
 #include <math.h>
 
 #include "base/check.h"
+#include "cache/freshness.h"
 #include "cache/lookup.h"
 #include "cache/parts.h"
 #include "index/vector.h"
@@ -86,16 +87,36 @@ static void search_rows(struct cache *cache, const struct cache_get *get, struct
     assert(search->hits_count <= hits_max);
 }
 
+/* Within its TTL, and as young as the request wants it: stale answers are the exact tier's. */
+static bool is_fresh(struct cache_get *get, const struct store_hit *found, int64_t now_ms)
+{
+    struct cache_control control = get->request->control;
+    struct freshness freshness;
+    bool stale = false;
+    if ((entry_marks(found->entry) & ENTRY_TIMED) == 0 && !lookup_is_controlled(get))
+        return true;
+    const struct freshness_moment moment = {entry_created_ms(found->entry), found->expires_ms,
+                                            now_ms};
+    freshness_read(found->entry, &freshness);
+    control.max_stale_ms = 0;
+    const enum cache_miss refused = freshness_judge(&freshness, &control, &moment, &stale);
+    if (refused == CACHE_MISS_TOO_OLD && get->refused == CACHE_MISS_NONE)
+        get->refused = refused;
+    return refused == CACHE_MISS_NONE && !stale;
+}
+
 /* The row's entry with a reference, or NULL if it may not stand for the row any more. */
-static struct entry *fetch(struct cache *cache, const struct cache_get *get,
-                           const struct search_hit *hit, int64_t now_ms)
+static struct entry *fetch(struct cache *cache, struct cache_get *get, const struct search_hit *hit,
+                           int64_t now_ms)
 {
     struct store_hit found;
     if (store_find(cache->store, &hit->id, now_ms, STORE_PEEK, &found) != STORE_FOUND)
         return NULL;
     assert(found.entry != NULL);
     if (entry_sequence(found.entry) <= hit->sequence &&
-        memcmp(entry_compatibility(found.entry), get->key.compatibility.bytes, ENTRY_ID_BYTES) == 0)
+        memcmp(entry_compatibility(found.entry), get->key.compatibility.bytes, ENTRY_ID_BYTES) ==
+            0 &&
+        is_fresh(get, &found, now_ms))
         return found.entry;
     entry_release(found.entry);
     return NULL;
@@ -108,8 +129,7 @@ static void drop_nears(struct walk *walk)
     walk->nears_count = 0;
 }
 
-static void collect(struct cache *cache, const struct cache_get *get, struct walk *walk,
-                    int64_t now_ms)
+static void collect(struct cache *cache, struct cache_get *get, struct walk *walk, int64_t now_ms)
 {
     static_assert(sizeof(struct guard_signature) <= INDEX_SIDE_BYTES, "lies beside the vector");
     drop_nears(walk);
@@ -128,7 +148,7 @@ static void collect(struct cache *cache, const struct cache_get *get, struct wal
     }
 }
 
-static enum status find_nears(struct cache *cache, const struct cache_get *get, struct walk *walk,
+static enum status find_nears(struct cache *cache, struct cache_get *get, struct walk *walk,
                               int64_t now_ms, struct failure *failure)
 {
     search_rows(cache, get, walk, now_ms, HITS_FIRST);
@@ -173,6 +193,8 @@ static bool take(struct cache *cache, struct cache_get *get, const struct near *
         entry_release(found.entry);
         return false;
     }
+    if ((entry_marks(found.entry) & ENTRY_TIMED) != 0)
+        freshness_renew(cache, &found, now_ms);
     get->reply.found = found;
     return true;
 }

@@ -17,13 +17,18 @@ struct summing {
 static void add_namespace(struct cache_stats *stats, const struct namespace_counters *counters)
 {
     const uint64_t exact_hits = namespace_read(&counters->exact_hits);
+    const uint64_t stale_hits = namespace_read(&counters->stale_hits);
+    const uint64_t negative_hits = namespace_read(&counters->negative_hits);
     const uint64_t semantic_hits = namespace_read(&counters->semantic_hits);
+    const uint64_t answered = exact_hits + stale_hits + semantic_hits;
     stats->exact.hits += exact_hits;
+    stats->exact.stale_hits += stale_hits;
+    stats->exact.negative_hits += negative_hits;
     stats->exact.misses += namespace_read(&counters->exact_misses);
     stats->semantic.hits += semantic_hits;
     stats->semantic.misses += namespace_read(&counters->semantic_misses);
-    stats->cached_requests += exact_hits + semantic_hits;
-    stats->total_requests += exact_hits + semantic_hits;
+    stats->cached_requests += answered;
+    stats->total_requests += answered + negative_hits;
     for (int i = 0; i < CACHE_MISS_COUNT; i++) {
         const uint64_t count = namespace_read(&counters->misses[i]);
         assert(i != CACHE_MISS_NONE || count == 0);
@@ -61,7 +66,8 @@ static void fill_counters(const struct cache *cache, struct text tenant, struct 
             add_namespace(stats, &namespace_->counters);
         epoch_leave(cache->epochs);
     }
-    stats->exact.lookups = stats->exact.hits + stats->exact.misses;
+    stats->exact.lookups = stats->exact.hits + stats->exact.stale_hits +
+                           stats->exact.negative_hits + stats->exact.misses;
     stats->semantic.lookups = stats->semantic.hits + stats->semantic.misses;
     stats->entries = stats->exact.entries;
     stats->size_bytes = stats->exact.size_bytes;

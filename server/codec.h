@@ -27,6 +27,7 @@ enum codec_message {
     CODEC_BATCH_SET,
     CODEC_DELETE,
     CODEC_INVALIDATE,
+    CODEC_TOUCH,
     CODEC_REPORT,
     CODEC_STATS,
     CODEC_CREATE_SNAPSHOT,
@@ -85,6 +86,9 @@ enum status codec_read_delete(struct text bytes, const struct codec_limits *limi
 enum status codec_read_invalidate(struct text bytes, const struct codec_limits *limits,
                                   struct arena *arena, struct cache_selector *out,
                                   struct failure *failure);
+enum status codec_read_touch(struct text bytes, const struct codec_limits *limits,
+                             struct arena *arena, struct cache_touch_request *out,
+                             struct failure *failure);
 struct codec_report {
     struct cache_report report;
     struct text feedback_id;
@@ -133,6 +137,8 @@ enum status codec_write_batch_set(const struct codec_set_result *results, size_t
 enum status codec_write_delete(uint32_t deleted, struct arena *arena, struct codec_reply *out);
 enum status codec_write_invalidate(const struct cache_invalidate_reply *reply, struct arena *arena,
                                    struct codec_reply *out);
+enum status codec_write_touch(const struct cache_touch_reply *reply, struct arena *arena,
+                              struct codec_reply *out);
 enum status codec_write_report(struct text feedback_id, enum cache_outcome outcome, uint32_t left,
                                struct arena *arena, struct codec_reply *out);
 enum status codec_write_stats(const struct cache_stats *stats, const struct codec_limits *limits,

@@ -46,6 +46,8 @@ static const struct rule rules[] = {
     {&reprise__v1__params__descriptor,            6, LIMIT(key.stop_max)}, /* stop */
     {&reprise__v1__vector__descriptor,            1, LIMIT(dimension_max)}, /* f32 */
     {&reprise__v1__vector__descriptor,            2, LIMIT(dimension_max)}, /* f16 */
+    {&reprise__v1__touch_request__descriptor,     2, LIMIT(batch_max)}, /* entry_ids */
+    {&reprise__v1__set_request__descriptor,      11, CODEC_DEPENDS_MAX, 0}, /* depends_on */
     {&reprise__v1__set_request__descriptor,      10, LIMIT(tags_max)}, /* tags */
     {&reprise__v1__set_request__descriptor,      19, LIMIT(metadata_max)}, /* metadata */
     {&reprise__v1__delete_request__descriptor,    2, LIMIT(batch_max)}, /* entry_ids */
@@ -320,6 +322,7 @@ const ProtobufCMessageDescriptor *codec_descriptor(enum codec_message type)
         [CODEC_BATCH_SET] = &reprise__v1__batch_set_request__descriptor,
         [CODEC_DELETE] = &reprise__v1__delete_request__descriptor,
         [CODEC_INVALIDATE] = &reprise__v1__invalidate_request__descriptor,
+        [CODEC_TOUCH] = &reprise__v1__touch_request__descriptor,
         [CODEC_REPORT] = &reprise__v1__report_request__descriptor,
         [CODEC_STATS] = &reprise__v1__stats_request__descriptor,
         [CODEC_CREATE_SNAPSHOT] = &reprise__v1__create_snapshot_request__descriptor,

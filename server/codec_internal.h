@@ -23,6 +23,7 @@ enum {
     CODEC_AGAIN_MAX = 64,   /* fields that stand once and come again: each costs an allocation   */
     CODEC_SCOPE_ATTRIBUTES_MAX = 64, /* of a PolicyScope in a request                             */
     CODEC_CHOICES_MAX = 16, /* elements of `tiers`, of `include` and of `fields`                 */
+    CODEC_DEPENDS_MAX = 64, /* elements of `depends_on`                                          */
     CODEC_BORROW_BYTES =
         4096,                /* answers above are never copied: borrowed when read, when written  */
     CODEC_HASH_MAX = 128,    /* bytes of ReportRequest.reporter and .feedback_id                  */
@@ -139,6 +140,11 @@ enum status codec_identity(const Reprise__V1__Identity *message, struct arena *a
                            struct identity *out, struct failure *failure);
 enum status codec_attributes(Reprise__V1__Attribute *const *messages, size_t count,
                              struct arena *arena, const struct key_attribute **out);
+
+void codec_control(const Reprise__V1__CacheControl *message, struct cache_control *out);
+/* Entry ids from hex; BAD_ID names entry_ids[i]. */
+enum status codec_ids(char *const *hex, size_t count, struct arena *arena,
+                      const struct digest **out_ids, struct failure *failure);
 
 /* ---- Replies ---------------------------------------------------------------- */
 

@@ -210,6 +210,7 @@ enum status codec_general_get(struct text bytes, const struct codec_limits *limi
         return status;
     const Reprise__V1__GetRequest *message = (const Reprise__V1__GetRequest *)unpacked;
     struct cache_get_request request = {.include = 0};
+    codec_control(message->cache_control, &request.control);
     status = codec_identity(message->identity, arena, &request.identity, failure);
     if (status == STATUS_OK)
         status = read_vector(message->vector, arena, &request.vector, &request.dimension, failure);
@@ -323,7 +324,28 @@ static enum status read_lists(const Reprise__V1__SetRequest *message, struct are
     if (codec_attributes(message->metadata, message->n_metadata, arena, &out->metadata) !=
         STATUS_OK)
         return codec_spent(failure);
+    struct key_attribute *depends_on =
+        arena_calloc(arena, message->n_depends_on, sizeof(*depends_on));
+    if (depends_on == NULL)
+        return codec_spent(failure);
+    for (size_t i = 0; i < message->n_depends_on; i++)
+        depends_on[i] = (struct key_attribute){.name = text_of(message->depends_on[i]->id),
+                                               .value = text_of(message->depends_on[i]->version)};
+    out->depends_on = depends_on;
+    out->depends_on_count = message->n_depends_on;
     return STATUS_OK;
+}
+
+static void read_life(const Reprise__V1__SetRequest *message, struct cache_set_request *out)
+{
+    codec_control(message->cache_control, &out->control);
+    out->sliding = message->sliding != 0;
+    out->sliding_max_ms = message->sliding_max_ms;
+    out->stale_while_revalidate_ms = message->stale_while_revalidate_ms;
+    out->stale_if_error_ms = message->stale_if_error_ms;
+    out->pinned = message->pinned != 0;
+    out->if_absent = message->if_absent != 0;
+    out->negative = message->negative != 0;
 }
 
 static enum status read_ack(Reprise__V1__Ack ack, enum journal_ack *out, struct failure *failure)
@@ -350,6 +372,7 @@ enum status codec_read_set(struct text bytes, const struct codec_limits *limits,
         return status;
     const Reprise__V1__SetRequest *message = (const Reprise__V1__SetRequest *)unpacked;
     struct cache_set_request request = {.content = parts.content, .blob = parts.blob};
+    read_life(message, &request);
     request.ttl_given = message->ttl_ms_given_case != 0;
     request.ttl_ms = request.ttl_given ? message->ttl_ms : 0;
     status = codec_identity(message->identity, arena, &request.identity, failure);

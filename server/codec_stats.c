@@ -36,6 +36,8 @@ static void fill_tier(const struct cache_tier_stats *tier, Reprise__V1__Tier nam
     message->lookups = tier->lookups;
     message->hits = tier->hits;
     message->misses = tier->misses;
+    message->stale_hits = tier->stale_hits;
+    message->negative_hits = tier->negative_hits;
     message->hit_rate = rate(tier->hits, tier->lookups);
     message->tier_rate = rate(tier->hits, requests);
     message->entries = tier->entries;

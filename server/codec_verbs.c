@@ -107,14 +107,14 @@ enum status codec_write_batch_set(const struct codec_set_result *results, size_t
 
 /* ---- Delete ----------------------------------------------------------------- */
 
-static enum status read_ids(const Reprise__V1__DeleteRequest *message, struct arena *arena,
-                            const struct digest **out_ids, struct failure *failure)
+enum status codec_ids(char *const *hex, size_t count, struct arena *arena,
+                      const struct digest **out_ids, struct failure *failure)
 {
-    struct digest *ids = arena_calloc(arena, message->n_entry_ids, sizeof(*ids));
+    struct digest *ids = arena_calloc(arena, count, sizeof(*ids));
     if (ids == NULL)
         return codec_spent(failure);
-    for (size_t i = 0; i < message->n_entry_ids; i++) {
-        const struct text id = text_of(message->entry_ids[i]);
+    for (size_t i = 0; i < count; i++) {
+        const struct text id = text_of(hex[i]);
         if (digest_from_hex(id.bytes, id.length, &ids[i]))
             continue;
         char field[FAILURE_FIELD_MAX];
@@ -136,7 +136,8 @@ enum status codec_read_delete(struct text bytes, const struct codec_limits *limi
     const Reprise__V1__DeleteRequest *message = (const Reprise__V1__DeleteRequest *)unpacked;
     struct cache_delete_request request = {.namespace_ = text_of(message->namespace_),
                                            .entry_ids_count = message->n_entry_ids};
-    status = read_ids(message, arena, &request.entry_ids, failure);
+    status =
+        codec_ids(message->entry_ids, message->n_entry_ids, arena, &request.entry_ids, failure);
     if (status == STATUS_OK && message->identity != NULL) {
         struct identity *identity = arena_calloc(arena, 1, sizeof(*identity));
         if (identity == NULL)
@@ -179,8 +180,11 @@ enum status codec_read_invalidate(struct text bytes, const struct codec_limits *
         .model = text_of(selector->model),
         .tags = tags,
         .tags_count = selector->n_tags,
+        .depends_on_id = text_of(selector->depends_on_id),
+        .depends_on_version_not = text_of(selector->depends_on_version_not),
         .created_before_ms = selector->created_before_unix_ms,
         .dry_run = message->dry_run != 0,
+        .make_stale = message->make_stale != 0,
         .confirm = text_of(message->confirm),
     };
     return STATUS_OK;

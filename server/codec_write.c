@@ -19,6 +19,7 @@ enum {
     GET_HIT = 1,
     GET_TIER = 2,
     GET_MISS_REASON = 3,
+    GET_STALE = 4,
     GET_SIMILARITY = 5,
     GET_THRESHOLD = 6,
     GET_ENTRY = 7,
@@ -33,6 +34,7 @@ enum {
     ENTRY_AGE_MS = 3,
     ENTRY_TTL_REMAINING_MS = 4,
     ENTRY_HIT_COUNT = 5,
+    ENTRY_NEGATIVE = 6,
     ENTRY_METADATA = 7,
     ATTRIBUTE_NAME = 1,
     ATTRIBUTE_VALUE = 2,
@@ -94,18 +96,31 @@ static void write_metadata(struct wire *wire, struct text metadata)
     }
 }
 
-static void write_entry(struct wire *wire, const struct store_hit *found, struct text metadata,
-                        int64_t now_ms)
+/* Decided a moment ago: what was fresh then is told as 0 at least, what was stale as -1 at most. */
+static int64_t left_of(const struct cache_get_reply *reply, const struct cache_answer *answer,
+                       int64_t now_ms)
 {
+    if (reply->found.expires_ms == 0)
+        return INT64_MAX;
+    const int64_t left_ms = reply->found.expires_ms - (int64_t)answer->stale_ms - now_ms;
+    if (reply->stale)
+        return left_ms < -1 ? left_ms : -1;
+    return left_ms > 0 ? left_ms : 0;
+}
+
+static void write_entry(struct wire *wire, const struct cache_get_reply *reply,
+                        const struct cache_answer *answer, int64_t now_ms)
+{
+    const struct store_hit *found = &reply->found;
     const int64_t created_ms = entry_created_ms(found->entry);
-    const int64_t left_ms = found->expires_ms > now_ms ? found->expires_ms - now_ms : 0;
     const struct wire_inner entry = wire_begin(wire, GET_ENTRY, 0);
     write_id(wire, ENTRY_ENTRY_ID, entry_digest(found->entry));
     wire_uint(wire, ENTRY_CREATED_UNIX_MS, (uint64_t)created_ms);
     wire_uint(wire, ENTRY_AGE_MS, now_ms > created_ms ? (uint64_t)(now_ms - created_ms) : 0);
-    wire_uint(wire, ENTRY_TTL_REMAINING_MS, (uint64_t)(found->expires_ms == 0 ? -1 : left_ms));
+    wire_uint(wire, ENTRY_TTL_REMAINING_MS, (uint64_t)left_of(reply, answer, now_ms));
     wire_uint(wire, ENTRY_HIT_COUNT, found->hits_count);
-    write_metadata(wire, metadata);
+    wire_uint(wire, ENTRY_NEGATIVE, answer->negative);
+    write_metadata(wire, answer->metadata);
     wire_end(wire, entry);
 }
 
@@ -224,10 +239,11 @@ static void write_get(struct wire *wire, const struct cache_get *get,
     wire_uint(wire, GET_HIT, hit);
     wire_uint(wire, GET_TIER, reply->tier);
     wire_uint(wire, GET_MISS_REASON, hit ? CACHE_MISS_NONE : reply->miss_reason);
+    wire_uint(wire, GET_STALE, hit && reply->stale);
     wire_float(wire, GET_SIMILARITY, clipped(reply->similarity));
     wire_float(wire, GET_THRESHOLD, reply->threshold);
     if (hit)
-        write_entry(wire, &reply->found, answer->metadata, now_ms);
+        write_entry(wire, reply, answer, now_ms);
     wire_text(wire, GET_INFO, answer->info);
     if (reply->decided)
         write_decision(wire, reply);

@@ -7,7 +7,7 @@
  *
  *     0  scope 16            48  vector space 8    72  prompt bytes 4
  *    16  compatibility 16    56  created ms 8      76  answer bytes 4
- *    32  tenant 16           64  cost 4            80  vector dimension 2, kind 1, zero 5
+ *    32  tenant 16           64  cost 4            80  vector dimension 2, kind 1, marks 1, zero 4
  *                            68  metadata bytes 4  88  metadata, prompt, answer
  *
  * Cost is zero: nobody below cache/ knows one, and cache/ keeps it in the metadata. Dimension and
@@ -72,6 +72,7 @@ static void write_body(struct entry *entry, const struct entry_source *source)
     memcpy(body + ENTRY_BODY_TENANT, source->tenant, ENTRY_ID_BYTES);
     memcpy(body + ENTRY_BODY_SPACE, &source->space, sizeof(source->space));
     memcpy(body + ENTRY_BODY_CREATED, &source->created_ms, sizeof(source->created_ms));
+    body[ENTRY_BODY_MARKS] = source->marks;
     write_u32(entry, ENTRY_BODY_METADATA_BYTES, source->metadata.length);
     write_u32(entry, ENTRY_BODY_PROMPT_BYTES, source->prompt.length);
     write_u32(entry, ENTRY_BODY_ANSWER_BYTES, source->answer.length);
@@ -114,6 +115,7 @@ static struct entry *allocate(const struct digest *digest, int64_t expires_ms, u
 enum status entry_create(const struct entry_source *source, struct entry **out_entry)
 {
     assert(source->expires_ms >= 0);
+    assert((source->marks & ~ENTRY_MARKS_ALL) == 0);
     const uint32_t body_bytes = body_bytes_of(source);
     if (body_bytes == 0)
         return STATUS_ENTRY_TOO_LARGE;
@@ -148,6 +150,7 @@ enum status entry_create_from_body(const struct digest *digest, struct text body
         return STATUS_NO_MEMORY;
     memcpy(entry->body, body.bytes, body.length);
     memset(entry->body + ENTRY_BODY_DIMENSION, 0, ENTRY_BODY_TEXTS - ENTRY_BODY_DIMENSION);
+    entry->body[ENTRY_BODY_MARKS] = (uint8_t)body.bytes[ENTRY_BODY_MARKS] & ENTRY_MARKS_ALL;
     *out_entry = entry;
     return STATUS_OK;
 }
@@ -228,6 +231,11 @@ struct text entry_answer(const struct entry *entry)
     const uint32_t length = read_u32(entry, ENTRY_BODY_ANSWER_BYTES);
     assert(length <= entry->body_bytes);
     return text_at(entry, entry->body_bytes - length, length);
+}
+
+uint8_t entry_marks(const struct entry *entry)
+{
+    return entry->body[ENTRY_BODY_MARKS];
 }
 
 uint64_t entry_charge_bytes(const struct entry *entry)

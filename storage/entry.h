@@ -14,6 +14,13 @@ enum { ENTRY_ID_BYTES = 16 };
 
 struct entry;
 
+/* Kept with the entry, in the journal too. */
+enum entry_mark {
+    ENTRY_PINNED = 1, /* never evicted, as long as there is room for pins      */
+    ENTRY_TIMED = 2,  /* whoever finds it asks store_accepts whether it serves */
+};
+enum { ENTRY_MARKS_ALL = ENTRY_PINNED | ENTRY_TIMED };
+
 struct entry_source {                      /* what entry_create copies */
     struct digest digest;                  /* the exact key                                   */
     uint8_t scope[ENTRY_ID_BYTES];         /* first half of the scope digest                  */
@@ -22,6 +29,7 @@ struct entry_source {                      /* what entry_create copies */
     uint64_t space; /* the vector space of its row; 0 = no vector      */
     int64_t created_ms;
     int64_t expires_ms;   /* 0 = never                                       */
+    uint8_t marks;        /* of enum entry_mark                              */
     struct text metadata; /* opaque to storage/: cache/answer.c writes it    */
     struct text prompt;
     struct text answer;
@@ -46,4 +54,5 @@ int64_t entry_created_ms(const struct entry *entry);
 struct text entry_metadata(const struct entry *entry);
 struct text entry_prompt(const struct entry *entry);
 struct text entry_answer(const struct entry *entry);
+uint8_t entry_marks(const struct entry *entry); /* of enum entry_mark, as it was made with */
 uint64_t entry_charge_bytes(const struct entry *entry); /* header + body + allocator */

@@ -1,9 +1,8 @@
 /*
  * entry_block.h - the inside of an entry, for the rooms of storage/ alone.
  * The header changes under the lock of the entry's stripe, except for the reference count, which is
- * atomic, and the digest, sizes and expiry, which never change once the entry is made. The sequence
- * is written once, by the Set that puts the entry into the table, before any other thread can see
- * it.
+ * atomic, and the digest and sizes, which never change once the entry is made. The sequence is
+ * written once, by the Set that puts the entry into the table, before any other thread can see it.
  */
 #pragma once
 #include <assert.h>
@@ -16,7 +15,7 @@
 struct entry {
     struct digest digest;        /* the exact key                                             */
     uint64_t sequence;           /* identity of its Set on this node; 0 until it is drawn     */
-    int64_t expires_ms;          /* 0 = never                                                 */
+    int64_t expires_ms;          /* under the stripe once it is in the table; 0 = never       */
     uint32_t body_bytes;         /* layout in entry.c                                         */
     uint32_t hits_count;         /* under the stripe; saturates                               */
     _Atomic uint32_t references; /* the entry is freed when the last one is released          */
@@ -24,7 +23,8 @@ struct entry {
     uint32_t charge_bytes;       /* what the budget is charged                                */
     uint8_t frequency;           /* under the stripe; the eviction rule's                     */
     uint8_t queue;               /* under the stripe; which of the rule's queues holds it     */
-    uint8_t zero[2];
+    uint8_t pinned;              /* under the stripe; it is in no queue, and counted as a pin */
+    uint8_t zero[1];
     uint8_t body[];
 };
 
@@ -42,6 +42,7 @@ enum entry_body_offset {
     ENTRY_BODY_PROMPT_BYTES = 72,
     ENTRY_BODY_ANSWER_BYTES = 76,
     ENTRY_BODY_DIMENSION = 80,
+    ENTRY_BODY_MARKS = 83,
     ENTRY_BODY_TEXTS = 88
 };
 

@@ -85,6 +85,7 @@ enum put_offset {
     PUT_CREATED = DIGEST_BYTES + ENTRY_BODY_CREATED,
     PUT_DIMENSION = DIGEST_BYTES + ENTRY_BODY_DIMENSION,
     PUT_VECTOR_KIND = PUT_DIMENSION + 2,
+    PUT_MARKS = DIGEST_BYTES + ENTRY_BODY_MARKS,
     PUT_TEXTS = DIGEST_BYTES + ENTRY_BODY_TEXTS
 };
 enum vector_kind { VECTOR_NONE = 0, VECTOR_F32 = 1 };
@@ -379,8 +380,8 @@ enum status record_put_read(struct text payload, struct record_put *out_put)
     } else if (bytes[PUT_VECTOR_KIND] != VECTOR_NONE) {
         return STATUS_BAD_MESSAGE;
     }
-    if (end != payload.length ||
-        !is_zero(bytes + PUT_VECTOR_KIND + 1, PUT_TEXTS - PUT_VECTOR_KIND - 1))
+    if (end != payload.length || (bytes[PUT_MARKS] & ~ENTRY_MARKS_ALL) != 0 ||
+        !is_zero(bytes + PUT_MARKS + 1, PUT_TEXTS - PUT_MARKS - 1))
         return STATUS_BAD_MESSAGE;
     memcpy(put.digest.bytes, bytes, DIGEST_BYTES);
     *out_put = put;

@@ -150,6 +150,15 @@ enum store_found store_find(struct store *store, const struct digest *digest, in
     return table_find(store->table, digest, now_ms, touch, out_hit);
 }
 
+enum store_found store_find_accepted(struct store *store, const struct digest *digest,
+                                     int64_t now_ms, const struct store_look *look,
+                                     struct store_hit *out_hit)
+{
+    assert(look->accepts != NULL);
+    assert(out_hit != NULL);
+    return table_find_accepted(store->table, digest, now_ms, look, out_hit);
+}
+
 enum store_found store_find_prefix(struct store *store, const uint8_t prefix[STORE_PREFIX_BYTES],
                                    int64_t now_ms, struct store_hit *out_hit)
 {
@@ -272,10 +281,11 @@ static enum status set_entry(struct store *store, struct table_set *set)
     return set->status;
 }
 
-enum status store_set(struct store *store, struct entry *entry, const struct store_vector *vector,
+enum status store_add(struct store *store, const struct store_addition *addition,
                       const struct journal_wish *wish, int64_t now_ms,
                       struct store_set_result *out_result)
 {
+    struct entry *entry = addition->entry;
     assert(entry_sequence(entry) == 0);
     struct writing writing;
     enum status status = begin(store, wish, &writing);
@@ -284,10 +294,11 @@ enum status store_set(struct store *store, struct entry *entry, const struct sto
     if (status != STATUS_OK)
         return status;
     struct table_draw wanted;
-    status = make_put(&writing, entry, vector, &wanted);
+    status = make_put(&writing, entry, addition->vector, &wanted);
     if (status != STATUS_OK)
         return status;
-    struct table_set set = {.entry = entry, .now_ms = now_ms, .draw = &wanted};
+    struct table_set set = {
+        .entry = entry, .now_ms = now_ms, .draw = &wanted, .unless = addition->unless};
     status = set_entry(store, &set);
     if (status != STATUS_OK) {
         assert(wanted.sequence == 0);
@@ -299,6 +310,14 @@ enum status store_set(struct store *store, struct entry *entry, const struct sto
         (struct store_set_result){.sequence = entry_sequence(entry), .replaced = set.replaced};
     end(&writing, writing.journal != NULL);
     return STATUS_OK;
+}
+
+enum status store_set(struct store *store, struct entry *entry, const struct store_vector *vector,
+                      const struct journal_wish *wish, int64_t now_ms,
+                      struct store_set_result *out_result)
+{
+    const struct store_addition addition = {.entry = entry, .vector = vector};
+    return store_add(store, &addition, wish, now_ms, out_result);
 }
 
 enum status store_delete(struct store *store, const struct digest *digest, store_matches *matches,
@@ -355,6 +374,57 @@ enum status store_touch(struct store *store, const struct digest *digest, int64_
     }
     end(&writing, writing.journal != NULL);
     return STATUS_OK;
+}
+
+enum status store_retime(struct store *store, const struct entry *entry, int64_t expires_ms,
+                         enum store_retime how, bool is_recorded)
+{
+    struct writing writing = {.journal = NULL};
+    struct table_draw wanted = {.wish = &writing.wish};
+    struct table_retime retime = {
+        .entry = entry, .expires_ms = expires_ms, .only_later = how == STORE_RETIME_LATER};
+    if (!is_recorded)
+        return table_retime(store->table, &retime) ? STATUS_OK : STATUS_NOT_FOUND;
+    enum status status = begin(store, NULL, &writing);
+    if (status == STATUS_OK && writing.journal != NULL)
+        wanted.ticket = ticket_touch(writing.journal, entry_digest(entry), expires_ms, &status);
+    if (status != STATUS_OK)
+        return status;
+    retime.draw = &wanted;
+    const bool is_meant = table_retime(store->table, &retime);
+    ticket_discard(writing.journal, &wanted.ticket);
+    end(&writing, false);
+    return is_meant ? STATUS_OK : STATUS_NOT_FOUND;
+}
+
+static void submit_barrier(struct store *store, const struct writing *writing,
+                           struct ticket *barrier)
+{
+    lock_acquire(&store->sequence_lock);
+    journal_submit(writing->journal, barrier, 0, &writing->wish);
+    lock_release(&store->sequence_lock);
+}
+
+enum status store_barrier(struct store *store, const struct journal_wish *wish)
+{
+    struct writing writing;
+    struct ticket *barrier = NULL;
+    enum status status = begin(store, wish, &writing);
+    if (status == STATUS_OK && writing.wish.done != NULL)
+        barrier = ticket_barrier(writing.journal, &status);
+    if (status != STATUS_OK)
+        return status;
+    if (barrier != NULL)
+        submit_barrier(store, &writing, barrier);
+    end(&writing, barrier != NULL);
+    return STATUS_OK;
+}
+
+uint32_t store_next_entries(struct store *store, uint64_t *cursor, struct entry **out_entries,
+                            uint32_t entries_max)
+{
+    assert(out_entries != NULL);
+    return table_next_entries(store->table, cursor, out_entries, entries_max);
 }
 
 enum status store_note(struct store *store, const struct record_note *note,
@@ -444,9 +514,7 @@ enum status store_purge(struct store *store, store_matches *matches, void *conte
     *out_removed = walk.matched_count;
     const bool is_written = status == STATUS_OK && barrier != NULL;
     if (is_written) {
-        lock_acquire(&store->sequence_lock);
-        journal_submit(writing.journal, barrier, 0, &writing.wish);
-        lock_release(&store->sequence_lock);
+        submit_barrier(store, &writing, barrier);
         barrier = NULL;
     }
     ticket_discard(writing.journal, &barrier);

@@ -59,7 +59,7 @@ enum status store_create(const struct store_options *options, struct store **out
 /* Reports nothing: the listener is being destroyed too. */
 void store_destroy(struct store **store);
 
-enum store_found { STORE_ABSENT, STORE_PAST_EXPIRY, STORE_FOUND };
+enum store_found { STORE_ABSENT, STORE_PAST_EXPIRY, STORE_REFUSED, STORE_FOUND };
 /* whether hit count and eviction frequency rise */
 enum store_touch { STORE_PEEK, STORE_COUNT_HIT };
 
@@ -72,6 +72,21 @@ struct store_hit {
 /* Writes *out_hit only when STORE_FOUND. */
 enum store_found store_find(struct store *store, const struct digest *digest, int64_t now_ms,
                             enum store_touch touch, struct store_hit *out_hit);
+
+/*
+ * Whether a living entry serves. Asked under the stripe's lock of those that are ENTRY_TIMED, or of
+ * every one: it reads the entry and nothing else. The moment is when its life ends, 0 = never.
+ */
+typedef bool store_accepts(void *context, const struct entry *entry, int64_t expires_ms);
+struct store_look {
+    store_accepts *accepts;
+    void *context;
+    bool every; /* not only those that are ENTRY_TIMED */
+};
+/* A hit is counted if it serves; STORE_REFUSED: it is there, and does not. */
+enum store_found store_find_accepted(struct store *store, const struct digest *digest,
+                                     int64_t now_ms, const struct store_look *look,
+                                     struct store_hit *out_hit);
 
 /* The same, not counted, of an entry whose digest begins with these bytes: what a decision token
  * knows. Of several, one (they are as rare as equal 64-bit hashes). */
@@ -100,6 +115,17 @@ enum status store_set(struct store *store, struct entry *entry, const struct sto
                       const struct journal_wish *wish, int64_t now_ms,
                       struct store_set_result *out_result);
 
+/* The same, unless there is an entry that lives and serves by this look: ENTRY_EXISTS, and nothing
+ * has changed. Of a pinned one NO_MEMORY may mean that its stripe has no room for more pins. */
+struct store_addition {
+    struct entry *entry;
+    const struct store_vector *vector;
+    const struct store_look *unless; /* NULL: whatever is there */
+};
+enum status store_add(struct store *store, const struct store_addition *addition,
+                      const struct journal_wish *wish, int64_t now_ms,
+                      struct store_set_result *out_result);
+
 /* Asked of an entry; see where it is passed. */
 typedef bool store_matches(void *context, const struct entry *entry);
 /* *out_was_there: there was one (live or expired) and `matches`, unless NULL, said yes under the
@@ -118,6 +144,22 @@ bool store_evict(struct store *store, const struct digest *digest, store_matches
  * write. */
 enum status store_touch(struct store *store, const struct digest *digest, int64_t expires_ms,
                         const struct journal_wish *wish);
+
+/*
+ * This very entry lives until then (NOT_FOUND: it has left). LATER: unless it lives longer already.
+ * Without a record a restart knows only what was recorded last. NOT_FOUND, and those of all that
+ * write if it is recorded; nobody waits.
+ */
+enum store_retime { STORE_RETIME, STORE_RETIME_LATER };
+enum status store_retime(struct store *store, const struct entry *entry, int64_t expires_ms,
+                         enum store_retime how, bool is_recorded);
+/* `done` comes when all that was handed in before is as durable as the wish wants it. */
+enum status store_barrier(struct store *store, const struct journal_wish *wish);
+
+/* References of up to entries_max entries (64 at least), live or expired; `cursor` is 0 at first
+ * and at the end. While the table grows it may hand one out twice. */
+uint32_t store_next_entries(struct store *store, uint64_t *cursor, struct entry **out_entries,
+                            uint32_t entries_max);
 
 /* Count visits the entries that are alive at now_ms (all that are there, if it is 0); purge removes
  * those that match, live or expired; both count how many matched. `matches` (NULL: all) runs under
@@ -156,6 +198,8 @@ struct store_open_visitor { /* the floor above */
      * none). It may be called again for a digest; whatever leaves afterwards is reported to `died`.
      */
     void (*entry)(void *context, struct entry *entry, const struct store_vector *vector);
+    /* One of them, borrowed, lives until then, and no longer or shorter as it was said before. */
+    void (*touched)(void *context, const struct entry *entry, int64_t expires_ms);
     /* In the order of the log, between the entries. */
     void (*note)(void *context, const struct record_note *note);
     /* Of custodian.h, for snapshots and compaction; later, on the custodian's thread. */

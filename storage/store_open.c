@@ -60,7 +60,7 @@ static void show(struct loading *loading, struct entry *entry, const struct reco
     assert(put->dimension <= RECORD_DIMENSION_MAX);
     const struct store_open_visitor *visitor = &loading->store->opening.visitor;
     struct store_vector vector = {.unit = loading->unit, .dimension = put->dimension};
-    const bool has_row = put->vector != NULL && !entry_is_expired(entry, loading->now_ms);
+    const bool has_row = put->vector != NULL; /* expired too: a TOUCH may be still to come */
     if (has_row)
         memcpy(loading->unit, put->vector, put->dimension * sizeof(float));
     if (visitor->entry != NULL)
@@ -121,7 +121,14 @@ static void visit_touch(void *context, const struct digest *digest, uint64_t seq
 {
     assert(expires_ms >= 0);
     struct loading *loading = context;
-    (void)table_touch(loading->store->table, digest, expires_ms, sequence, NULL);
+    struct table *table = loading->store->table;
+    const struct store_open_visitor *visitor = &loading->store->opening.visitor;
+    struct store_hit hit;
+    if (!table_touch(table, digest, expires_ms, sequence, NULL) || visitor->touched == NULL ||
+        table_find(table, digest, 0, STORE_PEEK, &hit) != STORE_FOUND)
+        return;
+    visitor->touched(visitor->context, hit.entry, expires_ms);
+    entry_release(hit.entry);
 }
 
 static void visit_purge(void *context, const struct record_purge *purge, uint64_t sequence)

@@ -1,7 +1,7 @@
 /*
  * stripe.c - one stripe: map, queues and sums, kept in step. An entry is in the map and in one
- * queue, or in neither; its charge counts from its insertion to its departure. NOT HERE. Locking,
- * and when what has to happen (table.c).
+ * queue (a pin in none), or in neither; its charge counts from its insertion to its departure. NOT
+ * HERE. Locking, and when what has to happen (table.c).
  */
 #include "storage/stripe.h"
 
@@ -61,13 +61,50 @@ bool stripe_fits(const struct stripe *stripe, const struct entry *old_entry,
            stripe->buckets.entries_count < share->entries_max;
 }
 
+bool stripe_may_pin(const struct stripe *stripe, const struct entry *old_entry,
+                    const struct entry *entry)
+{
+    const struct stripe_share *share = &stripe->share;
+    const bool was_pinned = old_entry != NULL && old_entry->pinned;
+    const uint64_t freed_bytes = was_pinned ? old_entry->charge_bytes : 0;
+    assert(stripe->pins_bytes >= freed_bytes);
+    if (stripe->pins_bytes - freed_bytes + entry->charge_bytes >
+        share->bytes_max / STRIPE_PINS_PART)
+        return false;
+    return was_pinned || share->entries_max == 0 ||
+           stripe->pins_count < share->entries_max / STRIPE_PINS_PART;
+}
+
+/* A pin is in no queue, so that no rule ever names it. */
+static enum status enter_queue(struct stripe *stripe, struct entry *entry) REQUIRES(&stripe->lock)
+{
+    if (!entry->pinned)
+        return stripe->evict->rule->inserted(stripe->evict, entry);
+    stripe->pins_bytes += entry->charge_bytes;
+    stripe->pins_count++;
+    return STATUS_OK;
+}
+
+static void leave_queue(struct stripe *stripe, struct entry *entry) REQUIRES(&stripe->lock)
+{
+    if (!entry->pinned) {
+        stripe->evict->rule->removed(stripe->evict, entry);
+        return;
+    }
+    assert(stripe->pins_bytes >= entry->charge_bytes);
+    assert(stripe->pins_count > 0);
+    stripe->pins_bytes -= entry->charge_bytes;
+    stripe->pins_count--;
+}
+
 enum status stripe_insert(struct stripe *stripe, uint64_t hash, struct entry *entry)
 {
     assert(stripe_fits(stripe, NULL, entry));
+    assert(!entry->pinned || stripe_may_pin(stripe, NULL, entry));
     enum status status = buckets_insert(&stripe->buckets, hash, entry);
     if (status != STATUS_OK)
         return status;
-    status = stripe->evict->rule->inserted(stripe->evict, entry);
+    status = enter_queue(stripe, entry);
     if (status == STATUS_OK)
         stripe->size_bytes += entry->charge_bytes;
     else
@@ -75,13 +112,22 @@ enum status stripe_insert(struct stripe *stripe, uint64_t hash, struct entry *en
     return status;
 }
 
-void stripe_replace(struct stripe *stripe, uint64_t hash, struct entry *old_entry,
-                    struct entry *new_entry)
+enum status stripe_replace(struct stripe *stripe, uint64_t hash, struct entry *old_entry,
+                           struct entry *new_entry)
 {
     assert(stripe_fits(stripe, old_entry, new_entry));
+    assert(!new_entry->pinned || stripe_may_pin(stripe, old_entry, new_entry));
+    if (!old_entry->pinned && !new_entry->pinned) {
+        stripe->evict->rule->replaced(stripe->evict, old_entry, new_entry);
+    } else {
+        const enum status status = enter_queue(stripe, new_entry);
+        if (status != STATUS_OK)
+            return status;
+        leave_queue(stripe, old_entry);
+    }
     buckets_replace(&stripe->buckets, hash, old_entry, new_entry);
-    stripe->evict->rule->replaced(stripe->evict, old_entry, new_entry);
     stripe->size_bytes += new_entry->charge_bytes;
+    return STATUS_OK;
 }
 
 struct entry *stripe_evict(struct stripe *stripe)
@@ -109,7 +155,7 @@ void stripe_take_out(struct stripe *stripe, uint64_t hash, struct entry *entry,
                      enum store_death why, struct departed *departed)
 {
     buckets_remove(&stripe->buckets, hash, entry);
-    stripe->evict->rule->removed(stripe->evict, entry);
+    leave_queue(stripe, entry);
     stripe_depart(stripe, entry, why, departed);
 }
 

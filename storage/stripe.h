@@ -22,13 +22,17 @@ struct stripe_share { /* of the budgets, and who goes when it is spent */
     const struct evict_rule *rule; /* NULL: evict_s3fifo */
 };
 
+/* Of a stripe's bytes and entries, how much pins may hold: so that there is always one to evict. */
+enum { STRIPE_PINS_PART = 10 };
+
 struct stripe {
     _Alignas(STRIPE_ALIGNMENT) struct lock lock;
     struct stripe_share share; /* immutable */
     struct buckets buckets GUARDED;
     struct evict *evict; /* the pointer is immutable, what it points to is guarded */
     struct hand hand GUARDED;
-    uint64_t size_bytes GUARDED; /* the charges of its entries */
+    uint64_t size_bytes GUARDED;                     /* the charges of its entries */
+    uint64_t pins_bytes GUARDED, pins_count GUARDED; /* of those in no queue */
     uint64_t sets_count GUARDED;
     uint64_t deaths_count[STRIPE_DEATHS_COUNT] GUARDED; /* by enum store_death */
 };
@@ -42,12 +46,17 @@ void stripe_deinit(struct stripe *stripe); /* releases its entries, reports noth
 bool stripe_fits(const struct stripe *stripe, const struct entry *old_entry,
                  const struct entry *entry) REQUIRES(&stripe->lock);
 
-/* Both need stripe_fits. The caller acquires the reference that the stripe then has. */
+/* Is there room to pin it, in the place of the old one if there is one? */
+bool stripe_may_pin(const struct stripe *stripe, const struct entry *old_entry,
+                    const struct entry *entry) REQUIRES(&stripe->lock);
+
+/* Both need stripe_fits, and of an entry that is pinned stripe_may_pin. STATUS_NO_MEMORY: nothing
+ * has changed. The caller acquires the reference that the stripe then has. */
 enum status stripe_insert(struct stripe *stripe, uint64_t hash, struct entry *entry)
     REQUIRES(&stripe->lock);
 /* The old entry is out of map and queues, and has to depart. */
-void stripe_replace(struct stripe *stripe, uint64_t hash, struct entry *old_entry,
-                    struct entry *new_entry) REQUIRES(&stripe->lock);
+enum status stripe_replace(struct stripe *stripe, uint64_t hash, struct entry *old_entry,
+                           struct entry *new_entry) REQUIRES(&stripe->lock);
 
 /* Whoever has to go by the rule, out of map and queues: it has to depart. There must be an entry.
  */

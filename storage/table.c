@@ -127,7 +127,8 @@ static enum store_found read_entry(struct stripe *stripe, struct entry *entry, i
     if (touch == STORE_COUNT_HIT) {
         if (entry->hits_count < UINT32_MAX)
             entry->hits_count++;
-        stripe->evict->rule->hit(stripe->evict, entry);
+        if (!entry->pinned)
+            stripe->evict->rule->hit(stripe->evict, entry);
     }
     *out_hit = (struct store_hit){.entry = entry_acquire(entry),
                                   .expires_ms = entry->expires_ms,
@@ -145,6 +146,30 @@ enum store_found table_find(struct table *table, const struct digest *digest, in
     struct entry *entry = buckets_find(&stripe->buckets, hash, digest);
     if (entry != NULL)
         found = read_entry(stripe, entry, now_ms, touch, out_hit);
+    lock_release(&stripe->lock);
+    return found;
+}
+
+/* Plain entries are not looked into: their bodies are cold, and the lock is held. */
+static bool is_accepted(const struct store_look *look, const struct entry *entry)
+{
+    const bool asks = look->every || (entry_marks(entry) & ENTRY_TIMED) != 0;
+    return !asks || look->accepts(look->context, entry, entry->expires_ms);
+}
+
+enum store_found table_find_accepted(struct table *table, const struct digest *digest,
+                                     int64_t now_ms, const struct store_look *look,
+                                     struct store_hit *out_hit)
+{
+    const uint64_t hash = hash_of(table, digest);
+    struct stripe *stripe = stripe_of(table, hash);
+    enum store_found found = STORE_ABSENT;
+    lock_acquire(&stripe->lock);
+    struct entry *entry = buckets_find(&stripe->buckets, hash, digest);
+    if (entry != NULL && !entry_is_expired(entry, now_ms) && !is_accepted(look, entry))
+        found = STORE_REFUSED;
+    else if (entry != NULL)
+        found = read_entry(stripe, entry, now_ms, STORE_COUNT_HIT, out_hit);
     lock_release(&stripe->lock);
     return found;
 }
@@ -195,6 +220,23 @@ static void draw_number(const struct table *table, struct table_draw *draw)
     assert(draw->ticket == NULL);
 }
 
+static bool is_in_the_way(const struct table_set *set, const struct entry *old_entry)
+{
+    return set->unless != NULL && old_entry != NULL && !entry_is_expired(old_entry, set->now_ms) &&
+           is_accepted(set->unless, old_entry);
+}
+
+/* False: a client's pin finds no room. One that comes back from the disk is kept without its pin.
+ */
+static bool settle_pin(const struct stripe *stripe, const struct entry *old_entry,
+                       struct table_set *set) REQUIRES(&stripe->lock)
+{
+    struct entry *entry = set->entry;
+    const bool wanted = (entry_marks(entry) & ENTRY_PINNED) != 0;
+    entry->pinned = wanted && stripe_may_pin(stripe, old_entry, entry);
+    return entry->pinned == wanted || set->draw == NULL;
+}
+
 static bool set_in_hold(const struct table *table, struct stripe *stripe, uint64_t hash,
                         struct table_set *set, struct departed *departed) REQUIRES(&stripe->lock)
 {
@@ -204,15 +246,24 @@ static bool set_in_hold(const struct table *table, struct stripe *stripe, uint64
         set->status = STATUS_NOT_FOUND;
         return true;
     }
+    if (is_in_the_way(set, old_entry)) {
+        set->status = STATUS_ENTRY_EXISTS;
+        return true;
+    }
+    if (!settle_pin(stripe, old_entry, set)) {
+        set->status = STATUS_NO_MEMORY;
+        return true;
+    }
     if (old_entry != NULL && !entry_is_expired(old_entry, set->now_ms))
         set->replaced = true;
     if (!make_room(stripe, &old_entry, set, departed))
         return false;
     set->status = STATUS_OK;
     if (old_entry != NULL) {
-        stripe_replace(stripe, hash, old_entry, entry);
-        stripe_depart(stripe, old_entry, death_of(old_entry, set->now_ms, STORE_REPLACED),
-                      departed);
+        set->status = stripe_replace(stripe, hash, old_entry, entry);
+        if (set->status == STATUS_OK)
+            stripe_depart(stripe, old_entry, death_of(old_entry, set->now_ms, STORE_REPLACED),
+                          departed);
     } else {
         set->status = stripe_insert(stripe, hash, entry);
     }
@@ -270,6 +321,25 @@ bool table_touch(struct table *table, const struct digest *digest, int64_t expir
         entry->expires_ms = expires_ms;
     if (is_meant && draw != NULL)
         draw_number(table, draw);
+    lock_release(&stripe->lock);
+    return is_meant;
+}
+
+bool table_retime(struct table *table, const struct table_retime *retime)
+{
+    assert(retime->expires_ms >= 0);
+    const uint64_t hash = hash_of(table, &retime->entry->digest);
+    struct stripe *stripe = stripe_of(table, hash);
+    lock_acquire(&stripe->lock);
+    struct entry *entry = buckets_find(&stripe->buckets, hash, &retime->entry->digest);
+    const bool is_meant = entry == retime->entry;
+    const bool changes =
+        is_meant && entry->expires_ms != retime->expires_ms &&
+        (!retime->only_later || (entry->expires_ms != 0 && entry->expires_ms < retime->expires_ms));
+    if (changes)
+        entry->expires_ms = retime->expires_ms;
+    if (changes && retime->draw != NULL)
+        draw_number(table, retime->draw);
     lock_release(&stripe->lock);
     return is_meant;
 }

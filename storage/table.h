@@ -66,13 +66,19 @@ enum store_found table_find(struct table *table, const struct digest *digest, in
 enum store_found table_find_prefix(struct table *table, const uint8_t prefix[STORE_PREFIX_BYTES],
                                    int64_t now_ms, struct store_hit *out_hit);
 
+/* As table_find with STORE_COUNT_HIT, of one that is accepted. */
+enum store_found table_find_accepted(struct table *table, const struct digest *digest,
+                                     int64_t now_ms, const struct store_look *look,
+                                     struct store_hit *out_hit);
+
 struct table_set {
     struct entry *entry; /* to enter; the table acquires a reference    */
     int64_t now_ms;
     struct table_draw *draw; /* NULL: the entry comes back, with the number that stands in `back` */
     uint64_t back;
-    bool replaced;      /* out: the digest had a live entry            */
-    enum status status; /* out, once it is done                        */
+    const struct store_look *unless; /* NULL, or: ENTRY_EXISTS where it accepts what is there */
+    bool replaced;                   /* out: the digest had a live entry            */
+    enum status status;              /* out, once it is done                        */
 };
 
 /* True when it is done; false when 32 entries went and more have to. STATUS_NOT_FOUND of one that
@@ -92,6 +98,15 @@ bool table_delete(struct table *table, const struct digest *digest,
 /* True if there is one with a number below `below`; draws then, unless `draw` is NULL. */
 bool table_touch(struct table *table, const struct digest *digest, int64_t expires_ms,
                  uint64_t below, struct table_draw *draw);
+
+struct table_retime {
+    const struct entry *entry; /* this very one */
+    int64_t expires_ms;
+    bool only_later;         /* nothing changes unless it lives longer by it */
+    struct table_draw *draw; /* NULL: none                                   */
+};
+/* False: another stands there, or none. Draws if something changes. */
+bool table_retime(struct table *table, const struct table_retime *retime);
 
 struct table_walk { /* over all stripes; begins zeroed but for the inputs */
     int64_t now_ms;

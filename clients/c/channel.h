@@ -18,6 +18,7 @@
     X(BATCH_SET,    "/reprise.v1.Cache/BatchSet",        reprise__v1__batch_set_response__descriptor,  true)  \
     X(DELETE,       "/reprise.v1.Cache/Delete",          reprise__v1__delete_response__descriptor,     true)  \
     X(INVALIDATE,   "/reprise.v1.Cache/Invalidate",      reprise__v1__invalidate_response__descriptor, true)  \
+    X(TOUCH,        "/reprise.v1.Cache/Touch",           reprise__v1__touch_response__descriptor,      true)  \
     X(REPORT,       "/reprise.v1.Feedback/Report",       reprise__v1__report_response__descriptor,     true)  \
     X(STATS,        "/reprise.v1.Admin/Stats",           reprise__v1__stats_response__descriptor,      false) \
     X(CREATE_SNAPSHOT, "/reprise.v1.Admin/CreateSnapshot", reprise__v1__create_snapshot_response__descriptor, true)  \

@@ -33,6 +33,7 @@ struct result_block {
     struct arena *arena;
     /* Replies of one field or three need no room in the arena. */
     struct reprise_delete_reply deleted;
+    struct reprise_touch_reply touched;
     struct reprise_report_reply reported;
     struct reprise_health_reply health;
     struct reprise_compact_reply compacted;
@@ -250,6 +251,22 @@ struct reprise_result *reprise_invalidate(struct reprise_client *client,
     if (reply != NULL)
         block->result.invalidate = reply_invalidate(reply, block->arena);
     return settle(client, block, block->result.invalidate);
+}
+
+struct reprise_result *reprise_touch(struct reprise_client *client,
+                                     const struct reprise_touch_request *request,
+                                     const struct reprise_call *call)
+{
+    struct result_block *block = block_create();
+    if (block == NULL)
+        return no_block(client);
+    const Reprise__V1__TouchResponse *reply =
+        run(client, CHANNEL_TOUCH, request_touch(request, block->arena), call, block);
+    if (reply != NULL) {
+        block->touched = (struct reprise_touch_reply){reply->touched, reply->missing};
+        block->result.touch = &block->touched;
+    }
+    return settle(client, block, block->result.touch);
 }
 
 struct reprise_result *reprise_report(struct reprise_client *client,

@@ -33,6 +33,7 @@ static bool read_entry(const Reprise__V1__EntryInfo *message, struct arena *aren
         .age_ms = message->age_ms,
         .ttl_remaining_ms = message->ttl_remaining_ms,
         .hit_count = message->hit_count,
+        .negative = message->negative,
         .metadata_count = message->n_metadata,
     };
     *out_entry = entry;
@@ -184,6 +185,7 @@ const struct reprise_get_reply *reply_get(const Reprise__V1__GetResponse *messag
         .hit = message->hit,
         .tier = (enum reprise_tier)message->tier,
         .miss_reason = (enum reprise_miss_reason)message->miss_reason,
+        .stale = message->stale,
         .similarity = message->similarity,
         .threshold = message->threshold,
         .degraded = (const char *const *)message->degraded,

@@ -17,6 +17,8 @@ static bool read_tiers(const Reprise__V1__StatsResponse *message, struct arena *
             .lookups = from->lookups,
             .hits = from->hits,
             .misses = from->misses,
+            .stale_hits = from->stale_hits,
+            .negative_hits = from->negative_hits,
             .hit_rate = from->hit_rate,
             .tier_rate = from->tier_rate,
             .entries = from->entries,

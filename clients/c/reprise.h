@@ -61,9 +61,11 @@ enum reprise_miss_reason {
     REPRISE_MISS_BELOW_CUT = 2,
     REPRISE_MISS_GUARD_BLOCKED = 3,
     REPRISE_MISS_EXPIRED = 7,
+    REPRISE_MISS_TOO_OLD = 8,
     REPRISE_MISS_NOT_FOUND = 9,
     REPRISE_MISS_NOT_ELIGIBLE = 10,
     REPRISE_MISS_DISABLED = 11,
+    REPRISE_MISS_BYPASSED = 12,
     REPRISE_MISS_EMBEDDER_DOWN = 15,
     REPRISE_MISS_OVERLOADED = 17,
     REPRISE_MISS_TEXT_TOO_LONG = 20,
@@ -87,8 +89,10 @@ enum reprise_include {
 
 enum reprise_skip {
     REPRISE_SKIP_NONE = 0, /* it was stored */
+    REPRISE_SKIP_NO_STORE = 1,
     REPRISE_SKIP_FINISH_REASON = 2,
     REPRISE_SKIP_NOT_ELIGIBLE = 3,
+    REPRISE_SKIP_EXISTS = 4,
     REPRISE_SKIP_ADMISSION = 5,
 };
 
@@ -251,6 +255,16 @@ struct reprise_info { /* all of an answer but its text; stored and given back as
     const char *extra_choices_json; /* choices 2 to n */
 };
 
+struct reprise_cache_control { /* see CacheControl in common.proto */
+    bool no_cache, no_store, only_if_cached, bypass;
+    bool max_age_given;
+    uint64_t max_age_ms, min_fresh_ms, max_stale_ms;
+};
+
+struct reprise_dependency { /* what an answer was made from, in which version */
+    const char *id, *version;
+};
+
 struct reprise_get_request {
     struct reprise_identity identity;
     struct reprise_vector vector;
@@ -260,6 +274,7 @@ struct reprise_get_request {
     float min_similarity; /* 0 to 1; only tightens */
     const enum reprise_include *include;
     size_t include_count;
+    struct reprise_cache_control cache_control;
 };
 
 struct reprise_set_request {
@@ -272,6 +287,16 @@ struct reprise_set_request {
     size_t tags_count;
     const struct reprise_pair *metadata; /* given back on hits */
     size_t metadata_count;
+    bool sliding;            /* each hit gives it its TTL anew... */
+    uint64_t sliding_max_ms; /* ...until so long after this; 0: as long as may be */
+    /* So long past its TTL it still serves, or waits for Gets with max_stale_ms. */
+    uint64_t stale_while_revalidate_ms, stale_if_error_ms;
+    bool pinned;    /* never evicted */
+    bool if_absent; /* only if there is none within its TTL; skip EXISTS */
+    bool negative;  /* an upstream's error: exact tier, 60 s at most */
+    struct reprise_cache_control cache_control; /* no_store, bypass */
+    const struct reprise_dependency *depends_on;
+    size_t depends_on_count;
     enum reprise_ack ack; /* what the reply waits for */
     const char *content;  /* the answer's text; or                    */
     const void *blob;     /* its bytes, where the content type is opaque */
@@ -290,9 +315,19 @@ struct reprise_invalidate_request { /* all given parts must match */
     const char *const *tags;
     size_t tags_count;
     int64_t created_before_unix_ms; /* 0: any moment                                        */
-    bool dry_run;                   /* count and sample, remove nothing                     */
-    const char *confirm;            /* a whole namespace needs its name once more here; what is
-                                       given must be that name                              */
+    const char *depends_on_id, *depends_on_version_not; /* "": whatever it depends on      */
+    bool dry_run;        /* count and sample, remove nothing                     */
+    bool make_stale;     /* end the TTL instead of removing                      */
+    const char *confirm; /* a whole namespace needs its name once more here; what is
+                            given must be that name                              */
+};
+
+struct reprise_touch_request {
+    const char *namespace_; /* of the ids */
+    const char *const *entry_ids;
+    size_t entry_ids_count;
+    bool ttl_given;  /* else the server's standard */
+    uint64_t ttl_ms; /* from now */
 };
 
 struct reprise_report_request {
@@ -316,8 +351,9 @@ struct reprise_entry {
     const char *entry_id;
     int64_t created_unix_ms;
     uint64_t age_ms;
-    int64_t ttl_remaining_ms; /* -1: it does not expire */
+    int64_t ttl_remaining_ms; /* below 0: stale for so long; INT64_MAX: it does not expire */
     uint64_t hit_count;
+    bool negative; /* an upstream's error */
     const struct reprise_pair *metadata;
     size_t metadata_count;
 };
@@ -355,6 +391,7 @@ struct reprise_get_reply {
     bool hit;
     enum reprise_tier tier;
     enum reprise_miss_reason miss_reason;
+    bool stale; /* a hit past its TTL */
     float similarity, threshold;
     const struct reprise_entry *entry;       /* NULL on a miss                    */
     const struct reprise_info *info;         /* NULL: the Set gave none           */
@@ -371,7 +408,7 @@ struct reprise_set_reply {
     const char *entry_id;
     bool stored, indexed;
     enum reprise_skip skip;
-    int64_t expires_unix_ms; /* 0: never */
+    int64_t expires_unix_ms; /* the end of its TTL; 0: never */
     uint64_t sequence;
     enum reprise_ack ack;        /* what was given; DEFAULT: not stored */
     const char *const *degraded; /* why it is not indexed although it should be: "embedder_down",
@@ -409,6 +446,10 @@ struct reprise_invalidate_reply {
     size_t sample_ids_count;
 };
 
+struct reprise_touch_reply {
+    uint32_t touched, missing;
+};
+
 struct reprise_report_reply {
     const char *feedback_id;
     enum reprise_outcome outcome;
@@ -417,7 +458,7 @@ struct reprise_report_reply {
 
 struct reprise_tier_stats {
     enum reprise_tier tier;
-    uint64_t lookups, hits, misses;
+    uint64_t lookups, hits, stale_hits, negative_hits, misses;
     double hit_rate, tier_rate;
     uint64_t entries, size_bytes;
     uint32_t p50_us, p99_us;
@@ -547,6 +588,7 @@ struct reprise_result {
     const struct reprise_batch_set_reply *batch_set;
     const struct reprise_delete_reply *delete_;
     const struct reprise_invalidate_reply *invalidate;
+    const struct reprise_touch_reply *touch;
     const struct reprise_report_reply *report;
     const struct reprise_stats_reply *stats;
     const struct reprise_health_reply *health;
@@ -586,6 +628,10 @@ struct reprise_result *reprise_delete(struct reprise_client *client,
 struct reprise_result *reprise_invalidate(struct reprise_client *client,
                                           const struct reprise_invalidate_request *request,
                                           const struct reprise_call *call);
+/* Gives entries a new TTL from now on. */
+struct reprise_result *reprise_touch(struct reprise_client *client,
+                                     const struct reprise_touch_request *request,
+                                     const struct reprise_call *call);
 /* Says whether the answer behind a decision token was right. */
 struct reprise_result *reprise_report(struct reprise_client *client,
                                       const struct reprise_report_request *request,

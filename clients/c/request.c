@@ -223,6 +223,59 @@ static bool copy_include(const struct reprise_get_request *request, struct arena
     return true;
 }
 
+/* Nothing is sent of a control in which nothing is given. */
+static bool make_control(const struct reprise_cache_control *control, struct arena *arena,
+                         Reprise__V1__CacheControl **out_control)
+{
+    Reprise__V1__CacheControl *made;
+    if (!control->no_cache && !control->no_store && !control->only_if_cached && !control->bypass &&
+        !control->max_age_given && control->min_fresh_ms == 0 && control->max_stale_ms == 0)
+        return true;
+    if (!NEW_MESSAGE(arena, &made, reprise__v1__cache_control__init))
+        return false;
+    made->no_cache = control->no_cache;
+    made->no_store = control->no_store;
+    made->only_if_cached = control->only_if_cached;
+    made->bypass = control->bypass;
+    if (control->max_age_given) {
+        made->max_age_ms_given_case = REPRISE__V1__CACHE_CONTROL__MAX_AGE_MS_GIVEN_MAX_AGE_MS;
+        made->max_age_ms = control->max_age_ms;
+    }
+    made->min_fresh_ms = control->min_fresh_ms;
+    made->max_stale_ms = control->max_stale_ms;
+    *out_control = made;
+    return true;
+}
+
+static bool make_dependencies(const struct reprise_set_request *request, struct arena *arena,
+                              Reprise__V1__SetRequest *made)
+{
+    const size_t count = request->depends_on_count;
+    Reprise__V1__Dependency **list = arena_calloc(arena, count, sizeof(Reprise__V1__Dependency *));
+    if (list == NULL)
+        return false;
+    for (size_t i = 0; i < count; i++) {
+        if (!NEW_MESSAGE(arena, &list[i], reprise__v1__dependency__init))
+            return false;
+        list[i]->id = string_of(request->depends_on[i].id);
+        list[i]->version = string_of(request->depends_on[i].version);
+    }
+    made->n_depends_on = count;
+    made->depends_on = list;
+    return true;
+}
+
+static void copy_life(const struct reprise_set_request *request, Reprise__V1__SetRequest *made)
+{
+    made->sliding = request->sliding;
+    made->sliding_max_ms = request->sliding_max_ms;
+    made->stale_while_revalidate_ms = request->stale_while_revalidate_ms;
+    made->stale_if_error_ms = request->stale_if_error_ms;
+    made->pinned = request->pinned;
+    made->if_absent = request->if_absent;
+    made->negative = request->negative;
+}
+
 Reprise__V1__GetRequest *request_get(const struct reprise_get_request *request, struct arena *arena)
 {
     Reprise__V1__GetRequest *made;
@@ -235,6 +288,7 @@ Reprise__V1__GetRequest *request_get(const struct reprise_get_request *request, 
     }
     bool made_all = make_identity(&request->identity, arena, &made->identity) &&
                     make_vector(&request->vector, arena, &made->vector) &&
+                    make_control(&request->cache_control, arena, &made->cache_control) &&
                     copy_tiers(request, arena, made) && copy_include(request, arena, made);
     return made_all ? made : NULL;
 }
@@ -248,6 +302,7 @@ Reprise__V1__SetRequest *request_set(const struct reprise_set_request *request, 
         made->ttl_ms_given_case = REPRISE__V1__SET_REQUEST__TTL_MS_GIVEN_TTL_MS;
         made->ttl_ms = request->ttl_ms;
     }
+    copy_life(request, made);
     made->ack = (Reprise__V1__Ack)request->ack;
     made->n_tags = request->tags_count;
     made->n_metadata = request->metadata_count;
@@ -257,6 +312,8 @@ Reprise__V1__SetRequest *request_set(const struct reprise_set_request *request, 
     bool made_all = make_identity(&request->identity, arena, &made->identity) &&
                     make_info(request->info, arena, &made->info) &&
                     make_vector(&request->vector, arena, &made->vector) &&
+                    make_control(&request->cache_control, arena, &made->cache_control) &&
+                    make_dependencies(request, arena, made) &&
                     copy_strings(request->tags, request->tags_count, arena, &made->tags) &&
                     copy_pairs(request->metadata, request->metadata_count, arena, &made->metadata);
     return made_all ? made : NULL;
@@ -321,13 +378,33 @@ Reprise__V1__InvalidateRequest *request_invalidate(const struct reprise_invalida
     if (!NEW_MESSAGE(arena, &made->selector, reprise__v1__selector__init))
         return NULL;
     made->dry_run = request->dry_run;
+    made->make_stale = request->make_stale;
     made->confirm = string_of(request->confirm);
+    made->selector->depends_on_id = string_of(request->depends_on_id);
+    made->selector->depends_on_version_not = string_of(request->depends_on_version_not);
     made->selector->namespace_ = string_of(request->namespace_);
     made->selector->model = string_of(request->model);
     made->selector->created_before_unix_ms = request->created_before_unix_ms;
     made->selector->n_tags = request->tags_count;
     return copy_strings(request->tags, request->tags_count, arena, &made->selector->tags) ? made
                                                                                           : NULL;
+}
+
+Reprise__V1__TouchRequest *request_touch(const struct reprise_touch_request *request,
+                                         struct arena *arena)
+{
+    Reprise__V1__TouchRequest *made;
+    if (!NEW_MESSAGE(arena, &made, reprise__v1__touch_request__init))
+        return NULL;
+    made->namespace_ = string_of(request->namespace_);
+    made->n_entry_ids = request->entry_ids_count;
+    if (request->ttl_given) {
+        made->ttl_ms_given_case = REPRISE__V1__TOUCH_REQUEST__TTL_MS_GIVEN_TTL_MS;
+        made->ttl_ms = request->ttl_ms;
+    }
+    return copy_strings(request->entry_ids, request->entry_ids_count, arena, &made->entry_ids)
+               ? made
+               : NULL;
 }
 
 Reprise__V1__ReportRequest *request_report(const struct reprise_report_request *request,

@@ -21,6 +21,8 @@ Reprise__V1__DeleteRequest *request_delete(const struct reprise_delete_request *
                                            struct arena *arena);
 Reprise__V1__InvalidateRequest *request_invalidate(const struct reprise_invalidate_request *request,
                                                    struct arena *arena);
+Reprise__V1__TouchRequest *request_touch(const struct reprise_touch_request *request,
+                                         struct arena *arena);
 Reprise__V1__ReportRequest *request_report(const struct reprise_report_request *request,
                                            struct arena *arena);
 /* namespaces.c */

@@ -71,6 +71,7 @@ static void add_entry(cJSON *reply, const struct reprise_entry *entry)
     json_add_count(object, "ageMs", entry->age_ms);
     (void)cJSON_AddNumberToObject(object, "ttlRemainingMs", (double)entry->ttl_remaining_ms);
     json_add_count(object, "hitCount", entry->hit_count);
+    (void)cJSON_AddBoolToObject(object, "negative", entry->negative);
     json_add_pairs(object, "metadata", entry->metadata, entry->metadata_count);
 }
 
@@ -165,6 +166,7 @@ cJSON *json_get(const struct reprise_get_reply *reply)
     (void)cJSON_AddBoolToObject(tree, "hit", reply->hit);
     json_add_enum(tree, "tier", "TIER_", reprise_tier_name(reply->tier));
     json_add_enum(tree, "missReason", "MISS_REASON_", reprise_miss_reason_name(reply->miss_reason));
+    (void)cJSON_AddBoolToObject(tree, "stale", reply->stale);
     json_add_float(tree, "similarity", (double)reply->similarity);
     json_add_float(tree, "threshold", (double)reply->threshold);
     add_entry(tree, reply->entry);

@@ -40,11 +40,33 @@ static void add_vector(cJSON *tree, const struct reprise_vector *vector)
     }
 }
 
+static void add_control(cJSON *tree, const struct reprise_cache_control *control)
+{
+    cJSON *object = cJSON_CreateObject();
+    if (control->no_cache)
+        (void)cJSON_AddBoolToObject(object, "noCache", true);
+    if (control->only_if_cached)
+        (void)cJSON_AddBoolToObject(object, "onlyIfCached", true);
+    if (control->bypass)
+        (void)cJSON_AddBoolToObject(object, "bypass", true);
+    if (control->max_age_given)
+        json_add_count(object, "maxAgeMs", control->max_age_ms);
+    if (control->min_fresh_ms > 0)
+        json_add_count(object, "minFreshMs", control->min_fresh_ms);
+    if (control->max_stale_ms > 0)
+        json_add_count(object, "maxStaleMs", control->max_stale_ms);
+    if (cJSON_GetArraySize(object) > 0)
+        (void)cJSON_AddItemToObject(tree, "cacheControl", object);
+    else
+        cJSON_Delete(object);
+}
+
 cJSON *json_get_request(const struct reprise_get_request *request)
 {
     cJSON *tree = cJSON_CreateObject();
     add_identity(tree, &request->identity);
     add_vector(tree, &request->vector);
+    add_control(tree, &request->cache_control);
     if (request->tiers_count > 0) {
         cJSON *list = cJSON_AddArrayToObject(tree, "tiers");
         for (size_t i = 0; i < request->tiers_count; i++)

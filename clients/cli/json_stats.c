@@ -13,12 +13,14 @@ static void add_tiers(cJSON *tree, const struct reprise_stats_reply *reply)
         json_add_count(object, "lookups", tier->lookups);
         json_add_count(object, "hits", tier->hits);
         json_add_count(object, "misses", tier->misses);
+        json_add_count(object, "staleHits", tier->stale_hits);
         json_add_float(object, "hitRate", tier->hit_rate);
         json_add_float(object, "tierRate", tier->tier_rate);
         json_add_count(object, "entries", tier->entries);
         json_add_count(object, "sizeBytes", tier->size_bytes);
         json_add_count(object, "p50Us", tier->p50_us);
         json_add_count(object, "p99Us", tier->p99_us);
+        json_add_count(object, "negativeHits", tier->negative_hits);
         (void)cJSON_AddItemToArray(list, object);
     }
 }

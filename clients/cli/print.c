@@ -60,7 +60,10 @@ static void print_hit(FILE *out, const struct reprise_get_reply *reply)
 {
     char words[64], age[UNITS_TEXT_MAX], left[UNITS_TEXT_MAX];
     label(out, "hit");
-    (void)fprintf(out, "%s", print_words(reprise_tier_name(reply->tier), words));
+    (void)fprintf(out, "%s%s", print_words(reprise_tier_name(reply->tier), words),
+                  reply->stale ? ", stale" : "");
+    if (reply->entry != NULL && reply->entry->negative)
+        (void)fputs(", an error of the model's", out);
     if (reply->tier == REPRISE_TIER_SEMANTIC)
         (void)fprintf(out, ", similarity %.4f (threshold %.4f)", (double)reply->similarity,
                       (double)reply->threshold);
@@ -72,8 +75,11 @@ static void print_hit(FILE *out, const struct reprise_get_reply *reply)
     (void)fprintf(out, "%s\n", entry->entry_id);
     label(out, "stored");
     (void)fprintf(out, "%s ago, ", units_print_ms(entry->age_ms, age));
-    if (entry->ttl_remaining_ms < 0)
+    if (entry->ttl_remaining_ms == INT64_MAX)
         (void)fputs("does not expire, ", out);
+    else if (entry->ttl_remaining_ms < 0)
+        (void)fprintf(out, "stale for %s, ",
+                      units_print_ms((uint64_t) - (entry->ttl_remaining_ms + 1) + 1, left));
     else
         (void)fprintf(out, "%s left, ", units_print_ms((uint64_t)entry->ttl_remaining_ms, left));
     (void)fprintf(out, "%" PRIu64 " hit%s\n", entry->hit_count, entry->hit_count == 1 ? "" : "s");
@@ -201,9 +207,11 @@ void print_set(FILE *out, const struct reprise_set_reply *reply, int64_t now_uni
         (void)fprintf(out, "in %s\n", units_print_ms(left_ms > 0 ? (uint64_t)left_ms : 0, left));
 }
 
-void print_invalidate(FILE *out, const struct reprise_invalidate_reply *reply, bool dry_run)
+void print_invalidate(FILE *out, const struct reprise_invalidate_reply *reply,
+                      const struct reprise_invalidate_request *request)
 {
-    label(out, dry_run ? "would go" : "removed");
+    const char *done = request->make_stale ? "made stale" : "removed";
+    label(out, request->dry_run ? "would go" : done);
     (void)fprintf(out, "%" PRIu64 "\n", reply->matched);
     for (size_t i = 0; i < reply->sample_ids_count; i++) {
         label(out, i == 0 ? "among them" : "");

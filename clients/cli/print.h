@@ -19,5 +19,6 @@ const char *print_words(const char *name, char out[64]);
 
 void print_get(FILE *out, const struct reprise_get_reply *reply);
 void print_set(FILE *out, const struct reprise_set_reply *reply, int64_t now_unix_ms);
-void print_invalidate(FILE *out, const struct reprise_invalidate_reply *reply, bool dry_run);
+void print_invalidate(FILE *out, const struct reprise_invalidate_reply *reply,
+                      const struct reprise_invalidate_request *request);
 void print_stats(FILE *out, const struct reprise_stats_reply *reply);

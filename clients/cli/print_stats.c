@@ -110,6 +110,9 @@ static void print_tiers(FILE *out, const struct reprise_stats_reply *reply)
                       tier->misses, tier->hit_rate * 100, units_print_us(tier->p50_us, p50),
                       units_print_us(tier->p99_us, p99), tier->entries,
                       units_print_bytes(tier->size_bytes, size));
+        if (tier->stale_hits + tier->negative_hits > 0)
+            (void)fprintf(out, "%-10s %10" PRIu64 " stale, %" PRIu64 " negative: no hits\n", "",
+                          tier->stale_hits, tier->negative_hits);
     }
 }
 

@@ -28,12 +28,27 @@ const size_t verb_flags_count = ROWS(verb_flags);
 
 static const struct flag_row get_rows[] = {
     {"print-json",   NULL,         false, "print the call's body for grpcurl -d or ghz -d, and call nobody"},
+    {"no-cache",     NULL,         false, "do not look: the answer is to be made anew"},
+    {"bypass",       NULL,         false, "the same, and it is not to be stored"},
+    {"only-if-cached", NULL,       false, "whatever comes, no answer will be made"},
+    {"max-age",      "TIME",       false, "only an answer stored less long ago"},
+    {"min-fresh",    "TIME",       false, "only an answer that has so much time left"},
+    {"max-stale",    "TIME",       false, "also one that is past its time by at most so much"},
 };
 static const struct flag_row set_rows[] = {
     {"content",      "TEXT",       false, "the answer; - reads standard input"},
     {"file",         "PATH",       false, "the answer, from a file"},
     {"content-type", "TYPE",       false, "such as text/markdown or image/png; without it: text"},
     {"ttl",          "TIME",       false, "how long it may be served, such as 10min; else the server's 24h"},
+    {"sliding",      NULL,         false, "each hit gives it that time anew"},
+    {"sliding-max",  "TIME",       false, "until so long after now; else the server's longest"},
+    {"stale-while-revalidate", "TIME", false, "so long past its time it is still served, as stale"},
+    {"stale-if-error", "TIME",     false, "so long past its time it is kept for get --max-stale"},
+    {"pinned",       NULL,         false, "never evicted; it expires all the same"},
+    {"if-absent",    NULL,         false, "only if there is none within its time"},
+    {"negative",     NULL,         false, "it is the model's error: repeated for 60 s at most"},
+    {"no-store",     NULL,         false, "do not keep it"},
+    {"depends-on",   "ID@VERSION", true,  "for invalidate --depends-on; may be repeated"},
     {"tag",          "TAG",        true,  "for invalidate --tag; may be repeated"},
     {"metadata",     "NAME=VALUE", true,  "given back on hits; may be repeated"},
     {"vector",       "N,N,...",    false, "your own vector of the question"},
@@ -74,8 +89,15 @@ static const struct flag_row invalidate_rows[] = {
     {"model",        "NAME",       false, "only of this model"},
     {"tag",          "TAG",        true,  "that has this tag; repeated: one of them"},
     {"older-than",   "TIME",       false, "stored longer ago than this, such as 7d"},
+    {"depends-on",   "ID",         false, "that was made from this"},
+    {"version-not",  "VERSION",    false, "with --depends-on: from another version than this one"},
+    {"make-stale",   NULL,         false, "end their time instead of removing them"},
     {"dry-run",      NULL,         false, "count and show ten of them, remove nothing"},
     {"confirm",      "NAME",       false, "a whole namespace needs its name once more"},
+};
+static const struct flag_row touch_rows[] = {
+    {"ttl",          "TIME",       false, "how long they may be served from now on; else the server's 24h"},
+    {"namespace",    "NAME",       false, "where they are; without it: default"},
 };
 static const struct flag_row stats_rows[] = {
     {"namespace",    "NAME",       false, "of this namespace; without it: of the whole server"},
@@ -122,6 +144,8 @@ const struct verb_row verb_rows[] = {
     {"invalidate", "", 0, "remove every entry that matches",
      "reprise invalidate --tag pricing --dry-run",
      {TABLE(invalidate_rows)}, verb_invalidate},
+    {"touch", "ID...", ANY_WORDS, "give entries a new time to live; exit 3 if one is missing",
+     "reprise touch 818c7086e0... --ttl 1h", {TABLE(touch_rows)}, verb_touch},
     {"stats", "", 0, "what the cache has done so far",
      "reprise stats", {TABLE(stats_rows)}, verb_stats},
     {"feedback", "TOKEN VERDICT", 2, "say whether an answer was correct, wrong, unsure or stale",

@@ -50,6 +50,7 @@ enum verb_exit verb_get(const struct cli *cli, const struct arguments *arguments
 enum verb_exit verb_set(const struct cli *cli, const struct arguments *arguments);
 enum verb_exit verb_del(const struct cli *cli, const struct arguments *arguments);
 enum verb_exit verb_invalidate(const struct cli *cli, const struct arguments *arguments);
+enum verb_exit verb_touch(const struct cli *cli, const struct arguments *arguments);
 enum verb_exit verb_stats(const struct cli *cli, const struct arguments *arguments);
 enum verb_exit verb_feedback(const struct cli *cli, const struct arguments *arguments);
 enum verb_exit verb_health(const struct cli *cli, const struct arguments *arguments);

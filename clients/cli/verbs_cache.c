@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "clients/cli/ask.h"
 #include "clients/cli/json.h"
+#include "clients/cli/life.h"
 #include "clients/cli/print.h"
 #include "clients/cli/units.h"
 #include "clients/cli/verbs.h"
@@ -49,6 +50,8 @@ enum verb_exit verb_get(const struct cli *cli, const struct arguments *arguments
     if (exit_code != VERB_DONE)
         return exit_code;
     exit_code = needs(cli, "get", &ask);
+    if (exit_code == VERB_DONE)
+        exit_code = life_read_control(cli, arguments, &ask.get.cache_control);
     if (exit_code == VERB_DONE && arguments_has(arguments, "print-json"))
         (void)json_print(json_get_request(&ask.get), true, cli->out);
     else if (exit_code == VERB_DONE)
@@ -65,6 +68,8 @@ struct answer {
     size_t metadata_count;
     const char **tags;
     size_t tags_count;
+    struct reprise_dependency *depends_on;
+    size_t depends_on_count;
 };
 
 static enum verb_exit read_file(const struct cli *cli, const char *path, struct answer *answer)
@@ -112,6 +117,7 @@ static void answer_deinit(struct answer *answer)
 {
     free(answer->bytes);
     free(answer->tags);
+    life_free_dependencies(&answer->depends_on, answer->depends_on_count);
     ask_free_pairs(&answer->metadata, answer->metadata_count);
 }
 
@@ -145,22 +151,21 @@ static enum verb_exit set_answer(const struct cli *cli, const struct arguments *
                                  const struct ask *ask, const struct answer *answer)
 {
     const char *type = arguments_text(arguments, "content-type");
-    const char *ttl = arguments_text(arguments, "ttl");
     struct reprise_info info = {.content_type = type};
     struct reprise_set_request request = {
         .identity = ask->get.identity,
         .info = type != NULL ? &info : NULL,
         .vector = ask->get.vector,
-        .ttl_given = ttl != NULL,
+        .depends_on = answer->depends_on,
+        .depends_on_count = answer->depends_on_count,
         .tags = answer->tags,
         .tags_count = answer->tags_count,
         .metadata = answer->metadata,
         .metadata_count = answer->metadata_count,
     };
-    if (ttl != NULL && !units_read_ms(ttl, &request.ttl_ms))
-        return verb_usage(cli, "--ttl wants a time such as 10min (ms, s, min, h, d), not \"%s\"",
-                          ttl);
-    enum verb_exit exit_code = ask_read_ack(cli, arguments, &request.ack);
+    enum verb_exit exit_code = life_read_set(cli, arguments, &request);
+    if (exit_code == VERB_DONE)
+        exit_code = ask_read_ack(cli, arguments, &request.ack);
     if (exit_code != VERB_DONE)
         return exit_code;
     if (type == NULL || is_text_type(type)) {
@@ -190,6 +195,9 @@ enum verb_exit verb_set(const struct cli *cli, const struct arguments *arguments
             ask_read_pairs(cli, arguments, "metadata", &answer.metadata, &answer.metadata_count);
     if (exit_code == VERB_DONE)
         exit_code = read_tags(cli, arguments, &answer.tags, &answer.tags_count);
+    if (exit_code == VERB_DONE)
+        exit_code =
+            life_read_dependencies(cli, arguments, &answer.depends_on, &answer.depends_on_count);
     if (exit_code == VERB_DONE)
         exit_code = set_answer(cli, arguments, &ask, &answer);
     answer_deinit(&answer);
@@ -259,7 +267,7 @@ static enum verb_exit run_invalidate(const struct cli *cli,
     else if (cli->json)
         (void)json_print(json_invalidate(result->invalidate), false, cli->out);
     else
-        print_invalidate(cli->out, result->invalidate, request->dry_run);
+        print_invalidate(cli->out, result->invalidate, request);
     reprise_result_free(&result);
     reprise_client_destroy(&client);
     return exit_code;
@@ -273,6 +281,9 @@ enum verb_exit verb_invalidate(const struct cli *cli, const struct arguments *ar
     struct reprise_invalidate_request request = {
         .namespace_ = arguments_text(arguments, "namespace"),
         .model = arguments_text(arguments, "model"),
+        .depends_on_id = arguments_text(arguments, "depends-on"),
+        .depends_on_version_not = arguments_text(arguments, "version-not"),
+        .make_stale = arguments_has(arguments, "make-stale"),
         .dry_run = arguments_has(arguments, "dry-run"),
         .confirm = arguments_text(arguments, "confirm"),
     };
@@ -288,12 +299,12 @@ enum verb_exit verb_invalidate(const struct cli *cli, const struct arguments *ar
         return exit_code;
     request.tags = tags;
     bool selects = request.namespace_ != NULL || request.model != NULL || request.tags_count > 0 ||
-                   age != NULL;
+                   request.depends_on_id != NULL || age != NULL;
     if (selects)
         exit_code = run_invalidate(cli, &request);
     else
         exit_code = verb_usage(cli, "invalidate needs at least one of --namespace, --model, --tag, "
-                                    "--older-than");
+                                    "--depends-on, --older-than");
     free(tags);
     return exit_code;
 }

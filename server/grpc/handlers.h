@@ -1,7 +1,7 @@
 /*
  * handlers.h - what the methods of our own services do with a call (get.c, batch.c, set.c,
- * admin.c, snapshots.c). Each owns the call and its message, and ends with a reply or a hand-off.
- * Threads: I/O threads.
+ * touch.c, admin.c, snapshots.c). Each owns the call and its message, and ends with a reply or a
+ * hand-off. Threads: I/O threads.
  */
 #pragma once
 #include "server/grpc/call.h"
@@ -17,6 +17,7 @@ void handle_set(struct call *call);
 void handle_batch_set(struct call *call);
 void handle_delete(struct call *call);
 void handle_invalidate(struct call *call);
+void handle_touch(struct call *call);
 void handle_report(struct call *call);
 void handle_stats(struct call *call);
 void handle_create_namespace(struct call *call);

@@ -49,6 +49,7 @@ static const struct method methods[] = {
     {.path = "/reprise.v1.Cache/Set", .acceptor = SLOT_SET, .handle = handle_set, .woken = set_woken},
     {.path = "/reprise.v1.Feedback/DescribePolicy", .acceptor = SLOT_GENERIC, .handle = handle_describe_policy},
     {.path = "/reprise.v1.Feedback/GetPolicy", .acceptor = SLOT_GENERIC, .handle = handle_get_policy},
+    {.path = "/reprise.v1.Cache/Touch", .acceptor = SLOT_GENERIC, .handle = handle_touch},
     {.path = "/reprise.v1.Feedback/Report",  .acceptor = SLOT_GENERIC,   .handle = handle_report},
     {.path = "/reprise.v1.Feedback/SetPolicy", .acceptor = SLOT_GENERIC,
      .handle = handle_set_policy, .woken = tend_namespace_woken},

@@ -174,6 +174,7 @@ static enum status invalidate(struct call *call, const struct cache_waiter *wait
     if (status != STATUS_OK)
         return status;
     selector.tenant = door_tenant;
+    selector.now_ms = clock_wall_ms();
     status = cache_invalidate(door->cache, &selector, waiter, &reply, failure);
     return status == STATUS_OK ? codec_write_invalidate(&reply, call->arena, out_reply) : status;
 }

@@ -96,6 +96,7 @@ static enum status read_request(enum codec_message type, struct text bytes, stru
     struct codec_get_item *gets = NULL;
     struct codec_set_item *sets = NULL;
     struct cache_delete_request doomed;
+    struct cache_touch_request touched;
     struct cache_selector selector;
     struct codec_report report;
     struct codec_reflection reflection;
@@ -113,6 +114,8 @@ static enum status read_request(enum codec_message type, struct text bytes, stru
         return codec_read_batch_set(bytes, &limits, arena, &sets, &count, failure);
     case CODEC_DELETE:
         return codec_read_delete(bytes, &limits, arena, &doomed, failure);
+    case CODEC_TOUCH:
+        return codec_read_touch(bytes, &limits, arena, &touched, failure);
     case CODEC_INVALIDATE:
         return codec_read_invalidate(bytes, &limits, arena, &selector, failure);
     case CODEC_REPORT:

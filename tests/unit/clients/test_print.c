@@ -163,8 +163,8 @@ static void a_set_tells_whether_it_was_stored(void **state)
 }
 
 static struct reprise_tier_stats tiers[] = {
-    {REPRISE_TIER_EXACT, 1000000, 400000, 600000, 0.4, 0.4, 99999, 1 << 30, 12, 40},
-    {REPRISE_TIER_SEMANTIC, 600000, 100000, 500000, 0.1667, 0.1, 99999, 1 << 28, 180, 12500}};
+    {REPRISE_TIER_EXACT, 1000000, 400000, 0, 0, 600000, 0.4, 0.4, 99999, 1 << 30, 12, 40},
+    {REPRISE_TIER_SEMANTIC, 600000, 100000, 0, 0, 500000, 0.1667, 0.1, 99999, 1 << 28, 180, 12500}};
 static struct reprise_miss_count misses[] = {{REPRISE_MISS_GUARD_BLOCKED, 12}};
 static struct reprise_scope_policy policies[] = {{.namespace_ = "a-namespace-with-a-long-name",
                                                   .model = "gpt-4o-mini",
@@ -272,9 +272,10 @@ static void a_get_is_a_document_with_the_names_of_the_protocol(void **state)
     assert_true(json_print(json_get(&reply), true, out));
     printed();
     has("{\"hit\":true,\"tier\":\"TIER_EXACT\",\"missReason\":\"MISS_REASON_UNSPECIFIED\","
-        "\"similarity\":1,");
+        "\"stale\":false,\"similarity\":1,");
     has("\"degraded\":[\"embedder_down\"]");
-    has("\"ageMs\":61000,\"ttlRemainingMs\":86339000,\"hitCount\":3,\"metadata\":[{\"name\":"
+    has("\"ageMs\":61000,\"ttlRemainingMs\":86339000,\"hitCount\":3,\"negative\":false,"
+        "\"metadata\":[{\"name\":"
         "\"group\"");
     has("\"guards\":[\"GUARD_NUMBER\",\"GUARD_ANTONYM\"],\"nearMiss\":{\"entryId\":\"" ID
         "\",\"similarity\":0.95");

@@ -41,6 +41,7 @@ static void all_parts_of_a_reply_are_read(void **state)
     Reprise__V1__EntryInfo entry = REPRISE__V1__ENTRY_INFO__INIT;
     entry.entry_id = "id";
     entry.ttl_remaining_ms = -1;
+    entry.negative = true;
     entry.metadata = pairs;
     entry.n_metadata = 1;
     Reprise__V1__Guard guards[] = {REPRISE__V1__GUARD__GUARD_ORDER};
@@ -73,6 +74,7 @@ static void all_parts_of_a_reply_are_read(void **state)
     const struct reprise_get_reply *reply = reply_get(&message, *state);
     assert_string_equal(reply->entry->metadata[0].value, "g");
     assert_int_equal(reply->entry->ttl_remaining_ms, -1);
+    assert_true(reply->entry->negative);
     assert_int_equal(reply->decision->guards[0], REPRISE_GUARD_ORDER);
     assert_true(reply->decision->near_miss);
     assert_true(reply->decision->near_delta == -0.5F);

@@ -48,6 +48,40 @@ static void a_bare_get_holds_nothing_but_its_question(void **state)
     reprise__v1__get_request__free_unpacked(arrived, NULL);
 }
 
+static void an_answers_life_is_sent_as_it_is_given(void **state)
+{
+    const struct reprise_dependency depends_on[] = {{"prices", "6"}, {"terms", NULL}};
+    const struct reprise_set_request request = {.identity = {.model = "m", .prompt = "hi"},
+                                                .sliding = true,
+                                                .sliding_max_ms = 2,
+                                                .stale_while_revalidate_ms = 3,
+                                                .stale_if_error_ms = 4,
+                                                .pinned = true,
+                                                .if_absent = true,
+                                                .negative = true,
+                                                .cache_control = {.max_age_given = true},
+                                                .depends_on = depends_on,
+                                                .depends_on_count = 2};
+    Reprise__V1__SetRequest *arrived =
+        travel(request_set(&request, *state), &reprise__v1__set_request__descriptor);
+    assert_true(arrived->sliding && arrived->pinned && arrived->if_absent && arrived->negative);
+    assert_int_equal(arrived->sliding_max_ms, 2);
+    assert_int_equal(arrived->stale_while_revalidate_ms, 3);
+    assert_int_equal(arrived->stale_if_error_ms, 4);
+    assert_int_not_equal(arrived->cache_control->max_age_ms_given_case, 0);
+    assert_int_equal(arrived->n_depends_on, 2);
+    assert_string_equal(arrived->depends_on[0]->version, "6");
+    assert_string_equal(arrived->depends_on[1]->id, "terms");
+    assert_string_equal(arrived->depends_on[1]->version, "");
+    reprise__v1__set_request__free_unpacked(arrived, NULL);
+    const struct reprise_touch_request touch = {.namespace_ = "n", .ttl_given = true};
+    Reprise__V1__TouchRequest *touched =
+        travel(request_touch(&touch, *state), &reprise__v1__touch_request__descriptor);
+    assert_string_equal(touched->namespace_, "n");
+    assert_int_not_equal(touched->ttl_ms_given_case, 0);
+    reprise__v1__touch_request__free_unpacked(touched, NULL);
+}
+
 static void given_zeros_stay_given(void **state)
 {
     const struct reprise_get_request request = {.identity = {.model = "m",
@@ -276,6 +310,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(a_bare_get_holds_nothing_but_its_question, begin, end),
         cmocka_unit_test_setup_teardown(given_zeros_stay_given, begin, end),
+        cmocka_unit_test_setup_teardown(an_answers_life_is_sent_as_it_is_given, begin, end),
         cmocka_unit_test_setup_teardown(every_part_of_an_identity_arrives, begin, end),
         cmocka_unit_test_setup_teardown(an_answer_arrives_with_all_that_stands_beside_it, begin,
                                         end),

@@ -110,9 +110,17 @@ static void times_are_told_without_lies_at_their_edges(void **state)
     struct entry *entry = make_entry(TEXT("x"), false, TEXT(""), *state);
     struct cache_get get = a_hit(entry);
     get.reply.found.expires_ms = 0;
-    assert_true(written(&get, *state)->entry->ttl_remaining_ms == -1); /* it does not expire */
+    assert_true(written(&get, *state)->entry->ttl_remaining_ms ==
+                INT64_MAX); /* it does not expire */
     get.reply.found.expires_ms = NOW_MS - 10;
     assert_true(written(&get, *state)->entry->ttl_remaining_ms == 0);
+    assert_false(written(&get, *state)->stale);
+    get.reply.stale = true;
+    assert_true(written(&get, *state)->entry->ttl_remaining_ms == -10);
+    assert_true(written(&get, *state)->stale);
+    get.reply.found.expires_ms = NOW_MS + 10; /* a clock that went back since it was decided */
+    assert_true(written(&get, *state)->entry->ttl_remaining_ms == -1);
+    get.reply.stale = false;
     struct codec_reply reply; /* the clock went back */
     assert_int_equal(codec_write_get(&get, CREATED_MS - 5000, &small_limits, *state, &reply, NULL),
                      STATUS_OK);
