@@ -45,6 +45,7 @@
     X(REPORTERS,    "trust/reporter.c: verdicts a minute")                                          \
     X(WATCHERS,     "server/grpc/health.c: who watches which service")                              \
     X(CALLS,        "server/grpc/: free lists of slots and arenas, one a queue")                    \
+    X(TIMERS,       "server/grpc/timers.c: who is to be woken when; nothing is taken inside")      \
     X(POOL,         "base/pool.c: a compute thread's ring; nothing is taken inside")                \
     X(REMOTE,       "embed/remote.c: jobs handed in; nothing is taken inside")                      \
     X(OUTGOING,     "base/outgoing.c: requests and guests handed in; nothing is taken inside")      \

@@ -36,6 +36,7 @@
     X(NAMESPACE_UNKNOWN,    9, "there is no such namespace, and cache.strict_namespaces is set")   \
     X(VERSION_MISMATCH,     9, "it has changed since that version")                                \
     X(UNCONFIRMED,          9, "a whole namespace needs confirm = its name")                       \
+    X(LEASE_LOST,          10, "the lease has been lost, and another answer is there")             \
     X(UNIMPLEMENTED,       12, "there is no such method")                                          \
     X(INTERNAL,            13, "a fault of ours")                                                  \
     X(UNAVAILABLE,         14, "not reachable")                                                    \

@@ -48,6 +48,16 @@ const struct option_row cache_option_rows[] = {
      "How long a decision token may bring its verdict."},
     {"metrics.scopes_max", OPTION_UINT, "100", "0", "10000", NULL, "scopes",
      "Scopes that Stats lists, the most used first."},
+    {"lease.hold", OPTION_DURATION, "30s", "100ms", "1h", NULL, "time",
+     "How long who computes a missing answer keeps its lease, unless the Get says; then the next in line gets it."},
+    {"lease.hold_max", OPTION_DURATION, "10min", "100ms", "24h", NULL, "time",
+     "The longest that a Get may ask for."},
+    {"lease.wait_max", OPTION_DURATION, "60s", "100ms", "1h", NULL, "time",
+     "The longest that a Get waits for another's answer."},
+    {"lease.count_max", OPTION_UINT, "100000", "1", "10000000", NULL, "leases",
+     "Leases held at a time; then Gets are answered as if another held theirs."},
+    {"lease.waiters_max", OPTION_UINT, "1000", "1", "1000000", NULL, "calls",
+     "Gets that wait for one key; further ones are told at once that another holds it."},
 };
 /* clang-format on */
 const size_t cache_option_rows_count = sizeof(cache_option_rows) / sizeof(cache_option_rows[0]);
@@ -94,6 +104,9 @@ static void read_limits(struct cache *cache, const struct options *options)
         .tags = (uint32_t)options_uint(options, "limits.tags"),
         .scopes_shown = (uint32_t)options_uint(options, "metrics.scopes_max"),
     };
+    cache->limits.lease_hold_ms = (uint32_t)option_ms(options, "lease.hold");
+    cache->limits.lease_hold_max_ms = (uint32_t)option_ms(options, "lease.hold_max");
+    cache->limits.lease_wait_max_ms = (uint32_t)option_ms(options, "lease.wait_max");
     assert(cache->limits.dimension > 0);
     assert(cache->limits.dimension <= VECTOR_DIMENSION_MAX);
     assert(cache->limits.ttl_default_ms > 0);
@@ -151,6 +164,17 @@ static enum status create_trust(struct cache *cache, const struct cache_setup *s
     return status;
 }
 
+static enum status create_leases(struct cache *cache, const struct cache_setup *setup)
+{
+    struct leases_setup leases_setup = {
+        .leases_max = (uint32_t)options_uint(setup->options, "lease.count_max"),
+        .waiters_max = (uint32_t)options_uint(setup->options, "lease.waiters_max"),
+    };
+    const struct digest key = derive_key(setup, "leases");
+    memcpy(leases_setup.chance, key.bytes, sizeof(leases_setup.chance));
+    return leases_create(&leases_setup, &cache->leases);
+}
+
 static enum status create_embedder(struct cache *cache, const struct cache_setup *setup,
                                    struct failure *failure)
 {
@@ -191,6 +215,8 @@ static enum status create_parts(struct cache *cache, const struct cache_setup *s
         status = create_scopes(cache, setup);
     if (status == STATUS_OK)
         status = create_trust(cache, setup);
+    if (status == STATUS_OK)
+        status = create_leases(cache, setup);
     if (status == STATUS_OK)
         status = histogram_create(&cache->exact_us);
     if (status == STATUS_OK)
@@ -252,6 +278,9 @@ void cache_destroy(struct cache **cache)
     store_destroy(&doomed->store);
     histogram_destroy(&doomed->semantic_us);
     histogram_destroy(&doomed->exact_us);
+    if (doomed->leases != NULL)
+        leases_close(doomed->leases);
+    leases_destroy(&doomed->leases);
     reporters_destroy(&doomed->reporters);
     token_desk_destroy(&doomed->tokens);
     scopes_destroy(&doomed->scopes);

@@ -15,6 +15,7 @@
 #include "base/status.h"
 #include "base/text.h"
 #include "cache/key.h"
+#include "cache/lease.h"
 #include "embed/embedder.h"
 #include "index/directory.h"
 #include "storage/custodian.h"
@@ -42,6 +43,8 @@ enum cache_miss {
     CACHE_MISS_NOT_ELIGIBLE = 10,
     CACHE_MISS_DISABLED = 11,
     CACHE_MISS_BYPASSED = 12,
+    CACHE_MISS_WAIT_TIMEOUT = 13,
+    CACHE_MISS_LEADER_FAILED = 14,
     CACHE_MISS_EMBEDDER_DOWN = 15,
     CACHE_MISS_OVERLOADED = 17,
     CACHE_MISS_TEXT_TOO_LONG = 20,
@@ -70,8 +73,7 @@ enum { CACHE_CANDIDATES_MAX = 8 };
 
 /* Wants the tables of cache, store, journal, index, embed and policy. The rows here:
  * cache.ttl_default, cache.ttl_max, cache.stale_max, cache.namespaces_max, cache.scopes_max,
- * limits.*,
- * semantic.token_ttl, metrics.scopes_max. */
+ * limits.*, semantic.token_ttl, metrics.scopes_max, lease.*. */
 extern const struct option_row cache_option_rows[];
 extern const size_t cache_option_rows_count;
 
@@ -138,6 +140,9 @@ struct cache_control { /* as CacheControl; all zero: nothing is asked */
     uint64_t max_age_ms, min_fresh_ms, max_stale_ms;
 };
 
+/* numbers as in proto enum LeaseMode */
+enum cache_lease_mode { CACHE_LEASE_NONE, CACHE_LEASE_FIRST, CACHE_LEASE_WAIT };
+
 struct cache_get_request {
     struct identity identity;
     const float *vector; /* NULL: none; as the client sent it */
@@ -147,6 +152,8 @@ struct cache_get_request {
     float min_similarity;
     unsigned include;
     struct cache_control control;
+    enum cache_lease_mode lease; /* with it: not only_semantic                      */
+    uint32_t wait_ms, hold_ms;   /* 0, and above the options' greatest: the options' */
 };
 
 struct cache_candidate {
@@ -158,6 +165,14 @@ struct cache_candidate {
 
 struct cache_timing {
     uint32_t key_us, embed_us, search_us, decide_us, total_us;
+};
+
+enum { CACHE_LEASE_TEXT = (LEASE_TOKEN_BYTES * 4 + 2) / 3 }; /* of a token, in base64url */
+struct cache_lease {
+    bool given;                       /* there is one to tell of             */
+    char token[CACHE_LEASE_TEXT + 1]; /* "": this caller holds nothing       */
+    uint32_t hold_ms;
+    bool held_by_other;
 };
 
 struct cache_get_reply {
@@ -172,7 +187,8 @@ struct cache_get_reply {
     bool near_miss;
     struct digest near_entry_id;
     float near_similarity;
-    const char *degraded;               /* "embedder_down"; NULL: nothing            */
+    const char *degraded; /* "embedder_down"; NULL: nothing            */
+    struct cache_lease lease;
     struct digest key;                  /* the exact key of this request             */
     struct cache_candidate *candidates; /* only if included; in the arena    */
     size_t candidates_count;
@@ -188,6 +204,7 @@ struct cache_get {
     struct namespace_ *namespace_; /* whose counters count; only while a step is at work */
     float *unit;                   /* the embedder writes it; NULL: it was not asked */
     enum cache_miss refused;       /* EXPIRED or TOO_OLD: there is one that may not serve */
+    bool lease_due;                /* a miss, and a lease is to be asked for before it counts */
     uint64_t started_us, now_us;   /* only for timing      */
     struct cache_get_reply reply;
 };
@@ -226,6 +243,19 @@ bool cache_is_overloaded(enum status embedded);
  * embedder_stop. */
 void cache_stop_embedding(struct cache *cache);
 void cache_get_overloaded(struct cache *cache, struct cache_get *get);
+/*
+ * The last step of a Get with lease_due. True: it waits; get, arena and waiter are no more the
+ * caller's until `woken`, which the caller has set with `context`, `gone` and, in give_up_us, the
+ * last moment at which an answer is of use (0: any). False: the reply is complete. Waiter NULL: not
+ * to wait.
+ */
+bool cache_get_lease(struct cache *cache, struct cache_get *get, struct lease_waiter *waiter,
+                     int64_t now_ms, uint64_t now_us);
+/* After `woken`, by whoever goes on with the Get: completes the reply. */
+void cache_get_woken(struct cache *cache, struct cache_get *get, struct lease_waiter *waiter,
+                     enum lease_end end, int64_t now_ms, uint64_t now_us);
+/* Takes a waiter back, its caller having gone. True: `woken` will not be called. */
+bool cache_get_unwait(struct cache *cache, struct lease_waiter *waiter);
 /* Drops the references of the reply. */
 void cache_get_release(struct cache_get *get);
 
@@ -242,15 +272,15 @@ struct cache_answer {
 void cache_answer_read(const struct entry *entry, struct cache_answer *out_answer);
 
 /*
- * What one namespace wants otherwise than the options say; 0, NaN, or ACK_DEFAULT: nothing. A budget
- * of 0 is none. What is over a budget leaves by second chance, whatever evict.policy says.
+ * What one namespace wants otherwise than the options say; 0, NaN, or ACK_DEFAULT: nothing. A
+ * budget of 0 is none. What is over a budget leaves by second chance, whatever evict.policy says.
  */
 struct cache_namespace_settings {
     unsigned tiers; /* bits 1 << enum cache_tier; 0: all */
     struct policy_wishes policy;
     uint64_t ttl_ms, ttl_max_ms;
     uint64_t bytes_max, entries_max;
-    double temperature_max; /* else 0 */
+    double temperature_max;  /* else 0 */
     uint32_t user_turns_max; /* else 1 */
     enum journal_ack ack;
     unsigned index_kind; /* numbers as in proto enum IndexKind */
@@ -280,7 +310,8 @@ struct cache_set_request {
     size_t tags_count;
     const struct key_attribute *metadata;
     size_t metadata_count;
-    enum journal_ack ack; /* ACK_DEFAULT: as the server is set up */
+    enum journal_ack ack;    /* ACK_DEFAULT: as the server is set up */
+    struct text lease_token; /* as in the reply of the Get; empty: none */
 };
 
 struct cache_set_reply {
@@ -300,9 +331,9 @@ struct cache_set {
     const struct cache_set_request *request;
     struct arena *arena;
     struct key key;
-    struct namespace_ *namespace_; /* held, and only while it is being stored */
+    struct namespace_ *namespace_;          /* held, and only while it is being stored */
     struct cache_namespace_settings wishes; /* of the namespace, when the Set began */
-    struct embed_space space; /* id 0: no row */
+    struct embed_space space;               /* id 0: no row */
     float *unit;
     struct entry *entry;
     int64_t now_ms;
@@ -326,7 +357,8 @@ enum status cache_set_begin(struct cache *cache, const struct cache_set_request 
 void cache_set_embed(struct cache *cache, struct cache_set *set, struct embed_job *job);
 /* Stores. Atomic: either stored, or the key keeps what it had. Without a vector it is stored for
  * the exact tier. The waiter's `done` may come before this returns. STORAGE_DEGRADED: Sets are
- * refused, the disk having failed. */
+ * refused, the disk having failed. LEASE_LOST: the token holds the key no longer, and another
+ * answer is there. Whoever waits for this key is woken. */
 enum status cache_set_finish(struct cache *cache, struct cache_set *set, enum status embedded,
                              int64_t now_ms, const struct cache_waiter *waiter,
                              struct failure *failure);
@@ -335,6 +367,19 @@ enum status cache_set_finish(struct cache *cache, struct cache_set *set, enum st
 enum status cache_set(struct cache *cache, const struct cache_set_request *request,
                       struct arena *arena, int64_t now_ms, struct cache_set_reply *out_reply,
                       struct failure *failure);
+
+/* ---- Leases ---------------------------------------------------------------------------------- */
+
+/* The next in line holds it. False: the token holds nothing. *out_waiters: how many wait still. */
+bool cache_release_lease(struct cache *cache, struct text token, uint64_t now_us,
+                         uint32_t *out_waiters);
+/* Its time begins anew. An empty token holds nothing. */
+void cache_renew_lease(struct cache *cache, struct text token, uint64_t now_us);
+/* Every 100 ms, by the monotonic clock: leases of lost holders go on to the next in line, and who
+ * has waited long enough is told so. */
+void cache_tick_leases(struct cache *cache, uint64_t now_us);
+/* All that wait are told so, and nobody waits from now on. */
+void cache_close_leases(struct cache *cache);
 
 /* ---- Delete, Invalidate, Report -------------------------------------------------------------- */
 
@@ -430,7 +475,8 @@ struct cache_namespace_change {
 };
 struct cache_namespace_view {
     struct text name;
-    uint64_t version; /* rises with each change; 0: it is as the options say, and was never changed */
+    uint64_t
+        version; /* rises with each change; 0: it is as the options say, and was never changed */
     struct cache_namespace_settings settings;
     uint64_t entries, size_bytes, rows; /* held now */
 };
@@ -490,8 +536,8 @@ struct cache_policy_scope { /* what is given must match */
 struct cache_policy_view {
     struct policy_wishes set, effective;
     uint64_t version;
-    bool is_live;                   /* a scope matches... */
-    struct cache_scope_stats live;  /* ...and this is the most used one */
+    bool is_live;                  /* a scope matches... */
+    struct cache_scope_stats live; /* ...and this is the most used one */
     uint64_t scopes_count;
     const struct embed_space *embedder; /* NULL: none */
 };
@@ -506,6 +552,7 @@ struct cache_stats {
     uint64_t total_requests, cached_requests;
     uint64_t entries, size_bytes, bytes_max, entries_max;
     uint64_t sets, evictions, expirations;
+    uint64_t leases, lease_waits; /* Gets that were told to compute; that waited */
     bool index_memory_spent;
     uint64_t uptime_s;
     const char *version;

@@ -534,6 +534,20 @@ static bool index_entry(struct cache *cache, const struct cache_set *set, uint64
     return false;
 }
 
+/* A lease is given on a miss, so whatever lives under its key now has come later. Who stores
+ * between this look and the store is overwritten, by an answer to the same question. */
+static bool has_lost_to_another(struct cache *cache, const struct cache_set *set)
+{
+    const struct text token = set->request->lease_token;
+    if (token.length == 0 || cache_lease_holds(cache, token, &set->key.exact))
+        return false;
+    struct store_hit found;
+    if (store_find(cache->store, &set->key.exact, set->now_ms, STORE_PEEK, &found) != STORE_FOUND)
+        return false;
+    entry_release(found.entry);
+    return true;
+}
+
 static bool is_over_budget(const struct cache_set *set)
 {
     return set->wishes.bytes_max != 0 && entry_charge_bytes(set->entry) > set->wishes.bytes_max;
@@ -573,6 +587,7 @@ static enum status store_and_index(struct cache *cache, struct cache_set *set,
     set->reply.indexed = index_entry(cache, set, result.sequence);
     cache_keep_budget(cache, set->namespace_, set->entry);
     entry_release(set->entry);
+    (void)lease_fill(cache->leases, &set->key.exact);
     set->step = CACHE_DONE;
     return STATUS_OK;
 }
@@ -586,6 +601,9 @@ enum status cache_set_finish(struct cache *cache, struct cache_set *set, enum st
     assert(set->namespace_ == NULL);
     assert(set->entry == NULL);
     set->now_ms = now_ms;
+    if (has_lost_to_another(cache, set))
+        return failure_set(failure, STATUS_LEASE_LOST, "lease_token", "%s",
+                           status_text(STATUS_LEASE_LOST));
     note_vector(set, embedded);
     enum status status =
         cache_enter_namespace(cache, cache_name_or_default(set->request->identity.tenant),
@@ -636,8 +654,10 @@ enum status cache_set_begin(struct cache *cache, const struct cache_set_request 
     cache_settle_key(&set->key, &set->wishes);
     set->reply = (struct cache_set_reply){.entry_id = set->key.exact,
                                           .skip = why_not_kept(request, &set->key)};
-    if (set->reply.skip != CACHE_SKIP_NONE)
+    if (set->reply.skip != CACHE_SKIP_NONE) {
+        cache_pass_lease(cache, request->lease_token);
         return STATUS_OK;
+    }
     set->step = CACHE_NEEDS_COMPUTE;
     status = cache_resolve_ack(cache, request->ack != ACK_DEFAULT ? request->ack : set->wishes.ack,
                                &set->ack, failure);

@@ -251,8 +251,8 @@ enum status key_make_exact(const struct identity *identity, const struct key_lim
         if (status != STATUS_OK)
             return status;
         hash_exact(&encoding, &key);
-        key.comparable = form.query.length > 0 && form.query_content_json.length == 0 &&
-                         !form.tool_talk;
+        key.comparable =
+            form.query.length > 0 && form.query_content_json.length == 0 && !form.tool_talk;
         key.temperature = form.temperature.value;
         key.user_turns = form.user_turns;
         key.semantic = key.comparable && key.temperature <= 0 && key.user_turns == 1;

@@ -54,11 +54,11 @@ enum { KEY_SCOPE_MAX = 4096 };
 struct key {
     struct digest scope, compatibility, exact;
     struct text namespace_; /* "default" if it was empty; in the arena or borrowed */
-    struct text query; /* canonical text of the last user message; empty: exact tier only      */
-    bool canonical;    /* false: JSON without canonical form; neither tier may use this request,
-                          and the digests are zero                                          */
-    bool semantic;     /* comparable, temperature <= 0 and one user turn                        */
-    bool comparable;   /* query present, no tools, plain text: a namespace may allow the rest   */
+    struct text query;   /* canonical text of the last user message; empty: exact tier only      */
+    bool canonical;      /* false: JSON without canonical form; neither tier may use this request,
+                            and the digests are zero                                          */
+    bool semantic;       /* comparable, temperature <= 0 and one user turn                        */
+    bool comparable;     /* query present, no tools, plain text: a namespace may allow the rest   */
     int64_t temperature; /* millionths; 0 if none was given */
     uint32_t user_turns;
     struct text scope_bytes,

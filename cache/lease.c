@@ -35,12 +35,13 @@ struct slot { /* slot 0 is never used: number 0 is "none" */
 struct leases {
     struct leases_setup setup;
     struct lock lock;
-    struct slot *slots GUARDED; /* leases_max + 1                       */
-    uint32_t *chains GUARDED;   /* first slot of each; a power of two   */
-    uint32_t *used GUARDED;     /* numbers of the slots that are held   */
-    uint32_t chains_count;      /* never changes                        */
-    uint32_t free_first GUARDED;
-    uint64_t number GUARDED; /* of leases made                       */
+    struct slot *slots GUARDED;  /* leases_max + 1                       */
+    uint32_t *chains GUARDED;    /* first slot of each; a power of two   */
+    uint32_t *used GUARDED;      /* numbers of the slots that are held   */
+    uint32_t chains_count;       /* never changes                        */
+    uint32_t free_first GUARDED; /* of slots that were used; then `fresh` ones   */
+    uint32_t fresh GUARDED;      /* the first that never was: its page is untouched */
+    uint64_t number GUARDED;     /* of leases made                       */
     uint64_t waited GUARDED;
     uint32_t waiting GUARDED;
     bool is_closed GUARDED;
@@ -78,9 +79,7 @@ UNSHARED enum status leases_create(const struct leases_setup *setup, struct leas
         leases_destroy(&leases);
         return STATUS_NO_MEMORY;
     }
-    for (uint32_t i = 1; i < setup->leases_max; i++)
-        leases->slots[i].next = i + 1;
-    leases->free_first = 1;
+    leases->fresh = 1;
     *out_leases = leases;
     return STATUS_OK;
 }
@@ -193,11 +192,14 @@ static void hold(struct leases *leases, uint32_t number, uint64_t hold_us, uint6
 /* 0: there are leases_max. */
 static uint32_t slot_open(struct leases *leases, const struct digest *key) REQUIRES(&leases->lock)
 {
-    const uint32_t number = leases->free_first;
-    if (number == 0)
+    const uint32_t number = leases->free_first != 0 ? leases->free_first : leases->fresh;
+    if (number > leases->setup.leases_max)
         return 0;
     struct slot *slot = &leases->slots[number];
-    leases->free_first = slot->next;
+    if (number == leases->fresh)
+        leases->fresh++;
+    else
+        leases->free_first = slot->next;
     uint32_t *chain = chain_of(leases, key);
     const uint32_t place = atomic_load_explicit(&leases->used_count, memory_order_relaxed);
     *slot = (struct slot){.key = *key, .next = *chain, .used_place = place};
@@ -264,6 +266,10 @@ static enum lease_result join(struct leases *leases, uint32_t number, struct lea
 {
     if (waiter == NULL || leases->slots[number].waiters_count >= leases->setup.waiters_max)
         return LEASE_OTHER;
+    /* Whoever sets it asks lease_cancel next, and so the lock: he comes too late to be seen here,
+     * or too early to find the waiter, never both. */
+    if (waiter->gone != NULL && atomic_load(waiter->gone))
+        return LEASE_OTHER;
     waiter->hold_us = hold_us;
     waiter_link(leases, number, waiter);
     leases->waited++;
@@ -289,15 +295,23 @@ enum lease_result lease_take(struct leases *leases, const struct digest *key, ui
     return result;
 }
 
-bool lease_renew(struct leases *leases, const struct digest *key,
-                 const uint8_t token[LEASE_TOKEN_BYTES], uint64_t now_us)
+bool lease_renew(struct leases *leases, const uint8_t token[LEASE_TOKEN_BYTES], uint64_t now_us)
 {
     lock_acquire(&leases->lock);
     const uint32_t number = find_token(leases, token);
-    struct slot *slot = &leases->slots[number];
+    if (number != 0)
+        leases->slots[number].ends_us = now_us + leases->slots[number].hold_us;
+    lock_release(&leases->lock);
+    return number != 0;
+}
+
+bool lease_holds(struct leases *leases, const struct digest *key,
+                 const uint8_t token[LEASE_TOKEN_BYTES])
+{
+    lock_acquire(&leases->lock);
+    const uint32_t number = find_token(leases, token);
+    const struct slot *slot = &leases->slots[number];
     const bool holds = number != 0 && memcmp(slot->key.bytes, key->bytes, sizeof(key->bytes)) == 0;
-    if (holds)
-        slot->ends_us = now_us + slot->hold_us;
     lock_release(&leases->lock);
     return holds;
 }

@@ -10,6 +10,7 @@
  * Threads: any. One lock, rank LEASES, held for a table access and the unlinking of waiters.
  */
 #pragma once
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -32,9 +33,10 @@ typedef void lease_woken(struct lease_waiter *waiter, enum lease_end end);
 
 struct lease_waiter {
     lease_woken *woken;
-    void *context;       /* the caller's */
-    uint64_t give_up_us; /* monotonic    */
-    uint64_t hold_us;    /* how long it would hold the lease, were it given it */
+    void *context;           /* the caller's */
+    const atomic_bool *gone; /* set: nobody waits any more, and it is not parked; NULL: never */
+    uint64_t give_up_us;     /* monotonic    */
+    uint64_t hold_us;        /* how long it would hold the lease, were it given it */
     uint8_t token[LEASE_TOKEN_BYTES];
     struct lease_waiter *next, *previous; /* lease.c's */
     uint32_t slot;                        /* lease.c's; 0: it does not wait */
@@ -52,7 +54,7 @@ void leases_destroy(struct leases **leases);
 enum lease_result {
     LEASE_TAKEN,  /* *out_token: the caller computes                               */
     LEASE_OTHER,  /* another holds it, or there are leases_max: compute at will    */
-    LEASE_PARKED, /* the waiter will be woken                                      */
+    LEASE_PARKED, /* the waiter will be woken; who sets `gone` cancels it afterwards */
 };
 
 /* waiter NULL: do not wait. now_us: monotonic. */
@@ -60,10 +62,12 @@ enum lease_result lease_take(struct leases *leases, const struct digest *key, ui
                              uint64_t now_us, struct lease_waiter *waiter,
                              uint8_t out_token[LEASE_TOKEN_BYTES]);
 
-/* Whether this token holds the key now; a holder's time begins anew then (a stream that goes on).
- */
-bool lease_renew(struct leases *leases, const struct digest *key,
-                 const uint8_t token[LEASE_TOKEN_BYTES], uint64_t now_us);
+/* Whether this token holds anything now; its time begins anew then (a stream that goes on). */
+bool lease_renew(struct leases *leases, const uint8_t token[LEASE_TOKEN_BYTES], uint64_t now_us);
+
+/* Whether this token holds the key now. */
+bool lease_holds(struct leases *leases, const struct digest *key,
+                 const uint8_t token[LEASE_TOKEN_BYTES]);
 
 /* The key has its answer: whoever holds it, the lease ends and all waiters are woken. Returns how
  * many. Cheap when nobody holds any lease. */

@@ -169,9 +169,9 @@ static void load_namespace(struct loading *loading, const struct record_note *re
         return;
     if (note.is_dropped)
         cache_forget_scopes(loading->cache, note.tenant, note.name);
-    struct namespace_ *namespace_ =
-        note.is_dropped ? find_namespace(loading, note.tenant, note.name)
-                        : obtain_namespace(loading, note.tenant, note.name);
+    struct namespace_ *namespace_ = note.is_dropped
+                                        ? find_namespace(loading, note.tenant, note.name)
+                                        : obtain_namespace(loading, note.tenant, note.name);
     if (namespace_ == NULL)
         return;
     if (note.is_dropped)

@@ -60,6 +60,14 @@ static bool yields_to_expired(enum cache_miss reason)
            reason == CACHE_MISS_TEXT_TOO_LONG;
 }
 
+static void count_miss(const struct cache *cache, struct cache_get *get, enum cache_miss reason)
+{
+    assert(reason > CACHE_MISS_NONE);
+    assert(reason < CACHE_MISS_COUNT);
+    namespace_count(&lookup_counters(get)->misses[reason], 1);
+    lookup_settle_time(cache, get);
+}
+
 void lookup_settle_miss(const struct cache *cache, struct cache_get *get, enum cache_miss reason)
 {
     assert(get->reply.found.entry == NULL);
@@ -70,8 +78,20 @@ void lookup_settle_miss(const struct cache *cache, struct cache_get *get, enum c
         reason = get->refused;
     get->reply.tier = CACHE_TIER_NONE;
     get->reply.miss_reason = reason;
-    namespace_count(&lookup_counters(get)->misses[reason], 1);
-    lookup_settle_time(cache, get);
+    const struct cache_control *control = &get->request->control;
+    get->lease_due = get->request->lease != CACHE_LEASE_NONE && get->key.canonical &&
+                     !control->bypass && !control->only_if_cached; /* nobody is to compute */
+    if (!get->lease_due)
+        count_miss(cache, get, reason);
+}
+
+void lookup_settle_leased(const struct cache *cache, struct cache_get *get, enum cache_miss reason)
+{
+    assert(get->lease_due);
+    assert(get->reply.found.entry == NULL);
+    get->lease_due = false;
+    get->reply.miss_reason = reason;
+    count_miss(cache, get, reason);
 }
 
 void lookup_settle_semantic_miss(const struct cache *cache, struct cache_get *get,
@@ -90,6 +110,9 @@ static enum status check_request(const struct cache *cache, const struct cache_g
     if (request->min_similarity_given && !(asked >= 0 && asked <= 1))
         return failure_set(failure, STATUS_BAD_THRESHOLD, "min_similarity", "%s",
                            status_text(STATUS_BAD_THRESHOLD));
+    if (request->lease != CACHE_LEASE_NONE && request->only_semantic)
+        return failure_set(failure, STATUS_LIMIT_EXCEEDED, "lease",
+                           "a lease wants the exact tier among `tiers`");
     return cache_check_vector(cache, request->vector, request->dimension, failure);
 }
 
@@ -141,14 +164,12 @@ static void count_exact(struct namespace_counters *counters, const struct look *
         namespace_count(look->stale ? &counters->stale_hits : &counters->exact_hits, 1);
 }
 
-static bool ask_exact(struct cache *cache, struct cache_get *get, int64_t now_ms)
+bool lookup_take_exact(struct cache *cache, struct cache_get *get, int64_t now_ms)
 {
     assert(get->key.canonical);
     struct look look = {.control = &get->request->control, .now_ms = now_ms};
-    if (find_exact(cache, get, &look) != STORE_FOUND) {
-        namespace_count(&lookup_counters(get)->exact_misses, 1);
+    if (find_exact(cache, get, &look) != STORE_FOUND)
         return false;
-    }
     assert(get->reply.found.entry != NULL);
     assert(get->reply.found.hits_count > 0);
     get->reply.tier = CACHE_TIER_EXACT;
@@ -159,6 +180,14 @@ static bool ask_exact(struct cache *cache, struct cache_get *get, int64_t now_ms
         histogram_add(cache->exact_us, lookup_elapsed_us(cache, get));
     lookup_settle_time(cache, get);
     return true;
+}
+
+static bool ask_exact(struct cache *cache, struct cache_get *get, int64_t now_ms)
+{
+    if (lookup_take_exact(cache, get, now_ms))
+        return true;
+    namespace_count(&lookup_counters(get)->exact_misses, 1);
+    return false;
 }
 
 bool lookup_space(const struct cache *cache, const struct cache_get *get,

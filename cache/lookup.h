@@ -23,6 +23,12 @@ uint32_t lookup_lap(const struct cache *cache, struct cache_get *get);
 uint64_t lookup_elapsed_us(const struct cache *cache, const struct cache_get *get);
 void lookup_settle_time(const struct cache *cache, struct cache_get *get);
 
+/* The exact tier, without counting a miss. True: *get is an exact hit. */
+bool lookup_take_exact(struct cache *cache, struct cache_get *get, int64_t now_ms);
+
+/* Of a Get that asked for a lease: counts the miss that lookup_settle_miss has left open. */
+void lookup_settle_leased(const struct cache *cache, struct cache_get *get, enum cache_miss reason);
+
 /* A Get ends here, or with a hit, once. */
 void lookup_settle_miss(const struct cache *cache, struct cache_get *get, enum cache_miss reason);
 /* The same of one that has asked the semantic tier. */

@@ -3,9 +3,10 @@
  * nothing.
  *
  * A DROP and the Sets that are at work meanwhile: a Set holds its namespace and then looks whether
- * it closes; a drop closes it and then waits for the holds. Both orders are sequentially consistent,
- * so either the Set is refused, or the drop sees its hold, and after that its entry. Deaths hold too.
- * So when nobody holds it and no entry is left, nothing will ever be counted in it again.
+ * it closes; a drop closes it and then waits for the holds. Both orders are sequentially
+ * consistent, so either the Set is refused, or the drop sees its hold, and after that its entry.
+ * Deaths hold too. So when nobody holds it and no entry is left, nothing will ever be counted in it
+ * again.
  *
  * THREADS. Finding and entering: any. The rest: compute; it may walk all entries or all namespaces.
  */
@@ -181,8 +182,8 @@ static enum status check_numbers(const struct cache_namespace_settings *settings
         return failure_set(failure, STATUS_LIMIT_EXCEEDED, "namespace.temperature_max",
                            "a number from 0 to %d", TEMPERATURE_MAX);
     if (settings->user_turns_max > USER_TURNS_MAX)
-        return failure_set(failure, STATUS_LIMIT_EXCEEDED, "namespace.user_turns_max",
-                           "at most %d", USER_TURNS_MAX);
+        return failure_set(failure, STATUS_LIMIT_EXCEEDED, "namespace.user_turns_max", "at most %d",
+                           USER_TURNS_MAX);
     return STATUS_OK;
 }
 
@@ -195,8 +196,8 @@ static enum status check_ttls(const struct cache *cache,
     const uint64_t max_ms =
         settings->ttl_max_ms != 0 ? settings->ttl_max_ms : cache->limits.ttl_max_ms;
     if (settings->ttl_max_ms > TTL_MAX_MS)
-        return failure_set(failure, STATUS_LIMIT_EXCEEDED, "namespace.ttl_max_ms",
-                           "at most %llu", (unsigned long long)TTL_MAX_MS);
+        return failure_set(failure, STATUS_LIMIT_EXCEEDED, "namespace.ttl_max_ms", "at most %llu",
+                           (unsigned long long)TTL_MAX_MS);
     if (settings->ttl_ms > max_ms)
         return failure_set(failure, STATUS_LIMIT_EXCEEDED, "namespace.ttl_ms",
                            "at most the longest life, %llu ms", (unsigned long long)max_ms);
@@ -360,8 +361,8 @@ static enum status begin_budget(struct cache *cache, struct namespace_ *namespac
         qsort(belongings.items, belongings.count, sizeof(belongings.items[0]), by_sequence);
     status = belongings.status;
     for (size_t i = 0; i < belongings.count && status == STATUS_OK; i++)
-        status = quota_note(made, &belongings.items[i].id, belongings.items[i].sequence,
-                            cache->store);
+        status =
+            quota_note(made, &belongings.items[i].id, belongings.items[i].sequence, cache->store);
     free(belongings.items);
     return status;
 }
@@ -471,8 +472,8 @@ static enum status change_held(struct cache *cache, struct namespace_ *namespace
                                const struct cache_namespace_change *change,
                                const struct cache_waiter *waiter, struct failure *failure)
 {
-    enum status status = namespace_change(cache->namespaces, namespace_, change, check_settings,
-                                          cache, failure);
+    enum status status =
+        namespace_change(cache->namespaces, namespace_, change, check_settings, cache, failure);
     if (status != STATUS_OK)
         return status;
     status = tell_scopes(cache, namespace_);
@@ -480,8 +481,8 @@ static enum status change_held(struct cache *cache, struct namespace_ *namespace
         status = apply_budget(cache, namespace_);
     if (status == STATUS_OK)
         status = cache_note_namespace(cache, namespace_, waiter);
-    return status == STATUS_OK ? status : failure_set(failure, status, "", "%s",
-                                                      status_text(status));
+    return status == STATUS_OK ? status
+                               : failure_set(failure, status, "", "%s", status_text(status));
 }
 
 static enum status view_held(struct cache *cache, const struct namespace_ *namespace_,
@@ -745,9 +746,8 @@ static void take_out(struct cache *cache, struct namespace_ *namespace_)
     namespaces_remove(cache->namespaces, namespace_);
 }
 
-static enum status drop_held(struct cache *cache, struct namespace_ *namespace_,
-                             struct text tenant, const struct cache_waiter *waiter,
-                             uint64_t *removed)
+static enum status drop_held(struct cache *cache, struct namespace_ *namespace_, struct text tenant,
+                             const struct cache_waiter *waiter, uint64_t *removed)
 {
     bool closing = false;
     const bool comes_back = is_default(namespace_->name);
@@ -825,8 +825,8 @@ static void settle_scope(void *context, struct scope *scope)
                    cache_index_choice(cache, namespace_, &choice) ? &choice : NULL);
 }
 
-/* Nobody else removes anything yet, so there is no need of an epoch. Rows that were read before their
- * namespace's note are searched as the options say until here. */
+/* Nobody else removes anything yet, so there is no need of an epoch. Rows that were read before
+ * their namespace's note are searched as the options say until here. */
 void cache_settle_loaded(struct cache *cache)
 {
     namespaces_each(cache->namespaces, settle_namespace, cache);

@@ -170,8 +170,8 @@ void namespaces_remove(struct namespaces *namespaces, struct namespace_ *namespa
     epoch_retire(namespaces->epochs, &namespace_->retired, release_removed);
 }
 
-/* Sequentially consistent, as is is_closing: either a Set sees that it closes, or who closes it sees
- * the hold. */
+/* Sequentially consistent, as is is_closing: either a Set sees that it closes, or who closes it
+ * sees the hold. */
 void namespace_hold(struct namespace_ *namespace_)
 {
     atomic_fetch_add(&namespace_->holds, 1);
@@ -248,8 +248,8 @@ enum status namespace_change(struct namespaces *namespaces, struct namespace_ *n
     lock_acquire(&namespaces->changes);
     const uint64_t version = namespace_version(namespace_);
     if (change->if_version != 0 && change->if_version != version)
-        status = failure_set(failure, STATUS_VERSION_MISMATCH, "if_version",
-                             "it has version %llu", (unsigned long long)version);
+        status = failure_set(failure, STATUS_VERSION_MISMATCH, "if_version", "it has version %llu",
+                             (unsigned long long)version);
     made->version = version + 1;
     made->wanted = *namespace_wants(namespace_);
     take_fields(change, &made->wanted);

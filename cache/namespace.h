@@ -3,8 +3,8 @@
  * much it holds. Made by CreateNamespace or at its first Set, kept until it is dropped.
  *
  * THREADS. Any; a known namespace is found without a lock, inside an epoch, and may be used until
- * the epoch is left, or until namespace_release by who holds it. A hold keeps it from being removed:
- * Sets and deaths have one while they are at work.
+ * the epoch is left, or until namespace_release by who holds it. A hold keeps it from being
+ * removed: Sets and deaths have one while they are at work.
  */
 #pragma once
 #include <stdatomic.h>
@@ -24,6 +24,7 @@ struct namespace_counters {
     _Atomic uint64_t semantic_hits, semantic_misses; /* of Gets that asked the semantic tier */
     _Atomic uint64_t misses[CACHE_MISS_COUNT];
     _Atomic uint64_t sets, evictions, expirations;
+    _Atomic uint64_t leases, lease_waits;
     _Atomic uint64_t entries, size_bytes, rows; /* held now                             */
 };
 

@@ -23,7 +23,14 @@
 #include "base/check.h"
 #include "base/digest.h"
 
-enum { VERSION = 1, NAMESPACE_VERSION = 2, FLAG_DROPPED = 1, FLAG_CLIENTS = 1, ATTRIBUTES_MAX = 64, ADAPTIVE_CUT_MAX = 10000 };
+enum {
+    VERSION = 1,
+    NAMESPACE_VERSION = 2,
+    FLAG_DROPPED = 1,
+    FLAG_CLIENTS = 1,
+    ATTRIBUTES_MAX = 64,
+    ADAPTIVE_CUT_MAX = 10000
+};
 
 /* ---- bytes ----------------------------------------------------------------------------------- */
 
@@ -323,8 +330,8 @@ static void write_settings(struct writer *writer, const struct cache_namespace_s
 enum status note_write_namespace(const struct note_namespace *namespace_, struct arena *arena,
                                  struct record_note *out_note)
 {
-    const size_t size = 1 + 1 + 8 + SETTINGS_BYTES + text_bytes(namespace_->tenant) +
-                        text_bytes(namespace_->name);
+    const size_t size =
+        1 + 1 + 8 + SETTINGS_BYTES + text_bytes(namespace_->tenant) + text_bytes(namespace_->name);
     struct writer writer;
     if (writer_begin(&writer, size, arena) != STATUS_OK)
         return STATUS_NO_MEMORY;

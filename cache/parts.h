@@ -23,6 +23,7 @@
 struct cache_limits { /* from the options */
     uint64_t ttl_default_ms, ttl_max_ms, stale_max_ms, answer_bytes;
     uint32_t dimension, batch, metadata, tags, scopes_shown;
+    uint32_t lease_hold_ms, lease_hold_max_ms, lease_wait_max_ms;
 };
 
 struct cache {
@@ -41,6 +42,7 @@ struct cache {
     struct scopes *scopes;
     struct token_desk *tokens;
     struct reporters *reporters;
+    struct leases *leases;
     struct histogram *exact_us, *semantic_us; /* of hits */
     uint64_t (*clock_us)(void);
     uint8_t nonce_key[16];
@@ -79,12 +81,14 @@ enum status cache_check_vector(const struct cache *cache, const float *vector, u
 /* Hands the text in to the embedder; if there is no room for the vector, done says NO_MEMORY. */
 void cache_embed(struct cache *cache, struct text query, float *unit, struct embed_job *job);
 
-/* ---- manage.c: namespaces --------------------------------------------------------------------- */
+/* ---- manage.c: namespaces ---------------------------------------------------------------------
+ */
 
 enum status cache_make_default(struct cache *cache, const uint8_t names_key[16]);
 /* Inside an epoch. */
 struct namespace_ *cache_strangers(struct cache *cache, struct text tenant);
-/* The one of a Get, inside an epoch: the strangers', if there is none. NAMESPACE_UNKNOWN: strict. */
+/* The one of a Get, inside an epoch: the strangers', if there is none. NAMESPACE_UNKNOWN: strict.
+ */
 enum status cache_find_namespace(struct cache *cache, const struct identity *identity,
                                  const struct key *key, struct namespace_ **out_namespace,
                                  struct failure *failure);
@@ -109,7 +113,8 @@ void cache_forget_scopes(struct cache *cache, struct text tenant, struct text na
 /* One more entry has come; those that are too many leave. The namespace is held. */
 void cache_keep_budget(struct cache *cache, struct namespace_ *namespace_,
                        const struct entry *entry);
-/* After the folder has been read: what it says of namespaces holds for scopes and budgets as well. */
+/* After the folder has been read: what it says of namespaces holds for scopes and budgets as well.
+ */
 void cache_settle_loaded(struct cache *cache);
 /* What a note says may be any bytes: whether it could have been asked for. */
 bool cache_settings_are_whole(const struct cache *cache,
@@ -168,6 +173,13 @@ bool cache_load_has_failed(const struct cache *cache);
 /* Inside an epoch; texts are copied. False: memory is spent. */
 bool cache_show_scope(const struct scope *scope, struct arena *arena,
                       struct cache_scope_stats *out_stats);
+
+/* ---- leased.c -------------------------------------------------------------------------------- */
+
+/* Whether this token holds the key; an empty or unreadable one does not. */
+bool cache_lease_holds(struct cache *cache, struct text token, const struct digest *key);
+/* A Set that is not kept: its lease goes on to the next in line. */
+void cache_pass_lease(struct cache *cache, struct text token);
 
 /* ---- fill.c ---------------------------------------------------------------------------------- */
 

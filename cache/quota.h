@@ -1,9 +1,9 @@
 /*
- * quota.h - the budget of one namespace: who has to go when it holds more than it may. Keeps the ids
- * of its entries in the order in which they came; the oldest goes, unless it has been asked for
+ * quota.h - the budget of one namespace: who has to go when it holds more than it may. Keeps the
+ * ids of its entries in the order in which they came; the oldest goes, unless it has been asked for
  * since: then it gets a second chance. (Corbato 1968; one bit an entry and no order among the hit
- * ones.) Made when a namespace is first given a budget. Threads: any; takes QUOTA, and no lock while
- * it asks the store.
+ * ones.) Made when a namespace is first given a budget. Threads: any; takes QUOTA, and no lock
+ * while it asks the store.
  */
 #pragma once
 #include <stdint.h>

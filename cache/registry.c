@@ -4,8 +4,8 @@
  * (release). A removed item keeps its own link, so a reader that stands on it goes on. Owns the
  * buckets, not the items. Threads: see registry.h.
  *
- * Open addressing was tried first: under names that come and go its marks of removed items grow into
- * one run, and only a copy of the whole table would end that.
+ * Open addressing was tried first: under names that come and go its marks of removed items grow
+ * into one run, and only a copy of the whole table would end that.
  */
 #include "cache/registry.h"
 

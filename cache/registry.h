@@ -15,8 +15,8 @@
 
 struct registry;
 
-struct registry_item { /* first member of what the owner keeps */
-    uint64_t hash;     /* keyed: clients choose the names      */
+struct registry_item {                    /* first member of what the owner keeps */
+    uint64_t hash;                        /* keyed: clients choose the names      */
     _Atomic(struct registry_item *) next; /* the registry's own */
 };
 

@@ -29,10 +29,10 @@ struct scope {
     size_t attributes_count;
     bool is_clients; /* its vectors are the client's */
     _Atomic uint64_t lookups, hits, guard_blocked;
-    _Atomic uint64_t would_hits;      /* of `shadow` */
-    _Atomic uint64_t configured;      /* the namespace's version that its policy follows */
-    atomic_int note;            /* enum scope_note */
-    struct scope *next_behind; /* of folder.c's list */
+    _Atomic uint64_t would_hits; /* of `shadow` */
+    _Atomic uint64_t configured; /* the namespace's version that its policy follows */
+    atomic_int note;             /* enum scope_note */
+    struct scope *next_behind;   /* of folder.c's list */
 };
 
 /* Whether its note in the log says what it knows: there is none yet; yes; it is in folder.c's list

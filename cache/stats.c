@@ -41,6 +41,8 @@ static void add_namespace(struct cache_stats *stats, const struct namespace_coun
     stats->sets += namespace_read(&counters->sets);
     stats->evictions += namespace_read(&counters->evictions);
     stats->expirations += namespace_read(&counters->expirations);
+    stats->leases += namespace_read(&counters->leases);
+    stats->lease_waits += namespace_read(&counters->lease_waits);
 }
 
 static void sum_namespace(void *context, struct namespace_ *namespace_)

@@ -15,7 +15,7 @@
 
 struct codec_limits { /* from the options limits.* and server.* */
     uint32_t batch_max, tags_max, metadata_max, dimension_max;
-    uint64_t reply_max;
+    uint64_t reply_max, answer_max;
     struct key_limits key;
 };
 
@@ -40,6 +40,9 @@ enum codec_message {
     CODEC_GET_POLICY,
     CODEC_SET_POLICY,
     CODEC_DESCRIBE_POLICY,
+    CODEC_RELEASE_LEASE,
+    CODEC_GET_STREAM,
+    CODEC_SET_STREAM,
     CODEC_HEALTH_CHECK,
     CODEC_REFLECTION,
     CODEC_MESSAGES_COUNT
@@ -203,6 +206,49 @@ enum status codec_write_set_policy(const struct cache_policy_view *view, struct 
                                    struct codec_reply *out);
 enum status codec_write_describe_policy(const struct cache_policy_view *view, struct arena *arena,
                                         struct codec_reply *out);
+
+/* Streams: codec_streams.c. */
+struct codec_pace {
+    uint32_t chunk_bytes;       /* 0: not given      */
+    uint32_t tokens_per_second; /* 0: all at once    */
+};
+enum { CODEC_CHUNK_MIN = 16, CODEC_CHUNK_MAX = 1 << 20 };
+enum status codec_read_get_stream(struct text bytes, const struct codec_limits *limits,
+                                  struct arena *arena, struct cache_get_request *out,
+                                  struct codec_pace *out_pace, struct failure *failure);
+/* As codec_write_get, but for the text, which follows. */
+enum status codec_write_stream_head(const struct cache_get *get, int64_t now_ms,
+                                    const struct codec_limits *limits, struct arena *arena,
+                                    struct codec_reply *out, struct failure *failure);
+/* What stands before `length` bytes of text, which end the message. Returns how many bytes. */
+enum { CODEC_DELTA_HEAD = 32 };
+size_t codec_delta_head(size_t length, char out[CODEC_DELTA_HEAD]);
+/* info: as stored. */
+enum status codec_write_stream_finish(struct text info, struct arena *arena,
+                                      struct codec_reply *out);
+
+/* A SetStream as far as it has come; codec_capture.c. */
+struct codec_capture;
+enum codec_part { CODEC_PART_NONE, CODEC_PART_HEAD, CODEC_PART_DELTA, CODEC_PART_FINISH };
+/* Everything that is kept of the messages lies in the arena. NULL when memory is spent. */
+struct codec_capture *codec_capture_create(struct arena *arena);
+/* The next message; nothing of it is borrowed. Past the finish there is none. */
+enum status codec_capture_take(struct codec_capture *capture, struct text message,
+                               const struct codec_limits *limits, enum codec_part *out_part,
+                               struct failure *failure);
+/* Of the head; empty before. */
+struct text codec_capture_lease(const struct codec_capture *capture);
+/* After the finish: the SetRequest that all of it comes to. STATUS_NO_MEMORY. */
+enum status codec_capture_request(const struct codec_capture *capture, struct text *out_request);
+enum status codec_write_set_stream(const struct cache_set_reply *reply, struct arena *arena,
+                                   struct codec_reply *out);
+
+/* Leases: codec_leases.c. */
+enum status codec_read_release_lease(struct text bytes, const struct codec_limits *limits,
+                                     struct arena *arena, struct text *out_token,
+                                     struct failure *failure);
+enum status codec_write_release_lease(bool released, uint32_t waiters, struct arena *arena,
+                                      struct codec_reply *out);
 
 /* status: 0 UNKNOWN, 1 SERVING, 2 NOT_SERVING, 3 SERVICE_UNKNOWN. */
 enum status codec_write_health(int serving, struct arena *arena, struct codec_reply *out);

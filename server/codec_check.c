@@ -335,6 +335,9 @@ const ProtobufCMessageDescriptor *codec_descriptor(enum codec_message type)
         [CODEC_SET_POLICY] = &reprise__v1__set_policy_request__descriptor,
         [CODEC_DESCRIBE_POLICY] = &reprise__v1__describe_policy_request__descriptor,
         [CODEC_DROP_NAMESPACE] = &reprise__v1__drop_namespace_request__descriptor,
+        [CODEC_RELEASE_LEASE] = &reprise__v1__release_lease_request__descriptor,
+        [CODEC_GET_STREAM] = &reprise__v1__get_stream_request__descriptor,
+        [CODEC_SET_STREAM] = &reprise__v1__set_stream_request__descriptor,
         [CODEC_HEALTH_CHECK] = &grpc__health__v1__health_check_request__descriptor,
         [CODEC_REFLECTION] = &grpc__reflection__v1__server_reflection_request__descriptor,
     };

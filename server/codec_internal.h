@@ -134,6 +134,11 @@ Reprise__V1__ScopePolicy *codec_scope_policy(const struct cache_scope_stats *fro
 /* Its name, threshold and size; codec_stats.c. */
 enum status codec_embedder(const struct embed_space *space, struct arena *arena,
                            Reprise__V1__EmbedderInfo *message);
+/* An unpacked Get, alone or in another message. */
+enum status codec_get_message(const Reprise__V1__GetRequest *message, struct arena *arena,
+                              struct cache_get_request *out, struct failure *failure);
+/* The fields of a Get's reply but for its text; a blob is copied. */
+void codec_write_get_head(struct wire *wire, const struct cache_get *get, int64_t now_ms);
 
 /* The parts that several requests share. */
 enum status codec_identity(const Reprise__V1__Identity *message, struct arena *arena,
@@ -145,6 +150,11 @@ void codec_control(const Reprise__V1__CacheControl *message, struct cache_contro
 /* Entry ids from hex; BAD_ID names entry_ids[i]. */
 enum status codec_ids(char *const *hex, size_t count, struct arena *arena,
                       const struct digest **out_ids, struct failure *failure);
+/* A Get's lease; codec_leases.c. */
+enum status codec_lease_request(const Reprise__V1__LeaseRequest *message,
+                                struct cache_get_request *out, struct failure *failure);
+/* GetResponse.lease as the field `number`. */
+void codec_write_lease(struct wire *wire, uint32_t number, const struct cache_lease *lease);
 
 /* ---- Replies ---------------------------------------------------------------- */
 

@@ -84,8 +84,7 @@ static enum status check_choices(const Reprise__V1__Namespace *message, struct f
 }
 
 static enum status read_settings(const Reprise__V1__Namespace *message,
-                                 struct cache_namespace_settings *settings,
-                                 struct failure *failure)
+                                 struct cache_namespace_settings *settings, struct failure *failure)
 {
     *settings = cache_namespace_settings_none;
     settings->ttl_ms = message->ttl_ms;
@@ -254,8 +253,7 @@ static enum status fill_namespace(const struct cache_namespace_view *view, struc
         return STATUS_NO_MEMORY;
     fill_numbers(view, message);
     enum status status = fill_tiers(view->settings.tiers, arena, message);
-    if (status == STATUS_OK &&
-        !policy_wishes_equal(&view->settings.policy, &policy_wishes_none))
+    if (status == STATUS_OK && !policy_wishes_equal(&view->settings.policy, &policy_wishes_none))
         status = codec_fill_policy(&view->settings.policy, arena, &message->policy);
     return status;
 }

@@ -1,6 +1,6 @@
 /*
- * codec_policies.c - GetPolicy, SetPolicy, DescribePolicy, both ways. Owns nothing. Threads: any; all
- * of it works in the caller's arena.
+ * codec_policies.c - GetPolicy, SetPolicy, DescribePolicy, both ways. Owns nothing. Threads: any;
+ * all of it works in the caller's arena.
  */
 #include "server/codec_internal.h"
 

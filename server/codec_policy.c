@@ -55,8 +55,7 @@ enum status codec_policy(const Reprise__V1__Policy *message, const char *field,
         *out = wishes;
         return STATUS_OK;
     }
-    if ((int)message->mode < 0 ||
-        (int)message->mode > REPRISE__V1__POLICY_MODE__POLICY_MODE_SHADOW)
+    if ((int)message->mode < 0 || (int)message->mode > REPRISE__V1__POLICY_MODE__POLICY_MODE_SHADOW)
         return failure_set(failure, STATUS_LIMIT_EXCEEDED, field,
                            "mode: POLICY_MODE_OFF, _STATIC, _ADAPTIVE, _SHADOW, or none");
     if (has_nan(message))

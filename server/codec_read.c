@@ -208,10 +208,15 @@ enum status codec_general_get(struct text bytes, const struct codec_limits *limi
     enum status status = codec_unpack(CODEC_GET, bytes, limits, arena, &unpacked, failure);
     if (status != STATUS_OK)
         return status;
-    const Reprise__V1__GetRequest *message = (const Reprise__V1__GetRequest *)unpacked;
+    return codec_get_message((const Reprise__V1__GetRequest *)unpacked, arena, out, failure);
+}
+
+enum status codec_get_message(const Reprise__V1__GetRequest *message, struct arena *arena,
+                              struct cache_get_request *out, struct failure *failure)
+{
     struct cache_get_request request = {.include = 0};
     codec_control(message->cache_control, &request.control);
-    status = codec_identity(message->identity, arena, &request.identity, failure);
+    enum status status = codec_identity(message->identity, arena, &request.identity, failure);
     if (status == STATUS_OK)
         status = read_vector(message->vector, arena, &request.vector, &request.dimension, failure);
     if (status == STATUS_OK)
@@ -220,6 +225,8 @@ enum status codec_general_get(struct text bytes, const struct codec_limits *limi
         status = read_include(message, &request, failure);
     if (status == STATUS_OK)
         status = read_min_similarity(message, &request, failure);
+    if (status == STATUS_OK)
+        status = codec_lease_request(message->lease, &request, failure);
     if (status == STATUS_OK)
         *out = request;
     return status;
@@ -375,6 +382,7 @@ enum status codec_read_set(struct text bytes, const struct codec_limits *limits,
     read_life(message, &request);
     request.ttl_given = message->ttl_ms_given_case != 0;
     request.ttl_ms = request.ttl_given ? message->ttl_ms : 0;
+    request.lease_token = text_of(message->lease_token);
     status = codec_identity(message->identity, arena, &request.identity, failure);
     if (status == STATUS_OK)
         status = read_vector(message->vector, arena, &request.vector, &request.dimension, failure);
@@ -441,9 +449,14 @@ enum status codec_read_batch_get(struct text bytes, const struct codec_limits *l
     struct codec_get_item *items = arena_alloc(arena, count * sizeof(*items));
     if (items == NULL)
         return codec_spent(failure);
-    for (size_t i = 0; i < count; i++)
-        items[i].failure.status =
-            codec_read_get(parts[i], limits, arena, &items[i].request, &items[i].failure);
+    for (size_t i = 0; i < count; i++) {
+        struct codec_get_item *item = &items[i];
+        item->failure.status =
+            codec_read_get(parts[i], limits, arena, &item->request, &item->failure);
+        if (item->failure.status == STATUS_OK && item->request.lease != CACHE_LEASE_NONE)
+            (void)failure_set(&item->failure, STATUS_LIMIT_EXCEEDED, "lease",
+                              "a batch gives no leases; ask alone");
+    }
     *out_items = items;
     *out_count = count;
     return STATUS_OK;

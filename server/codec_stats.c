@@ -275,6 +275,8 @@ static void fill_totals(const struct cache_stats *stats, Reprise__V1__StatsRespo
     message->sets = stats->sets;
     message->evictions = stats->evictions;
     message->expirations = stats->expirations;
+    message->leases = stats->leases;
+    message->lease_waits = stats->lease_waits;
     message->uptime_s = stats->uptime_s;
 }
 

@@ -25,6 +25,7 @@ enum {
     GET_ENTRY = 7,
     GET_INFO = 8,
     GET_DECISION = 9,
+    GET_LEASE = 10,
     GET_DEGRADED = 13,
     GET_DEBUG = 14,
     GET_CONTENT = 100,
@@ -247,12 +248,24 @@ static void write_get(struct wire *wire, const struct cache_get *get,
     wire_text(wire, GET_INFO, answer->info);
     if (reply->decided)
         write_decision(wire, reply);
+    if (reply->lease.given)
+        codec_write_lease(wire, GET_LEASE, &reply->lease);
     if (reply->degraded != NULL)
         wire_text(wire, GET_DEGRADED, text_of(reply->degraded));
     if (get->request->include != 0)
         write_debug(wire, reply, get->request->include);
     if (hit)
         write_answer(wire, answer, reply->found.entry, out);
+}
+
+void codec_write_get_head(struct wire *wire, const struct cache_get *get, int64_t now_ms)
+{
+    struct codec_reply packed = {.tail_entry = NULL};
+    struct cache_answer answer = answer_of(&get->reply);
+    if (!answer.opaque)
+        answer.answer.length = 0;
+    write_get(wire, get, &answer, now_ms, &packed);
+    wire_raw(wire, packed.tail);
 }
 
 enum status codec_write_get(const struct cache_get *get, int64_t now_ms,

@@ -37,6 +37,7 @@ static void keep(void *argument)
     while (wait_for_tick(keeper)) {
         int64_t now_ms = clock_wall_ms();
         cache_tick(keeper->cache, now_ms);
+        cache_tick_leases(keeper->cache, clock_monotonic_us());
         listener_tick(keeper->listener, (int64_t)(clock_monotonic_us() / 1000));
     }
 }

@@ -82,6 +82,7 @@ static void read_limits(struct service *service)
         .metadata_max = (uint32_t)options_uint(options, "limits.metadata"),
         .dimension_max = (uint32_t)options_uint(options, "limits.dimension"),
         .reply_max = options_uint(options, "server.reply_max"),
+        .answer_max = options_uint(options, "limits.answer"),
         .key = *cache_key_limits(service->cache),
     };
 }

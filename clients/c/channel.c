@@ -306,3 +306,126 @@ deinit_flight:
     flight_deinit(&flight);
     return code;
 }
+
+/* ---- Streams ---- */
+
+struct channel_stream {
+    struct flight flight; /* its own address is the tag of the status */
+    enum channel_method method;
+    struct reprise_error error; /* of ours, before the server's */
+    enum reprise_code code;
+    bool is_started;
+    char step, headers; /* tags */
+};
+
+static bool pluck(struct channel_stream *stream, void *tag)
+{
+    grpc_event event = grpc_completion_queue_pluck(stream->flight.queue, tag,
+                                                   gpr_inf_future(GPR_CLOCK_MONOTONIC), NULL);
+    assert(event.type == GRPC_OP_COMPLETE);
+    return event.success != 0;
+}
+
+static void start(struct channel_stream *stream, const grpc_op *ops, size_t count, void *tag)
+{
+    grpc_call_error error = grpc_call_start_batch(stream->flight.call, ops, count, tag, NULL);
+    assert(error == GRPC_CALL_OK);
+}
+
+/* The status and the headers come when they come: each has a batch of its own. */
+static void start_stream(struct channel_stream *stream, bool only)
+{
+    struct flight *flight = &stream->flight;
+    const grpc_op status = {
+        .op = GRPC_OP_RECV_STATUS_ON_CLIENT,
+        .data.recv_status_on_client = {.trailing_metadata = &flight->trailing,
+                                       .status = &flight->status,
+                                       .status_details = &flight->status_message}};
+    const grpc_op headers = {.op = GRPC_OP_RECV_INITIAL_METADATA,
+                             .data.recv_initial_metadata.recv_initial_metadata = &flight->initial};
+    const grpc_op first[] = {
+        {.op = GRPC_OP_SEND_INITIAL_METADATA,
+         .data.send_initial_metadata = {.count = flight->metadata_count,
+                                        .metadata = flight->metadata}},
+        {.op = GRPC_OP_SEND_MESSAGE, .data.send_message.send_message = flight->sent},
+        {.op = GRPC_OP_SEND_CLOSE_FROM_CLIENT},
+    };
+    start(stream, &status, 1, stream);
+    start(stream, &headers, 1, &stream->headers);
+    stream->is_started = true;
+    start(stream, first, only ? 3 : 2, &stream->step);
+    (void)pluck(stream, &stream->step);
+}
+
+struct channel_stream *channel_stream_open(struct channel *channel,
+                                           const struct channel_request *request, bool only,
+                                           struct arena *arena)
+{
+    assert(request->deadline_ms > 0);
+    struct channel_stream *stream = calloc(1, sizeof(*stream));
+    if (stream == NULL)
+        return NULL;
+    stream->method = request->method;
+    flight_init(&stream->flight, channel, request);
+    stream->code = flight_pack_metadata(&stream->flight, request, arena, &stream->error);
+    if (stream->code == REPRISE_OK)
+        start_stream(stream, only);
+    return stream;
+}
+
+bool channel_stream_send(struct channel_stream *stream, const ProtobufCMessage *message)
+{
+    if (stream->code != REPRISE_OK)
+        return false;
+    struct flight *flight = &stream->flight;
+    grpc_byte_buffer_destroy(flight->sent);
+    flight->sent = pack(message);
+    const grpc_op op = {.op = GRPC_OP_SEND_MESSAGE, .data.send_message.send_message = flight->sent};
+    start(stream, &op, 1, &stream->step);
+    return pluck(stream, &stream->step);
+}
+
+bool channel_stream_receive(struct channel_stream *stream, struct arena *arena,
+                            ProtobufCMessage **out_message)
+{
+    if (stream->code != REPRISE_OK)
+        return false;
+    struct flight *flight = &stream->flight;
+    const grpc_op op = {.op = GRPC_OP_RECV_MESSAGE,
+                        .data.recv_message.recv_message = &flight->received};
+    start(stream, &op, 1, &stream->step);
+    if (!pluck(stream, &stream->step) || flight->received == NULL)
+        return false;
+    stream->code = read_reply(flight, stream->method, arena, out_message, &stream->error);
+    grpc_byte_buffer_destroy(flight->received);
+    flight->received = NULL;
+    return stream->code == REPRISE_OK;
+}
+
+static void wait_for_status(struct channel_stream *stream, bool cancels)
+{
+    if (cancels)
+        (void)grpc_call_cancel(stream->flight.call, NULL);
+    (void)pluck(stream, &stream->headers);
+    (void)pluck(stream, stream);
+}
+
+/* A fault of ours comes before what the server says. */
+enum reprise_code channel_stream_close(struct channel_stream **stream, bool cancels,
+                                       struct arena *arena, struct reprise_error *out_error)
+{
+    struct channel_stream *doomed = *stream;
+    *stream = NULL;
+    enum reprise_code code = doomed->code;
+    if (doomed->is_started)
+        wait_for_status(doomed, cancels || code != REPRISE_OK);
+    if (code != REPRISE_OK) {
+        *out_error = doomed->error;
+    } else if (doomed->flight.status != GRPC_STATUS_OK) {
+        code = (enum reprise_code)doomed->flight.status;
+        read_error(&doomed->flight, arena, out_error);
+    }
+    flight_deinit(&doomed->flight);
+    free(doomed);
+    return code;
+}

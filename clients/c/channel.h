@@ -16,6 +16,9 @@
     X(SET,          "/reprise.v1.Cache/Set",             reprise__v1__set_response__descriptor,        true)  \
     X(BATCH_GET,    "/reprise.v1.Cache/BatchGet",        reprise__v1__batch_get_response__descriptor,  false) \
     X(BATCH_SET,    "/reprise.v1.Cache/BatchSet",        reprise__v1__batch_set_response__descriptor,  true)  \
+    X(GET_STREAM,   "/reprise.v1.Cache/GetStream",       reprise__v1__get_stream_response__descriptor, false) \
+    X(SET_STREAM,   "/reprise.v1.Cache/SetStream",       reprise__v1__set_stream_response__descriptor, true) \
+    X(RELEASE_LEASE, "/reprise.v1.Cache/ReleaseLease",   reprise__v1__release_lease_response__descriptor, true) \
     X(DELETE,       "/reprise.v1.Cache/Delete",          reprise__v1__delete_response__descriptor,     true)  \
     X(INVALIDATE,   "/reprise.v1.Cache/Invalidate",      reprise__v1__invalidate_response__descriptor, true)  \
     X(TOUCH,        "/reprise.v1.Cache/Touch",           reprise__v1__touch_response__descriptor,      true)  \
@@ -69,3 +72,20 @@ struct channel_request {
 enum reprise_code channel_call(struct channel *channel, const struct channel_request *request,
                                struct arena *arena, ProtobufCMessage **out_reply,
                                struct reprise_error *out_error);
+
+/* ---- Calls of more than one message; a stream has one owner. ---- */
+struct channel_stream;
+
+/* Sends the first message; `only`: and no other. The request and the arena outlive the stream. NULL
+ * when memory is spent. Whatever else goes wrong is told by channel_stream_close. */
+struct channel_stream *channel_stream_open(struct channel *channel,
+                                           const struct channel_request *request, bool only,
+                                           struct arena *arena);
+/* False: the stream is over. Waits until there is room for it. */
+bool channel_stream_send(struct channel_stream *stream, const ProtobufCMessage *message);
+/* The next message, in the arena; false: there is none. */
+bool channel_stream_receive(struct channel_stream *stream, struct arena *arena,
+                            ProtobufCMessage **out_message);
+/* Waits for the status, or cancels; frees the stream. */
+enum reprise_code channel_stream_close(struct channel_stream **stream, bool cancels,
+                                       struct arena *arena, struct reprise_error *out_error);

@@ -14,12 +14,15 @@
 #include "clients/c/channel.h"
 #include "clients/c/reply.h"
 #include "clients/c/request.h"
+#include "clients/c/result.h"
 #include "grpc/health/v1/health.pb-c.h"
 
 enum {
     READ_DEADLINE_MS = 20,
     WRITE_DEADLINE_MS = 100,
     REPLY_MAX_BYTES = 4 * 1024 * 1024,
+    LEASE_WAIT_MS = 60 * 1000, /* lease.wait_max, as the server has it unless told otherwise */
+    LEASE_LATENESS_MS = 200,   /* who has waited long enough is told so much later at most   */
 };
 
 struct reprise_client {
@@ -32,6 +35,7 @@ struct result_block {
     struct reprise_result result; /* first, so that a result is its block */
     struct arena *arena;
     /* Replies of one field or three need no room in the arena. */
+    struct reprise_release_reply released;
     struct reprise_delete_reply deleted;
     struct reprise_touch_reply touched;
     struct reprise_report_reply reported;
@@ -116,6 +120,31 @@ void reprise_result_free(struct reprise_result **result)
     *result = NULL;
 }
 
+struct reprise_result *result_create(struct arena **out_arena)
+{
+    struct result_block *block = block_create();
+    if (block == NULL)
+        return NULL;
+    *out_arena = block->arena;
+    return &block->result;
+}
+
+struct reprise_result *result_no_memory(struct reprise_client *client)
+{
+    client_count_failure(client);
+    return &no_memory;
+}
+
+void client_count_failure(struct reprise_client *client)
+{
+    atomic_fetch_add_explicit(&client->failures_count, 1, memory_order_relaxed);
+}
+
+struct channel *client_channel(struct reprise_client *client)
+{
+    return client->channel;
+}
+
 /* Notes in the block that the call could not be made or its reply not be kept. */
 static void note_no_memory(struct reprise_client *client, struct result_block *block)
 {
@@ -169,6 +198,21 @@ static struct reprise_result *no_block(struct reprise_client *client)
     return &no_memory;
 }
 
+/* A Get that may wait for another's answer has so much more time. */
+static struct reprise_call patient_call(const struct reprise_client *client,
+                                        const struct reprise_get_request *request,
+                                        const struct reprise_call *call)
+{
+    struct reprise_call patient = call != NULL ? *call : (struct reprise_call){0};
+    if (request->lease == REPRISE_LEASE_WAIT && patient.deadline_ms == 0) {
+        const uint32_t wait_ms = or_default(request->lease_wait_ms, LEASE_WAIT_MS);
+        const uint32_t room_ms = UINT32_MAX - client->read_deadline_ms - LEASE_LATENESS_MS;
+        patient.deadline_ms =
+            client->read_deadline_ms + LEASE_LATENESS_MS + (wait_ms < room_ms ? wait_ms : room_ms);
+    }
+    return patient;
+}
+
 struct reprise_result *reprise_get(struct reprise_client *client,
                                    const struct reprise_get_request *request,
                                    const struct reprise_call *call)
@@ -176,7 +220,9 @@ struct reprise_result *reprise_get(struct reprise_client *client,
     struct result_block *block = block_create();
     if (block == NULL)
         return no_block(client);
-    const void *reply = run(client, CHANNEL_GET, request_get(request, block->arena), call, block);
+    const struct reprise_call patient = patient_call(client, request, call);
+    const void *reply =
+        run(client, CHANNEL_GET, request_get(request, block->arena), &patient, block);
     if (reply != NULL)
         block->result.get = reply_get(reply, block->arena);
     return settle(client, block, block->result.get);
@@ -221,6 +267,26 @@ struct reprise_result *reprise_batch_set(struct reprise_client *client,
     if (reply != NULL)
         block->result.batch_set = reply_batch_set(reply, block->arena);
     return settle(client, block, block->result.batch_set);
+}
+
+struct reprise_result *reprise_release_lease(struct reprise_client *client, const char *token,
+                                             const struct reprise_call *call)
+{
+    struct result_block *block = block_create();
+    if (block == NULL)
+        return no_block(client);
+    Reprise__V1__ReleaseLeaseRequest message;
+    reprise__v1__release_lease_request__init(&message);
+    if (token != NULL)
+        message.token = (char *)(uintptr_t)token; /* only read */
+    const Reprise__V1__ReleaseLeaseResponse *reply =
+        run(client, CHANNEL_RELEASE_LEASE, &message, call, block);
+    if (reply != NULL) {
+        block->released =
+            (struct reprise_release_reply){.released = reply->released, .waiters = reply->waiters};
+        block->result.release = &block->released;
+    }
+    return settle(client, block, block->result.release);
 }
 
 struct reprise_result *reprise_delete(struct reprise_client *client,
@@ -409,8 +475,8 @@ struct reprise_result *reprise_get_policy(struct reprise_client *client, const c
 }
 
 struct reprise_result *reprise_set_policy(struct reprise_client *client, const char *namespace_,
-                                          const struct reprise_policy *policy,
-                                          uint64_t if_version, const struct reprise_call *call)
+                                          const struct reprise_policy *policy, uint64_t if_version,
+                                          const struct reprise_call *call)
 {
     struct result_block *block = block_create();
     if (block == NULL)
@@ -422,8 +488,8 @@ struct reprise_result *reprise_set_policy(struct reprise_client *client, const c
     message.if_version = if_version;
     if (namespace_ != NULL)
         scope.namespace_ = (char *)(uintptr_t)namespace_; /* only read */
-    const Reprise__V1__SetPolicyResponse *reply = run(
-        client, CHANNEL_SET_POLICY, message.policy != NULL ? &message : NULL, call, block);
+    const Reprise__V1__SetPolicyResponse *reply =
+        run(client, CHANNEL_SET_POLICY, message.policy != NULL ? &message : NULL, call, block);
     if (reply != NULL)
         block->result.policy = reply_policies(NULL, reply->effective, reply->version, block->arena);
     return settle(client, block, block->result.policy);
@@ -501,8 +567,7 @@ struct reprise_result *reprise_list_namespaces(struct reprise_client *client, co
 }
 
 struct reprise_result *reprise_drop_namespace(struct reprise_client *client, const char *name,
-                                              const char *confirm,
-                                              const struct reprise_call *call)
+                                              const char *confirm, const struct reprise_call *call)
 {
     struct result_block *block = block_create();
     if (block == NULL)

@@ -192,8 +192,7 @@ static bool read_namespace(const Reprise__V1__Namespace *message, struct arena *
         .ttl_max_ms = message->ttl_max_ms,
         .bytes_max = message->bytes_max,
         .entries_max = message->entries_max,
-        .temperature_max =
-            message->temperature_max_given_case != 0 ? message->temperature_max : -1,
+        .temperature_max = message->temperature_max_given_case != 0 ? message->temperature_max : -1,
         .user_turns_max = message->user_turns_max,
         .ack = (enum reprise_ack)message->ack,
         .index_kind = (enum reprise_index_kind)message->index_kind,
@@ -219,8 +218,7 @@ const struct reprise_namespaces_reply *
 reply_namespaces(const Reprise__V1__ListNamespacesResponse *message, struct arena *arena)
 {
     struct reprise_namespaces_reply *reply = arena_calloc(arena, 1, sizeof(*reply));
-    struct reprise_namespace *list =
-        arena_calloc(arena, message->n_namespaces + 1, sizeof(*list));
+    struct reprise_namespace *list = arena_calloc(arena, message->n_namespaces + 1, sizeof(*list));
     if (reply == NULL || list == NULL)
         return NULL;
     for (size_t i = 0; i < message->n_namespaces; i++) {

@@ -40,15 +40,9 @@ static bool read_entry(const Reprise__V1__EntryInfo *message, struct arena *aren
     return reply_pairs(message->metadata, message->n_metadata, arena, &entry->metadata);
 }
 
-static bool read_usage(const Reprise__V1__Usage *message, struct arena *arena,
-                       const struct reprise_usage **out_usage)
+static struct reprise_usage usage_of(const Reprise__V1__Usage *message)
 {
-    if (message == NULL)
-        return true;
-    struct reprise_usage *usage = arena_calloc(arena, 1, sizeof(*usage));
-    if (usage == NULL)
-        return false;
-    *usage = (struct reprise_usage){
+    return (struct reprise_usage){
         .input_tokens = message->input_tokens,
         .output_tokens = message->output_tokens,
         .cache_read_tokens = message->cache_read_tokens,
@@ -58,6 +52,27 @@ static bool read_usage(const Reprise__V1__Usage *message, struct arena *arena,
         .nano_usd = message->nano_usd,
         .estimated = message->estimated,
     };
+}
+
+struct reprise_finish reply_finish(const Reprise__V1__Finish *message,
+                                   struct reprise_usage *out_usage)
+{
+    if (message->usage != NULL)
+        *out_usage = usage_of(message->usage);
+    return (struct reprise_finish){.finish_reason = message->finish_reason,
+                                   .extra_choices_json = message->extra_choices_json,
+                                   .usage = message->usage != NULL ? out_usage : NULL};
+}
+
+static bool read_usage(const Reprise__V1__Usage *message, struct arena *arena,
+                       const struct reprise_usage **out_usage)
+{
+    if (message == NULL)
+        return true;
+    struct reprise_usage *usage = arena_calloc(arena, 1, sizeof(*usage));
+    if (usage == NULL)
+        return false;
+    *usage = usage_of(message);
     *out_usage = usage;
     return true;
 }
@@ -175,6 +190,21 @@ static bool read_debug(const Reprise__V1__Debug *message, struct arena *arena,
            read_candidates(message, arena, debug);
 }
 
+static bool read_lease(const Reprise__V1__Lease *message, struct arena *arena,
+                       const struct reprise_lease **out_lease)
+{
+    if (message == NULL)
+        return true;
+    struct reprise_lease *lease = arena_calloc(arena, 1, sizeof(*lease));
+    if (lease == NULL)
+        return false;
+    *lease = (struct reprise_lease){.token = message->token,
+                                    .hold_ms = message->hold_ms,
+                                    .held_by_other = message->held_by_other};
+    *out_lease = lease;
+    return true;
+}
+
 const struct reprise_get_reply *reply_get(const Reprise__V1__GetResponse *message,
                                           struct arena *arena)
 {
@@ -197,6 +227,7 @@ const struct reprise_get_reply *reply_get(const Reprise__V1__GetResponse *messag
     bool read_all = read_entry(message->entry, arena, &reply->entry) &&
                     read_info(message->info, arena, &reply->info) &&
                     read_decision(message->decision, arena, &reply->decision) &&
+                    read_lease(message->lease, arena, &reply->lease) &&
                     read_debug(message->debug, arena, &reply->debug);
     return read_all ? reply : NULL;
 }

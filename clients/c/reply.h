@@ -13,6 +13,9 @@ const struct reprise_get_reply *reply_get(const Reprise__V1__GetResponse *messag
                                           struct arena *arena);
 const struct reprise_set_reply *reply_set(const Reprise__V1__SetResponse *message,
                                           struct arena *arena);
+/* out_usage: where its usage is put, if there is one. */
+struct reprise_finish reply_finish(const Reprise__V1__Finish *message,
+                                   struct reprise_usage *out_usage);
 const struct reprise_batch_get_reply *reply_batch_get(const Reprise__V1__BatchGetResponse *message,
                                                       struct arena *arena);
 const struct reprise_batch_set_reply *reply_batch_set(const Reprise__V1__BatchSetResponse *message,

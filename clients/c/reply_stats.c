@@ -175,6 +175,8 @@ const struct reprise_stats_reply *reply_stats(const Reprise__V1__StatsResponse *
         .sets = message->sets,
         .evictions = message->evictions,
         .expirations = message->expirations,
+        .leases = message->leases,
+        .lease_waits = message->lease_waits,
         .degraded = (const char *const *)message->degraded,
         .degraded_count = message->n_degraded,
         .uptime_s = message->uptime_s,

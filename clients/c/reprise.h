@@ -66,6 +66,8 @@ enum reprise_miss_reason {
     REPRISE_MISS_NOT_ELIGIBLE = 10,
     REPRISE_MISS_DISABLED = 11,
     REPRISE_MISS_BYPASSED = 12,
+    REPRISE_MISS_WAIT_TIMEOUT = 13,
+    REPRISE_MISS_LEADER_FAILED = 14,
     REPRISE_MISS_EMBEDDER_DOWN = 15,
     REPRISE_MISS_OVERLOADED = 17,
     REPRISE_MISS_TEXT_TOO_LONG = 20,
@@ -103,6 +105,14 @@ enum reprise_ack {
     REPRISE_ACK_MEMORY = 1,
     REPRISE_ACK_LOGGED = 2,
     REPRISE_ACK_SYNCED = 3,
+};
+
+/* What a Get that misses does about others that ask the same: the first gets the lease and
+ * computes; the others are told so, or wait for its Set. */
+enum reprise_lease_mode {
+    REPRISE_LEASE_NONE = 0,
+    REPRISE_LEASE_FIRST = 1,
+    REPRISE_LEASE_WAIT = 2,
 };
 
 enum reprise_index_kind {
@@ -275,6 +285,10 @@ struct reprise_get_request {
     const enum reprise_include *include;
     size_t include_count;
     struct reprise_cache_control cache_control;
+    enum reprise_lease_mode lease;
+    uint32_t lease_wait_ms; /* WAIT: at most so long; 0: the server's 60 s. Unless the call has a
+                               deadline of its own, it is as much longer                       */
+    uint32_t lease_hold_ms; /* 0: the server's 30 s */
 };
 
 struct reprise_set_request {
@@ -297,9 +311,10 @@ struct reprise_set_request {
     struct reprise_cache_control cache_control; /* no_store, bypass */
     const struct reprise_dependency *depends_on;
     size_t depends_on_count;
-    enum reprise_ack ack; /* what the reply waits for */
-    const char *content;  /* the answer's text; or                    */
-    const void *blob;     /* its bytes, where the content type is opaque */
+    enum reprise_ack ack;    /* what the reply waits for */
+    const char *lease_token; /* of the Get that told this caller to compute */
+    const char *content;     /* the answer's text; or                    */
+    const void *blob;        /* its bytes, where the content type is opaque */
     size_t blob_size;
 };
 
@@ -368,6 +383,12 @@ struct reprise_decision {
     float near_similarity, near_delta;
 };
 
+struct reprise_lease {
+    const char *token; /* not "": compute, then give it to reprise_set or reprise_release_lease */
+    uint32_t hold_ms;
+    bool held_by_other;
+};
+
 struct reprise_timing {
     uint32_t key_us, embed_us, search_us, decide_us, total_us;
 };
@@ -397,6 +418,7 @@ struct reprise_get_reply {
     const struct reprise_info *info;         /* NULL: the Set gave none           */
     const struct reprise_decision *decision; /* NULL: no policy decided           */
     const struct reprise_debug *debug;       /* NULL: nothing of it was asked for */
+    const struct reprise_lease *lease;       /* NULL: none was asked for, or a hit */
     const char *const *degraded; /* what did not work although the call did: "embedder_down" */
     size_t degraded_count;
     const char *content;
@@ -434,6 +456,11 @@ struct reprise_batch_set_reply {
     const struct reprise_set_item *items;
     size_t items_count;
     uint32_t server_us;
+};
+
+struct reprise_release_reply {
+    bool released;    /* false: the token holds nothing (any more)    */
+    uint32_t waiters; /* how many wait still, behind the next holder  */
 };
 
 struct reprise_delete_reply {
@@ -507,6 +534,7 @@ struct reprise_stats_reply {
     uint64_t total_requests, cached_requests;
     double cache_rate;
     uint64_t entries, size_bytes, bytes_max, entries_max, sets, evictions, expirations;
+    uint64_t leases, lease_waits; /* Gets that were told to compute; that waited for another */
     const char *const *degraded;
     size_t degraded_count;
     uint64_t uptime_s;
@@ -542,8 +570,8 @@ struct reprise_policy { /* numbers from 0 to 1; negative: not set */
 /* A policy that sets nothing. */
 extern const struct reprise_policy reprise_policy_none;
 
-/* What a namespace wants otherwise than the server's options say; begin with reprise_namespace_none.
- * 0: as the server is set up; a budget of 0: none. */
+/* What a namespace wants otherwise than the server's options say; begin with
+ * reprise_namespace_none. 0: as the server is set up; a budget of 0: none. */
 struct reprise_namespace {
     const char *name;
     const enum reprise_tier *tiers; /* none: all */
@@ -567,8 +595,9 @@ struct reprise_policy_reply {
     struct reprise_policy set; /* GetPolicy alone */
     struct reprise_policy effective;
     uint64_t version; /* the namespace's */
-    const struct reprise_scope_policy *live; /* DescribePolicy: of the most used scope; NULL: none */
-    uint64_t scopes;                         /* DescribePolicy: how many match           */
+    const struct reprise_scope_policy
+        *live;       /* DescribePolicy: of the most used scope; NULL: none */
+    uint64_t scopes; /* DescribePolicy: how many match           */
 };
 struct reprise_drop_reply {
     uint64_t removed;
@@ -586,6 +615,7 @@ struct reprise_result {
     const struct reprise_set_reply *set;
     const struct reprise_batch_get_reply *batch_get;
     const struct reprise_batch_set_reply *batch_set;
+    const struct reprise_release_reply *release;
     const struct reprise_delete_reply *delete_;
     const struct reprise_invalidate_reply *invalidate;
     const struct reprise_touch_reply *touch;
@@ -621,6 +651,9 @@ struct reprise_result *reprise_batch_get(struct reprise_client *client,
 struct reprise_result *reprise_batch_set(struct reprise_client *client,
                                          const struct reprise_set_request *requests, size_t count,
                                          const struct reprise_call *call);
+/* Gives a lease back without an answer: who has waited longest holds it from here on. */
+struct reprise_result *reprise_release_lease(struct reprise_client *client, const char *token,
+                                             const struct reprise_call *call);
 /* Removes entries before it returns. */
 struct reprise_result *reprise_delete(struct reprise_client *client,
                                       const struct reprise_delete_request *request,
@@ -665,25 +698,78 @@ struct reprise_result *reprise_list_namespaces(struct reprise_client *client, co
                                                const struct reprise_call *call);
 /* Takes it away with all that it holds; `confirm` is its name once more. */
 struct reprise_result *reprise_drop_namespace(struct reprise_client *client, const char *name,
-                                              const char *confirm,
-                                              const struct reprise_call *call);
+                                              const char *confirm, const struct reprise_call *call);
 /* What policy a namespace (NULL: default) has set, and what holds. */
 struct reprise_result *reprise_get_policy(struct reprise_client *client, const char *namespace_,
                                           const struct reprise_call *call);
 /* Sets it as a whole, if the namespace still has that version (0: whatever it has). */
 struct reprise_result *reprise_set_policy(struct reprise_client *client, const char *namespace_,
-                                          const struct reprise_policy *policy,
-                                          uint64_t if_version, const struct reprise_call *call);
+                                          const struct reprise_policy *policy, uint64_t if_version,
+                                          const struct reprise_call *call);
 /* With the live state of the most used scope of this model (NULL: of any). */
 struct reprise_result *reprise_describe_policy(struct reprise_client *client,
                                                const char *namespace_, const char *model,
                                                const struct reprise_call *call);
-/* Changes the named fields of one namespace: "tiers", "policy", "ttl_ms", "ttl_max_ms", "bytes_max",
- * "entries_max", "temperature_max", "user_turns_max", "ack", "index_kind", "ef_search", "nprobe". */
+/* Changes the named fields of one namespace: "tiers", "policy", "ttl_ms", "ttl_max_ms",
+ * "bytes_max", "entries_max", "temperature_max", "user_turns_max", "ack", "index_kind",
+ * "ef_search", "nprobe". */
 struct reprise_result *reprise_update_namespace(struct reprise_client *client,
                                                 const struct reprise_namespace *settings,
                                                 const char *const *fields, size_t fields_count,
                                                 const struct reprise_call *call);
+
+/* ---- Streams --------------------------------------------------------------------------------- */
+
+struct reprise_pace {
+    uint32_t chunk_bytes;       /* of text at a time, 16 to 1 MiB; 0: the server's choice */
+    uint32_t tokens_per_second; /* a token counting as 4 bytes; 0: at once                */
+};
+
+struct reprise_finish {
+    const char *finish_reason, *extra_choices_json;
+    const struct reprise_usage *usage; /* NULL: none */
+};
+
+struct reprise_part { /* of a replay; what it points to lives as long as the listener's call */
+    const struct reprise_get_reply
+        *head;                           /* the first, without the text; it lives with the result */
+    const char *text;                    /* or a piece of the text                                */
+    const struct reprise_finish *finish; /* or the last, of a hit                                 */
+};
+
+struct reprise_listener {
+    bool (*part)(void *context,
+                 const struct reprise_part *part); /* false: enough, REPRISE_CANCELLED */
+    void *context;
+};
+
+/* A Get whose text comes in pieces; pace NULL: at once. Returns when it is over, with the head as
+ * `get`. Streams have no deadline but the call's. */
+struct reprise_result *reprise_get_stream(struct reprise_client *client,
+                                          const struct reprise_get_request *request,
+                                          const struct reprise_pace *pace,
+                                          const struct reprise_listener *listener,
+                                          const struct reprise_call *call);
+
+struct reprise_delta { /* a piece of an answer; NULL is the same as "" */
+    const char *content, *reasoning, *refusal, *tool_calls_json;
+};
+
+/* A Set whose answer comes in pieces, as a model sends it. Nothing is stored before the finish. */
+struct reprise_capture;
+
+/* `head` without content and blob. NULL only when memory is spent. */
+struct reprise_capture *reprise_capture_begin(struct reprise_client *client,
+                                              const struct reprise_set_request *head,
+                                              const struct reprise_call *call);
+/* False: the server wants no more of it, and the finish says why. */
+bool reprise_capture_add(struct reprise_capture *capture, const struct reprise_delta *delta);
+/* Stores; the reply is `set`. finish NULL: nothing to say. Frees the capture, whatever comes of it.
+ */
+struct reprise_result *reprise_capture_finish(struct reprise_capture **capture,
+                                              const struct reprise_finish *finish);
+/* Nothing is stored, and its lease goes on. NULL is fine. */
+void reprise_capture_abandon(struct reprise_capture **capture);
 
 /* The GetRequest as it travels: 5 bytes of gRPC framing, then the packed message; for load
  * generators that replay bodies. *out_bytes is freed with free(). False when memory is spent; then

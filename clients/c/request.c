@@ -154,14 +154,8 @@ static bool make_vector(const struct reprise_vector *vector, struct arena *arena
     return true;
 }
 
-static bool make_usage(const struct reprise_usage *usage, struct arena *arena,
-                       Reprise__V1__Usage **out_usage)
+void request_usage(const struct reprise_usage *usage, Reprise__V1__Usage *made)
 {
-    if (usage == NULL)
-        return true;
-    Reprise__V1__Usage *made;
-    if (!NEW_MESSAGE(arena, &made, reprise__v1__usage__init))
-        return false;
     made->input_tokens = usage->input_tokens;
     made->output_tokens = usage->output_tokens;
     made->cache_read_tokens = usage->cache_read_tokens;
@@ -170,6 +164,17 @@ static bool make_usage(const struct reprise_usage *usage, struct arena *arena,
     made->latency_ms = usage->latency_ms;
     made->nano_usd = usage->nano_usd;
     made->estimated = usage->estimated;
+}
+
+static bool make_usage(const struct reprise_usage *usage, struct arena *arena,
+                       Reprise__V1__Usage **out_usage)
+{
+    if (usage == NULL)
+        return true;
+    Reprise__V1__Usage *made;
+    if (!NEW_MESSAGE(arena, &made, reprise__v1__usage__init))
+        return false;
+    request_usage(usage, made);
     *out_usage = made;
     return true;
 }
@@ -276,6 +281,21 @@ static void copy_life(const struct reprise_set_request *request, Reprise__V1__Se
     made->negative = request->negative;
 }
 
+static bool make_lease(const struct reprise_get_request *request, struct arena *arena,
+                       Reprise__V1__LeaseRequest **out_lease)
+{
+    if (request->lease == REPRISE_LEASE_NONE)
+        return true;
+    Reprise__V1__LeaseRequest *made;
+    if (!NEW_MESSAGE(arena, &made, reprise__v1__lease_request__init))
+        return false;
+    made->mode = (Reprise__V1__LeaseMode)request->lease;
+    made->wait_ms = request->lease_wait_ms;
+    made->hold_ms = request->lease_hold_ms;
+    *out_lease = made;
+    return true;
+}
+
 Reprise__V1__GetRequest *request_get(const struct reprise_get_request *request, struct arena *arena)
 {
     Reprise__V1__GetRequest *made;
@@ -289,7 +309,8 @@ Reprise__V1__GetRequest *request_get(const struct reprise_get_request *request, 
     bool made_all = make_identity(&request->identity, arena, &made->identity) &&
                     make_vector(&request->vector, arena, &made->vector) &&
                     make_control(&request->cache_control, arena, &made->cache_control) &&
-                    copy_tiers(request, arena, made) && copy_include(request, arena, made);
+                    make_lease(request, arena, &made->lease) && copy_tiers(request, arena, made) &&
+                    copy_include(request, arena, made);
     return made_all ? made : NULL;
 }
 
@@ -304,6 +325,7 @@ Reprise__V1__SetRequest *request_set(const struct reprise_set_request *request, 
     }
     copy_life(request, made);
     made->ack = (Reprise__V1__Ack)request->ack;
+    made->lease_token = string_of(request->lease_token);
     made->n_tags = request->tags_count;
     made->n_metadata = request->metadata_count;
     made->content = string_of(request->content);

@@ -13,6 +13,8 @@ Reprise__V1__GetRequest *request_get(const struct reprise_get_request *request,
                                      struct arena *arena);
 Reprise__V1__SetRequest *request_set(const struct reprise_set_request *request,
                                      struct arena *arena);
+/* Into a message that has its initial values. */
+void request_usage(const struct reprise_usage *usage, Reprise__V1__Usage *made);
 Reprise__V1__BatchGetRequest *request_batch_get(const struct reprise_get_request *requests,
                                                 size_t count, struct arena *arena);
 Reprise__V1__BatchSetRequest *request_batch_set(const struct reprise_set_request *requests,

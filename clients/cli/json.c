@@ -160,6 +160,16 @@ static void add_debug(cJSON *reply, const struct reprise_debug *debug)
     }
 }
 
+static void add_lease(cJSON *reply, const struct reprise_lease *lease)
+{
+    if (lease == NULL)
+        return;
+    cJSON *object = cJSON_AddObjectToObject(reply, "lease");
+    (void)cJSON_AddStringToObject(object, "token", lease->token);
+    json_add_count(object, "holdMs", lease->hold_ms);
+    (void)cJSON_AddBoolToObject(object, "heldByOther", lease->held_by_other);
+}
+
 cJSON *json_get(const struct reprise_get_reply *reply)
 {
     cJSON *tree = cJSON_CreateObject();
@@ -172,6 +182,7 @@ cJSON *json_get(const struct reprise_get_reply *reply)
     add_entry(tree, reply->entry);
     add_info(tree, reply->info);
     add_decision(tree, reply->decision);
+    add_lease(tree, reply->lease);
     json_add_strings(tree, "degraded", reply->degraded, reply->degraded_count);
     add_debug(tree, reply->debug);
     (void)cJSON_AddStringToObject(tree, "content", reply->content);

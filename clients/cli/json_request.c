@@ -86,5 +86,15 @@ cJSON *json_get_request(const struct reprise_get_request *request)
             (void)cJSON_AddItemToArray(list, cJSON_CreateString(name));
         }
     }
+    if (request->lease != REPRISE_LEASE_NONE) {
+        cJSON *lease = cJSON_AddObjectToObject(tree, "lease");
+        (void)cJSON_AddStringToObject(lease, "mode",
+                                      request->lease == REPRISE_LEASE_WAIT ? "LEASE_MODE_WAIT"
+                                                                           : "LEASE_MODE_FIRST");
+        if (request->lease_wait_ms > 0)
+            json_add_count(lease, "waitMs", request->lease_wait_ms);
+        if (request->lease_hold_ms > 0)
+            json_add_count(lease, "holdMs", request->lease_hold_ms);
+    }
     return tree;
 }

@@ -130,6 +130,8 @@ cJSON *json_stats(const struct reprise_stats_reply *reply)
     json_add_count(tree, "sets", reply->sets);
     json_add_count(tree, "evictions", reply->evictions);
     json_add_count(tree, "expirations", reply->expirations);
+    json_add_count(tree, "leases", reply->leases);
+    json_add_count(tree, "leaseWaits", reply->lease_waits);
     json_add_strings(tree, "degraded", reply->degraded, reply->degraded_count);
     json_add_count(tree, "uptimeS", reply->uptime_s);
     (void)cJSON_AddStringToObject(tree, "version", reply->version);

@@ -102,6 +102,11 @@ static void print_miss(FILE *out, const struct reprise_get_reply *reply)
         (void)fprintf(out, "%s%s", i == 0 ? ": " : ", ",
                       print_words(reprise_guard_name(decision->guards[i]), words));
     (void)fputc('\n', out);
+    if (reply->lease != NULL) {
+        label(out, "lease");
+        (void)fprintf(out, "%s\n",
+                      reply->lease->token[0] != '\0' ? reply->lease->token : "held by another");
+    }
     if (decision == NULL || !decision->near_miss)
         return;
     label(out, "nearest");

@@ -90,6 +90,9 @@ static void print_server(FILE *out, const struct reprise_stats_reply *reply)
         (void)fprintf(out, " of %s", units_print_bytes(reply->bytes_max, size_max));
     (void)fprintf(out, ", evicted %" PRIu64 ", expired %" PRIu64 "\n", reply->evictions,
                   reply->expirations);
+    if (reply->leases > 0)
+        (void)fprintf(out, "leases %" PRIu64 ", waited for one %" PRIu64 "\n", reply->leases,
+                      reply->lease_waits);
     print_storage(out, reply);
     for (size_t i = 0; i < reply->degraded_count; i++)
         (void)fprintf(out, "DEGRADED: %s\n", reply->degraded[i]);

@@ -34,6 +34,11 @@ static const struct flag_row get_rows[] = {
     {"max-age",      "TIME",       false, "only an answer stored less long ago"},
     {"min-fresh",    "TIME",       false, "only an answer that has so much time left"},
     {"max-stale",    "TIME",       false, "also one that is past its time by at most so much"},
+    {"lease",        "first|wait", false, "on a miss: be told to compute, or learn of, or wait for, who does"},
+    {"wait",         "TIME",       false, "with --lease wait: at most so long (1min)"},
+    {"hold",         "TIME",       false, "how long the lease is yours (30s)"},
+    {"stream",       NULL,         false, "print the answer as it comes; -o json: a line a message"},
+    {"pace",         "TOKENS",     false, "with --stream: so many a second"},
 };
 static const struct flag_row set_rows[] = {
     {"content",      "TEXT",       false, "the answer; - reads standard input"},
@@ -53,6 +58,8 @@ static const struct flag_row set_rows[] = {
     {"metadata",     "NAME=VALUE", true,  "given back on hits; may be repeated"},
     {"vector",       "N,N,...",    false, "your own vector of the question"},
     {"ack",          "LEVEL",      false, "wait until it is in memory, logged or synced; else the server's choice"},
+    {"lease",        "TOKEN",      false, "of the get that told you to compute"},
+    {"stream",       NULL,         false, "send standard input as it comes; it is stored at its end"},
 };
 static const struct flag_row namespace_rows[] = {
     {"tier",         "TIER",       false, "only this one is asked and filled: exact, semantic, or all"},
@@ -138,6 +145,8 @@ const struct verb_row verb_rows[] = {
     {"set", "QUESTION", ANY_WORDS, "store an answer",
      "reprise set --model gpt-4o-mini \"How do I reset my password?\" --content \"Under Settings.\"",
      {IDENTITY, TABLE(set_rows)}, verb_set},
+    {"lease", "release TOKEN", 2, "give a lease back: the next who waits computes",
+     "reprise lease release TOKEN", {{NULL, 0}}, verb_lease},
     {"del", "[QUESTION]", ANY_WORDS, "remove entries by id or by question",
      "reprise del --model gpt-4o-mini \"How do I reset my password?\"",
      {IDENTITY, TABLE(del_rows)}, verb_del},

@@ -48,6 +48,14 @@ enum verb_exit verb_main(int argc, const char *const *argv, const struct cli *st
 
 enum verb_exit verb_get(const struct cli *cli, const struct arguments *arguments);
 enum verb_exit verb_set(const struct cli *cli, const struct arguments *arguments);
+enum verb_exit verb_lease(const struct cli *cli, const struct arguments *arguments);
+/* --lease, --wait, --hold of a get. VERB_USAGE. */
+enum verb_exit lease_read(const struct cli *cli, const struct arguments *arguments,
+                          struct reprise_get_request *request);
+/* get --stream, set --stream. */
+enum verb_exit stream_get(const struct cli *cli, const struct arguments *arguments,
+                          const struct reprise_get_request *request);
+enum verb_exit stream_set(const struct cli *cli, const struct reprise_set_request *head);
 enum verb_exit verb_del(const struct cli *cli, const struct arguments *arguments);
 enum verb_exit verb_invalidate(const struct cli *cli, const struct arguments *arguments);
 enum verb_exit verb_touch(const struct cli *cli, const struct arguments *arguments);

@@ -24,7 +24,10 @@ static enum verb_exit needs(const struct cli *cli, const char *verb, const struc
 
 static enum verb_exit run_get(const struct cli *cli, const struct reprise_get_request *request)
 {
-    struct reprise_client *client = verb_connect(cli);
+    struct cli patient = *cli; /* the wait for another's answer comes on top of the reply's */
+    if (request->lease == REPRISE_LEASE_WAIT)
+        patient.timeout_ms += request->lease_wait_ms > 0 ? request->lease_wait_ms : 60 * 1000;
+    struct reprise_client *client = verb_connect(&patient);
     if (client == NULL)
         return VERB_ERROR;
     struct reprise_result *result = reprise_get(client, request, NULL);
@@ -52,8 +55,15 @@ enum verb_exit verb_get(const struct cli *cli, const struct arguments *arguments
     exit_code = needs(cli, "get", &ask);
     if (exit_code == VERB_DONE)
         exit_code = life_read_control(cli, arguments, &ask.get.cache_control);
+    if (exit_code == VERB_DONE)
+        exit_code = lease_read(cli, arguments, &ask.get);
+    if (exit_code == VERB_DONE && arguments_has(arguments, "pace") &&
+        !arguments_has(arguments, "stream"))
+        exit_code = verb_usage(cli, "--pace goes with --stream");
     if (exit_code == VERB_DONE && arguments_has(arguments, "print-json"))
         (void)json_print(json_get_request(&ask.get), true, cli->out);
+    else if (exit_code == VERB_DONE && arguments_has(arguments, "stream"))
+        exit_code = stream_get(cli, arguments, &ask.get);
     else if (exit_code == VERB_DONE)
         exit_code = run_get(cli, &ask.get);
     ask_deinit(&ask);
@@ -90,6 +100,10 @@ static enum verb_exit read_answer(const struct cli *cli, const struct arguments 
     if ((content == NULL) == (path == NULL))
         return verb_usage(cli,
                           "set needs the answer once: --content TEXT, --content - or --file PATH");
+    if (arguments_has(arguments, "stream")) /* it is read while it is sent */
+        return content != NULL && strcmp(content, "-") == 0
+                   ? VERB_DONE
+                   : verb_usage(cli, "--stream goes with --content -");
     if (path != NULL)
         return read_file(cli, path, answer);
     if (strcmp(content, "-") == 0)
@@ -158,6 +172,7 @@ static enum verb_exit set_answer(const struct cli *cli, const struct arguments *
         .vector = ask->get.vector,
         .depends_on = answer->depends_on,
         .depends_on_count = answer->depends_on_count,
+        .lease_token = arguments_text(arguments, "lease"),
         .tags = answer->tags,
         .tags_count = answer->tags_count,
         .metadata = answer->metadata,
@@ -168,6 +183,8 @@ static enum verb_exit set_answer(const struct cli *cli, const struct arguments *
         exit_code = ask_read_ack(cli, arguments, &request.ack);
     if (exit_code != VERB_DONE)
         return exit_code;
+    if (answer->bytes == NULL)
+        return stream_set(cli, &request);
     if (type == NULL || is_text_type(type)) {
         if (strlen(answer->bytes) != answer->size)
             return verb_fail(cli,

@@ -163,10 +163,15 @@ bool call_read(struct call *call)
     return true;
 }
 
-void call_forget_message(struct call *call)
+void call_drop_message(struct call *call)
 {
     grpc_byte_buffer_destroy(call->message);
     call->message = NULL;
+}
+
+void call_forget_message(struct call *call)
+{
+    call_drop_message(call);
     arena_reset(call->arena);
 }
 
@@ -214,6 +219,12 @@ void call_park(struct call *call)
     assert(call->method->woken != NULL);
     expect_closing(call);
     call_expect(call);
+}
+
+void call_unpark(struct call *call)
+{
+    bool last = call_returned(call);
+    assert(!last); /* the closing batch is owed */
 }
 
 /* An empty batch puts its tag on the call's completion queue at once (grpc_call_start_batch in

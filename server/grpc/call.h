@@ -57,6 +57,8 @@ struct call {
                             call, else with the slot                               */
     const struct method *method;
     void *work; /* what the method needs between its steps; in the arena  */
+    _Atomic(void *) watched; /* what `closed` may look at while others own the call: in the
+                                arena, which then stays until the last event           */
     struct pool_job job;
     struct call *next, *previous; /* of the free list, or of the queue's readers or senders */
     int64_t waits_since_ms;       /* set by the first tick that sees it in one of the two   */
@@ -72,7 +74,7 @@ struct call {
     uint8_t kind; /* enum slot_kind of the acceptor it was posted to        */
 };
 /* Every posted slot is one, and every call in flight. */
-_Static_assert(sizeof(struct call) <= 336, "a posted slot is 336 bytes at most");
+_Static_assert(sizeof(struct call) <= 344, "a posted slot is 344 bytes at most");
 
 /* ---- The slot's memory; queue.c makes and frees it. ---- */
 void call_init(struct call *call, struct queue *queue);
@@ -106,6 +108,8 @@ enum status call_short_message(struct call *call, struct text *out_message,
 /* Waits for the stream's next message; false: streams are ending, the call is still the caller's.
  */
 bool call_read(struct call *call);
+/* Frees the stream's last message; what was made for it in the arena stays. */
+void call_drop_message(struct call *call);
 /* Frees the stream's last message and what was made for it in the arena. */
 void call_forget_message(struct call *call);
 
@@ -127,6 +131,8 @@ void call_lend(struct call *call);
  * queue. Nothing is locked while it is called.
  */
 void call_park(struct call *call);
+/* It was given to nobody after all, and is the caller's again. */
+void call_unpark(struct call *call);
 void call_wake(struct call *call);
 /* The moment (monotonic) by which what the call waits for must be there for the reply to arrive in
  * time: CALL_MARGIN_MS before the deadline, or an eighth of what is left. 0: no deadline. */

@@ -36,7 +36,7 @@ void door_leave(struct door *door)
 
 bool door_enter_stream(struct door *door)
 {
-    bool entered = enter(&door->streams, DOOR_STREAMS_MAX);
+    bool entered = enter(&door->streams, door->streams_max);
     counters_add(door->counters, entered ? DOOR_CALLS : DOOR_SHED_STREAMS, 1);
     return entered;
 }
@@ -44,4 +44,14 @@ bool door_enter_stream(struct door *door)
 void door_leave_stream(struct door *door)
 {
     leave(&door->streams);
+}
+
+bool door_enter_waiting(struct door *door)
+{
+    return enter(&door->waiting, door->inflight_max / 2);
+}
+
+void door_leave_waiting(struct door *door)
+{
+    leave(&door->waiting);
 }

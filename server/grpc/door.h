@@ -17,6 +17,7 @@ struct health;
 struct pool;
 struct pushbacks;
 struct symbols;
+struct timers;
 
 /* How calls come in: four methods with acceptors of their own, one acceptor for all the others. */
 enum slot_kind { SLOT_GET, SLOT_SET, SLOT_BATCH_GET, SLOT_BATCH_SET, SLOT_GENERIC, SLOT_KINDS };
@@ -43,26 +44,27 @@ enum door_counter {
  */
 enum door_stage { DOOR_LOADING, DOOR_OPEN, DOOR_REFUSING, DOOR_ENDING };
 
-/* Open Watch and reflection streams: each holds a slot and an arena. */
-enum { DOOR_STREAMS_MAX = 1024 };
-
 struct door {
     struct cache *cache;
     struct pool *pool;
     const struct codec_limits *limits;
     struct symbols *symbols;
     struct health *health;
+    struct timers *timers;
     struct pushbacks *pushbacks;
     struct counters *counters;
     grpc_server *server;
     void *registered[SLOT_KINDS]; /* the core's handles; NULL for SLOT_GENERIC */
     uint32_t inflight_max;
-    int64_t read_timeout_ms, send_timeout_ms;
+    uint32_t streams_max; /* open at a time: each holds a slot and an arena */
+    int64_t read_timeout_ms, send_timeout_ms, stream_timeout_ms;
     bool degrade;    /* a full compute queue makes a Get a miss, not an error */
     bool reflection; /* whether its methods exist */
 
     atomic_uint inflight; /* calls between arrival and their last event */
     atomic_uint streams;
+    atomic_uint waiting; /* Gets that are parked with a lease: half of inflight_max at most, so that
+                            there is room for the Sets that they wait for */
     atomic_int stage; /* enum door_stage; only rises. ENDING: streams end as well */
 };
 
@@ -74,3 +76,5 @@ bool door_enter(struct door *door);
 void door_leave(struct door *door);
 bool door_enter_stream(struct door *door);
 void door_leave_stream(struct door *door);
+bool door_enter_waiting(struct door *door);
+void door_leave_waiting(struct door *door);

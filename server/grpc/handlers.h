@@ -33,6 +33,17 @@ void handle_list_snapshots(struct call *call);
 void handle_delete_snapshot(struct call *call);
 void handle_compact(struct call *call);
 
+void handle_release_lease(struct call *call);
+void handle_get_stream(struct call *call);
+void handle_set_stream(struct call *call); /* of each message */
+
+/* What it waited for has come; its caller has gone. */
+void get_woken(struct call *call);
+void get_closed(struct call *call);
+void get_stream_woken(struct call *call);
+void get_stream_written(struct call *call, bool success);
+void get_stream_closed(struct call *call);
+void set_stream_ended(struct call *call);
 /* Parked calls go on here: what they waited for is on the disk, or cannot be. Threads: I/O. */
 void set_woken(struct call *call);
 void batch_set_woken(struct call *call);

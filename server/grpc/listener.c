@@ -31,6 +31,7 @@
 #include "server/grpc/queue.h"
 #include "server/grpc/reply.h"
 #include "server/grpc/symbols.h"
+#include "server/grpc/timers.h"
 #include "server/grpc/worker.h"
 
 enum {
@@ -61,8 +62,10 @@ struct listener {
 static void read_options(struct door *door, const struct options *options)
 {
     door->inflight_max = (uint32_t)options_uint(options, "server.inflight_max");
+    door->streams_max = (uint32_t)options_uint(options, "server.streams_max");
     door->read_timeout_ms = (int64_t)(options_us(options, "server.read_timeout") / 1000);
     door->send_timeout_ms = (int64_t)(options_us(options, "server.send_timeout") / 1000);
+    door->stream_timeout_ms = (int64_t)(options_us(options, "server.stream_timeout") / 1000);
     door->degrade = strcmp(options_text(options, "server.overload"), "degrade") == 0;
     door->reflection = options_flag(options, "grpc.reflection");
 }
@@ -78,6 +81,8 @@ static enum status create_door(struct door *door, const struct listener_setup *s
     if (status == STATUS_OK)
         status = health_create(door->symbols, &door->health);
     if (status == STATUS_OK)
+        status = timers_create(door->streams_max, &door->timers);
+    if (status == STATUS_OK)
         status = pushbacks_create(&door->pushbacks);
     if (status == STATUS_OK)
         status = counters_create(DOOR_COUNTERS, &door->counters);
@@ -88,6 +93,7 @@ static void destroy_door(struct door *door)
 {
     counters_destroy(&door->counters);
     pushbacks_destroy(&door->pushbacks);
+    timers_destroy(&door->timers);
     health_destroy(&door->health);
     symbols_destroy(&door->symbols);
 }
@@ -95,7 +101,7 @@ static void destroy_door(struct door *door)
 /* Slots for what is posted, what may be in flight, and what may be open as a stream. */
 static uint32_t calls_max(const struct door *door)
 {
-    uint32_t count = door->inflight_max + DOOR_STREAMS_MAX;
+    uint32_t count = door->inflight_max + door->streams_max;
     for (enum slot_kind kind = 0; kind < SLOT_KINDS; kind++)
         count += queue_posted[kind];
     return count + QUEUE_SLAB_CALLS - count % QUEUE_SLAB_CALLS;
@@ -241,6 +247,9 @@ int listener_port(const struct listener *listener)
 
 static enum status start_threads(struct listener *listener)
 {
+    enum status started = timers_start(listener->door.timers);
+    if (started != STATUS_OK)
+        return started;
     for (uint32_t i = 0; i < listener->threads_count; i++) {
         enum status status =
             worker_start(listener->queues[i % listener->queues_count], i, &listener->threads[i]);
@@ -332,6 +341,8 @@ static void refuse_calls(struct listener *listener)
 {
     struct door *door = &listener->door;
     atomic_store(&door->stage, DOOR_REFUSING);
+    if (door->cache != NULL)
+        cache_close_leases(door->cache); /* who waits for another's answer is told to compute */
     uint64_t refused = 0;
     int64_t quiet_ms = 0;
     for (int64_t waited_ms = 0; waited_ms < QUIET_MAX_MS && quiet_ms < QUIET_MS;
@@ -353,6 +364,7 @@ static void end_streams(struct listener *listener)
 {
     atomic_store(&listener->door.stage, DOOR_ENDING);
     health_end_watches(listener->door.health);
+    timers_hurry(listener->door.timers); /* what is left of paced replies is sent at once */
     for (uint32_t i = 0; i < listener->queues_count; i++)
         queue_cancel_streams(listener->queues[i]);
     log_write(LOG_INFO, "grpc", "streams ended", NULL);

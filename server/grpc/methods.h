@@ -15,6 +15,7 @@ struct method {
     const char *path;
     enum slot_kind acceptor; /* SLOT_GENERIC, or the method's own                              */
     bool stream;
+    bool finishes;      /* a stream that a drain waits for, as for a call                 */
     bool always;        /* answered over server.inflight_max too: probes                  */
     bool reflection;    /* exists only with grpc.reflection                               */
     bool while_loading; /* answered before the data folder has been read               */
@@ -23,7 +24,8 @@ struct method {
     /* Of streams; NULL where it cannot happen or does not matter. */
     void (*ended)(struct call *call); /* no message any more                                  */
     void (*written)(struct call *call, bool success);
-    void (*closed)(struct call *call); /* from any thread of the queue: not the owner          */
+    void (*closed)(struct call *call); /* from any thread of the queue: not the owner; of calls
+                                          that wait for others too                              */
 };
 
 /* NULL: there is no such method. */

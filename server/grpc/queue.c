@@ -22,6 +22,7 @@
 #include <stdlib.h>
 
 #include "base/check.h"
+#include "server/grpc/methods.h"
 
 /*
  * Few on purpose. A slot is replaced before its call is looked at, so an acceptor without slots
@@ -258,7 +259,7 @@ static void unlink_call(struct call **list, struct call *call)
 bool queue_reading_begin(struct queue *queue, struct call *call)
 {
     lock_acquire(&queue->lock);
-    bool ending = call->stream && atomic_load(&queue->door->stage) == DOOR_ENDING;
+    bool ending = call->stream && !call->method->finishes && atomic_load(&queue->door->stage) == DOOR_ENDING;
     if (!ending)
         link_call(&queue->reading, call);
     lock_release(&queue->lock);
@@ -330,6 +331,7 @@ static void clean(struct call *call)
         door_leave_stream(door);
     call->method = NULL;
     call->work = NULL;
+    atomic_store(&call->watched, NULL);
     call->cancelled = 0;
     atomic_store(&call->closed, false);
     call->closing_expected = call->headers_sent = call->inside = call->stream = false;
@@ -416,13 +418,25 @@ static void cancel(const struct overdue *overdue, grpc_status_code code, const c
     }
 }
 
-/* A stream's reading is no fault: only its sending is timed. */
-static void find_overdue(struct call *list, bool streams_too, int64_t now_ms, int64_t timeout_ms,
+enum side { SIDE_READING, SIDE_SENDING };
+
+/* A stream may be silent for as long as its method allows; what it is sent, it has to take. */
+static int64_t timeout_of(const struct door *door, const struct call *call, enum side side)
+{
+    if (side == SIDE_SENDING)
+        return door->send_timeout_ms;
+    if (!call->stream)
+        return door->read_timeout_ms;
+    return call->method->finishes ? door->stream_timeout_ms : INT64_MAX;
+}
+
+static void find_overdue(const struct door *door, struct call *list, enum side side, int64_t now_ms,
                          struct overdue *overdue)
 {
     for (struct call *call = list; call != NULL && overdue->count < CANCELLED_AT_ONCE;
          call = call->next) {
-        if (call->stream && !streams_too)
+        const int64_t timeout_ms = timeout_of(door, call, side);
+        if (timeout_ms == INT64_MAX)
             continue;
         if (call->waits_since_ms == 0)
             call->waits_since_ms = now_ms;
@@ -437,18 +451,18 @@ static void cancel_slow_readers(struct queue *queue, int64_t now_ms)
 {
     struct overdue overdue = {.count = 0};
     lock_acquire(&queue->lock);
-    find_overdue(queue->reading, false, now_ms, queue->door->read_timeout_ms, &overdue);
+    find_overdue(queue->door, queue->reading, SIDE_READING, now_ms, &overdue);
     lock_release(&queue->lock);
     counters_add(queue->door->counters, DOOR_READ_TIMEOUTS, overdue.count);
     cancel(&overdue, GRPC_STATUS_DEADLINE_EXCEEDED,
-           "the message was not complete within server.read_timeout");
+           "no complete message came within server.read_timeout, or server.stream_timeout");
 }
 
 static void cancel_slow_takers(struct queue *queue, int64_t now_ms)
 {
     struct overdue overdue = {.count = 0};
     lock_acquire(&queue->lock);
-    find_overdue(queue->sending, true, now_ms, queue->door->send_timeout_ms, &overdue);
+    find_overdue(queue->door, queue->sending, SIDE_SENDING, now_ms, &overdue);
     lock_release(&queue->lock);
     counters_add(queue->door->counters, DOOR_SEND_TIMEOUTS, overdue.count);
     cancel(&overdue, GRPC_STATUS_DEADLINE_EXCEEDED,
@@ -469,7 +483,7 @@ void queue_cancel_streams(struct queue *queue)
         lock_acquire(&queue->lock);
         for (struct call *call = queue->reading; call != NULL && overdue.count < CANCELLED_AT_ONCE;
              call = call->next) {
-            if (call->stream && call->waits_since_ms == 0) {
+            if (call->stream && !call->method->finishes && call->waits_since_ms == 0) {
                 call->waits_since_ms = 1; /* seen: the next round begins behind it */
                 add_overdue(&overdue, call);
             }

@@ -44,6 +44,7 @@ void reply_loading(struct call *call);
 
 /* One message of a stream; CALL_WRITTEN follows. */
 void reply_write(struct call *call, struct text bytes);
+void reply_write_parts(struct call *call, const struct codec_reply *reply);
 
 /* The refusals, packed once. */
 struct pushbacks;

@@ -11,6 +11,7 @@
 #include "server/grpc/acks.h"
 #include "server/grpc/handlers.h"
 #include "server/grpc/reply.h"
+#include "server/grpc/set.h"
 #include "server/grpc/vectors.h"
 
 /* ---- Set ---- */
@@ -18,6 +19,7 @@
 struct set_work { /* in the call's arena */
     struct cache_set_request request;
     struct cache_set set;
+    set_writer *write;
     struct vectors *vectors; /* of one text; NULL: none is made */
     struct acks *acks;       /* of one record; NULL: nobody waits for it */
     enum status status;      /* of storing */
@@ -30,7 +32,7 @@ static void answer_set(struct call *call)
     struct codec_reply reply;
     enum status status = work->status;
     if (status == STATUS_OK)
-        status = codec_write_set(&work->set.reply, call->arena, &reply);
+        status = work->write(&work->set.reply, call->arena, &reply);
     reply_outcome(call, status, &reply, &work->failure);
 }
 
@@ -103,33 +105,29 @@ static enum status make_waits(struct call *call, struct set_work *work)
     return STATUS_OK;
 }
 
-static enum status begin_set(struct call *call, struct failure *failure)
+static enum status begin_set(struct call *call, struct text request, set_writer *write,
+                             struct failure *failure)
 {
     struct door *door = call_door(call);
-    struct text message;
     struct set_work *work = arena_calloc(call->arena, 1, sizeof(*work));
-    enum status status = work != NULL ? call_message(call, &message) : STATUS_NO_MEMORY;
-    if (status == STATUS_OK)
-        status = codec_read_set(message, door->limits, call->arena, &work->request, failure);
+    if (work == NULL)
+        return STATUS_NO_MEMORY;
+    enum status status =
+        codec_read_set(request, door->limits, call->arena, &work->request, failure);
     if (status != STATUS_OK)
         return status;
     call->work = work;
+    work->write = write;
     work->request.identity.tenant = door_tenant;
     status = cache_set_begin(door->cache, &work->request, call->arena, clock_wall_ms(), &work->set,
                              failure);
     return status == STATUS_OK ? make_waits(call, work) : status;
 }
 
-static void set_on_compute(struct pool_job *job)
+void set_run(struct call *call, struct text request, set_writer *write)
 {
-    struct call *call = call_of_job(job);
-    enum call_fate fate = call_fate(call);
-    if (fate != CALL_WANTED) {
-        call_drop(call, fate);
-        return;
-    }
     struct failure failure = {.status = STATUS_OK};
-    enum status status = begin_set(call, &failure);
+    enum status status = begin_set(call, request, write, &failure);
     struct set_work *work = call->work;
     if (status != STATUS_OK) {
         reply_outcome(call, status, NULL, &failure);
@@ -141,6 +139,19 @@ static void set_on_compute(struct pool_job *job)
         cache_set_embed(call_door(call)->cache, &work->set, vectors_next(vectors, 0));
         vectors_end(vectors);
     }
+}
+
+static void set_on_compute(struct pool_job *job)
+{
+    struct call *call = call_of_job(job);
+    enum call_fate fate = call_fate(call);
+    struct text message;
+    if (fate != CALL_WANTED)
+        call_drop(call, fate);
+    else if (call_message(call, &message) != STATUS_OK)
+        reply_status(call, STATUS_NO_MEMORY);
+    else
+        set_run(call, message, codec_write_set);
 }
 
 void handle_set(struct call *call)

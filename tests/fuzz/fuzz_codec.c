@@ -17,6 +17,7 @@ static const struct codec_limits limits = {
     .metadata_max = 16,
     .dimension_max = 64,
     .reply_max = 1 << 20,
+    .answer_max = 1 << 16,
     .key = {.prompt_bytes = 1 << 18,
             .messages_max = 32,
             .attributes_max = 16,
@@ -54,7 +55,9 @@ static void unpack_and_pack(enum codec_message type, struct text bytes, struct a
     ProtobufCMessage *message = NULL;
     if (codec_unpack_as(descriptor, bytes, arena, &message, NULL) != STATUS_OK) {
         const uint8_t *start = (const uint8_t *)bytes.bytes;
-        must(count_params(descriptor, start, start + bytes.length) > 1,
+        /* Nor can two requests of a stream, or two namespaces. */
+        must(type == CODEC_GET_STREAM || type == CODEC_UPDATE_NAMESPACE ||
+                 count_params(descriptor, start, start + bytes.length) > 1,
              "checked bytes cannot be unpacked");
         return;
     }
@@ -88,6 +91,21 @@ static void compare_ways(struct text bytes, struct arena *arena)
          "the short way leaves something out");
 }
 
+/* The same message twice: as the first it may be a head, as the second it may not. */
+static enum status capture(struct text bytes, struct arena *arena, struct failure *failure)
+{
+    enum codec_part part = CODEC_PART_NONE;
+    struct codec_capture *stream = codec_capture_create(arena);
+    must(stream != NULL, "no memory for a capture");
+    enum status status = codec_capture_take(stream, bytes, &limits, &part, failure);
+    if (status != STATUS_OK)
+        return status;
+    must(part == CODEC_PART_HEAD, "a stream begins with something else");
+    must(codec_capture_take(stream, bytes, &limits, &part, NULL) != STATUS_OK,
+         "a stream has two heads");
+    return STATUS_OK;
+}
+
 static enum status read_request(enum codec_message type, struct text bytes, struct arena *arena,
                                 struct failure *failure)
 {
@@ -99,6 +117,8 @@ static enum status read_request(enum codec_message type, struct text bytes, stru
     struct cache_touch_request touched;
     struct cache_selector selector;
     struct codec_report report;
+    struct cache_namespace_change change;
+    struct codec_pace pace;
     struct codec_reflection reflection;
     struct text text;
     size_t count = 0;
@@ -122,6 +142,18 @@ static enum status read_request(enum codec_message type, struct text bytes, stru
         return codec_read_report(bytes, &limits, arena, &report, failure);
     case CODEC_STATS:
         return codec_read_stats(bytes, &limits, arena, &text, failure);
+    case CODEC_CREATE_SNAPSHOT:
+        return codec_read_create_snapshot(bytes, &limits, arena, &text, failure);
+    case CODEC_DELETE_SNAPSHOT:
+        return codec_read_delete_snapshot(bytes, &limits, arena, &text, failure);
+    case CODEC_UPDATE_NAMESPACE:
+        return codec_read_update_namespace(bytes, &limits, arena, &change, failure);
+    case CODEC_RELEASE_LEASE:
+        return codec_read_release_lease(bytes, &limits, arena, &text, failure);
+    case CODEC_GET_STREAM:
+        return codec_read_get_stream(bytes, &limits, arena, &get, &pace, failure);
+    case CODEC_SET_STREAM:
+        return capture(bytes, arena, failure);
     case CODEC_HEALTH_CHECK:
         return codec_read_health(bytes, &limits, arena, &text, failure);
     case CODEC_REFLECTION:

@@ -128,28 +128,28 @@ static void a_lost_holder_is_followed_when_its_time_is_over(void **state)
     struct leases *leases = *state;
     uint8_t token[LEASE_TOKEN_BYTES];
     struct person person = a_person();
-    const struct digest key = key_of(1);
     assert_int_equal(take(leases, 1, NULL, token), LEASE_TAKEN);
     assert_int_equal(take(leases, 1, &person, token), LEASE_PARKED);
     leases_tick(leases, HOLD_US - 1);
     assert_int_equal(person.woken_count, 0);
-    assert_true(lease_renew(leases, &key, token, HOLD_US - 1)); /* a stream that goes on */
+    assert_true(lease_renew(leases, token, HOLD_US - 1)); /* a stream that goes on */
     leases_tick(leases, HOLD_US);
     assert_int_equal(person.woken_count, 0);
     leases_tick(leases, 2 * HOLD_US - 1);
     assert_int_equal(person.end, LEASE_YOURS);
-    assert_false(lease_renew(leases, &key, token, 2 * HOLD_US));
-    assert_true(lease_renew(leases, &key, person.waiter.token, 2 * HOLD_US));
+    assert_false(lease_renew(leases, token, 2 * HOLD_US));
+    assert_true(lease_renew(leases, person.waiter.token, 2 * HOLD_US));
 }
 
 static void a_token_holds_its_own_key_only(void **state)
 {
     struct leases *leases = *state;
     uint8_t token[LEASE_TOKEN_BYTES], other[LEASE_TOKEN_BYTES];
-    const struct digest wrong = key_of(2);
+    const struct digest right = key_of(1), wrong = key_of(2);
     uint32_t left = 0;
     assert_int_equal(take(leases, 1, NULL, token), LEASE_TAKEN);
-    assert_false(lease_renew(leases, &wrong, token, 0));
+    assert_true(lease_holds(leases, &right, token));
+    assert_false(lease_holds(leases, &wrong, token));
     for (size_t i = 0; i < LEASE_TOKEN_BYTES; i++) {
         memcpy(other, token, sizeof(other));
         other[i] ^= 1;
@@ -160,6 +160,24 @@ static void a_token_holds_its_own_key_only(void **state)
     memset(other, 0, sizeof(other));
     assert_false(lease_release(leases, other, 0, &left));
     assert_true(lease_release(leases, token, 0, &left));
+    assert_false(lease_holds(leases, &right, token));
+}
+
+static void who_has_gone_before_is_not_parked(void **state)
+{
+    struct leases *leases = *state;
+    uint8_t token[LEASE_TOKEN_BYTES];
+    struct person person = a_person();
+    atomic_bool gone = false;
+    person.waiter.gone = &gone;
+    assert_int_equal(take(leases, 1, NULL, token), LEASE_TAKEN);
+    assert_int_equal(take(leases, 1, &person, token), LEASE_PARKED);
+    assert_true(lease_cancel(leases, &person.waiter));
+    atomic_store(&gone, true);
+    assert_int_equal(take(leases, 1, &person, token), LEASE_OTHER);
+    assert_false(lease_cancel(leases, &person.waiter));
+    assert_int_equal(fill(leases, 1), 0);
+    assert_int_equal(person.woken_count, 0);
 }
 
 static void who_has_waited_long_enough_is_told(void **state)
@@ -323,6 +341,7 @@ int main(void)
         LEASE(who_gives_up_makes_the_next_in_line_the_holder),
         LEASE(a_lost_holder_is_followed_when_its_time_is_over),
         LEASE(a_token_holds_its_own_key_only),
+        LEASE(who_has_gone_before_is_not_parked),
         LEASE(who_has_waited_long_enough_is_told),
         LEASE(who_goes_away_is_not_woken_and_not_made_holder),
         LEASE(beyond_the_limits_nobody_waits_and_nothing_breaks),

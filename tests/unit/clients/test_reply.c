@@ -32,6 +32,28 @@ static void an_empty_reply_is_a_miss_without_holes(void **state)
     assert_int_equal(reply->blob_size, 0);
 }
 
+static void a_lease_and_a_finish_are_read(void **state)
+{
+    Reprise__V1__Lease lease = REPRISE__V1__LEASE__INIT;
+    lease.token = "t";
+    lease.hold_ms = 9;
+    Reprise__V1__GetResponse message = REPRISE__V1__GET_RESPONSE__INIT;
+    assert_null(reply_get(&message, *state)->lease);
+    message.lease = &lease;
+    const struct reprise_lease *read = reply_get(&message, *state)->lease;
+    assert_string_equal(read->token, "t");
+    assert_int_equal(read->hold_ms, 9);
+    assert_false(read->held_by_other);
+    struct reprise_usage usage;
+    Reprise__V1__Finish end = REPRISE__V1__FINISH__INIT;
+    assert_null(reply_finish(&end, &usage).usage);
+    assert_string_equal(reply_finish(&end, &usage).finish_reason, "");
+    Reprise__V1__Usage counted = REPRISE__V1__USAGE__INIT;
+    counted.output_tokens = 3;
+    end.usage = &counted;
+    assert_int_equal(reply_finish(&end, &usage).usage->output_tokens, 3);
+}
+
 static void all_parts_of_a_reply_are_read(void **state)
 {
     Reprise__V1__Attribute pair = REPRISE__V1__ATTRIBUTE__INIT;
@@ -157,6 +179,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(an_empty_reply_is_a_miss_without_holes),
         TEST(all_parts_of_a_reply_are_read),
+        TEST(a_lease_and_a_finish_are_read),
         TEST(an_item_without_reply_and_error_is_an_error),
         TEST(batches_of_sets_are_read_the_same_way),
         TEST(an_accuracy_that_is_absent_is_not_zero),

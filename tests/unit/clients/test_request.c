@@ -82,6 +82,23 @@ static void an_answers_life_is_sent_as_it_is_given(void **state)
     reprise__v1__touch_request__free_unpacked(touched, NULL);
 }
 
+static void a_lease_arrives_where_one_is_asked_for(void **state)
+{
+    struct reprise_get_request request = {.identity = {.model = "m", .prompt = "hi"},
+                                          .lease_wait_ms = 7};
+    Reprise__V1__GetRequest *arrived =
+        travel(request_get(&request, *state), &reprise__v1__get_request__descriptor);
+    assert_null(arrived->lease);
+    reprise__v1__get_request__free_unpacked(arrived, NULL);
+    request.lease = REPRISE_LEASE_WAIT;
+    request.lease_hold_ms = 9;
+    arrived = travel(request_get(&request, *state), &reprise__v1__get_request__descriptor);
+    assert_int_equal(arrived->lease->mode, REPRISE__V1__LEASE_MODE__LEASE_MODE_WAIT);
+    assert_int_equal(arrived->lease->wait_ms, 7);
+    assert_int_equal(arrived->lease->hold_ms, 9);
+    reprise__v1__get_request__free_unpacked(arrived, NULL);
+}
+
 static void given_zeros_stay_given(void **state)
 {
     const struct reprise_get_request request = {.identity = {.model = "m",
@@ -311,6 +328,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_bare_get_holds_nothing_but_its_question, begin, end),
         cmocka_unit_test_setup_teardown(given_zeros_stay_given, begin, end),
         cmocka_unit_test_setup_teardown(an_answers_life_is_sent_as_it_is_given, begin, end),
+        cmocka_unit_test_setup_teardown(a_lease_arrives_where_one_is_asked_for, begin, end),
         cmocka_unit_test_setup_teardown(every_part_of_an_identity_arrives, begin, end),
         cmocka_unit_test_setup_teardown(an_answer_arrives_with_all_that_stands_beside_it, begin,
                                         end),

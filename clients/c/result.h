@@ -1,0 +1,13 @@
+/*
+ * result.h - what calls of more than one message share with those of one (client.c): results, and
+ * the client's channel. Threads: as reprise.h says.
+ */
+#pragma once
+#include "clients/c/channel.h"
+
+/* Empty, with the arena that it owns; NULL when memory is spent. */
+struct reprise_result *result_create(struct arena **out_arena);
+/* What a caller gets then. Counted, like every call that did not end with REPRISE_OK. */
+struct reprise_result *result_no_memory(struct reprise_client *client);
+void client_count_failure(struct reprise_client *client);
+struct channel *client_channel(struct reprise_client *client);

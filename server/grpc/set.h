@@ -1,0 +1,14 @@
+/*
+ * set.h - a Set, for whoever has the bytes of its request: Set itself, and SetStream at its finish.
+ * Threads: compute.
+ */
+#pragma once
+#include "server/codec.h"
+#include "server/grpc/call.h"
+
+typedef enum status set_writer(const struct cache_set_reply *reply, struct arena *arena,
+                               struct codec_reply *out);
+
+/* Ends the caller's ownership: stores, with a vector if there is to be one, and replies by `write`.
+ * The request's bytes live as long as the call. The method's `woken` is set_woken. */
+void set_run(struct call *call, struct text request, set_writer *write);
