@@ -101,23 +101,22 @@ bool cache_get_lease(struct cache *cache, struct cache_get *get, struct lease_wa
         lease_take(cache->leases, &get->key.exact, hold_us, now_us, waiter, token);
     if (result == LEASE_PARKED) /* somebody else may be at work on it already */
         return true;
+    lookup_open(cache, get);
     if (result == LEASE_TAKEN)
         take(cache, get, get->reply.miss_reason, token, now_ms);
     else
         leave_to_other(cache, get, get->reply.miss_reason);
+    lookup_close(cache, get);
     return false;
 }
 
-void cache_get_woken(struct cache *cache, struct cache_get *get, struct lease_waiter *waiter,
-                     enum lease_end end, int64_t now_ms, uint64_t now_us)
+/* False: the answer that it waited for is not there any more. */
+static bool settle_woken(struct cache *cache, struct cache_get *get,
+                         const struct lease_waiter *waiter, enum lease_end end, int64_t now_ms)
 {
-    assert(get->lease_due);
-    namespace_count(&lookup_counters(get)->lease_waits, 1);
     switch (end) {
-    case LEASE_FILLED: /* and perhaps deleted since */
-        if (!is_answered(cache, get, now_ms))
-            (void)cache_get_lease(cache, get, NULL, now_ms, now_us);
-        break;
+    case LEASE_FILLED:
+        return is_answered(cache, get, now_ms);
     case LEASE_YOURS:
         take(cache, get, CACHE_MISS_LEADER_FAILED, waiter->token, now_ms);
         break;
@@ -126,6 +125,19 @@ void cache_get_woken(struct cache *cache, struct cache_get *get, struct lease_wa
         leave_to_other(cache, get, CACHE_MISS_WAIT_TIMEOUT);
         break;
     }
+    return true;
+}
+
+void cache_get_woken(struct cache *cache, struct cache_get *get, struct lease_waiter *waiter,
+                     enum lease_end end, int64_t now_ms, uint64_t now_us)
+{
+    assert(get->lease_due);
+    lookup_open(cache, get);
+    namespace_count(&lookup_counters(get)->lease_waits, 1);
+    const bool is_settled = settle_woken(cache, get, waiter, end, now_ms);
+    lookup_close(cache, get);
+    if (!is_settled)
+        (void)cache_get_lease(cache, get, NULL, now_ms, now_us);
     assert(!get->lease_due);
 }
 
