@@ -29,6 +29,7 @@ enum codec_message {
     CODEC_INVALIDATE,
     CODEC_TOUCH,
     CODEC_REPORT,
+    CODEC_BATCH_REPORT,
     CODEC_STATS,
     CODEC_CREATE_SNAPSHOT,
     CODEC_DELETE_SNAPSHOT,
@@ -99,6 +100,11 @@ struct codec_report {
 enum status codec_read_report(struct text bytes, const struct codec_limits *limits,
                               struct arena *arena, struct codec_report *out,
                               struct failure *failure);
+/* None is read if one of them cannot be: its path begins at the item. */
+enum { CODEC_REPORTS_MAX = 1000 };
+enum status codec_read_batch_report(struct text bytes, const struct codec_limits *limits,
+                                    struct arena *arena, struct codec_report **out_reports,
+                                    size_t *out_count, struct failure *failure);
 enum status codec_read_stats(struct text bytes, const struct codec_limits *limits,
                              struct arena *arena, struct text *out_namespace,
                              struct failure *failure);
@@ -144,6 +150,13 @@ enum status codec_write_touch(const struct cache_touch_reply *reply, struct aren
                               struct codec_reply *out);
 enum status codec_write_report(struct text feedback_id, enum cache_outcome outcome, uint32_t left,
                                struct arena *arena, struct codec_reply *out);
+struct codec_report_result {
+    enum cache_outcome outcome;
+    uint32_t left;
+};
+enum status codec_write_batch_report(const struct codec_report *reports,
+                                     const struct codec_report_result *results, size_t count,
+                                     struct arena *arena, struct codec_reply *out);
 enum status codec_write_stats(const struct cache_stats *stats, const struct codec_limits *limits,
                               struct arena *arena, struct codec_reply *out,
                               struct failure *failure);

@@ -52,6 +52,7 @@ static const struct rule rules[] = {
     {&reprise__v1__set_request__descriptor,      19, LIMIT(metadata_max)}, /* metadata */
     {&reprise__v1__delete_request__descriptor,    2, LIMIT(batch_max)}, /* entry_ids */
     {&reprise__v1__selector__descriptor,          7, LIMIT(tags_max)}, /* tags */
+    {&reprise__v1__batch_report_request__descriptor, 1, CODEC_REPORTS_MAX, 0}, /* items */
     {&reprise__v1__update_namespace_request__descriptor, 2, CODEC_CHOICES_MAX, 0}, /* fields */
     {&reprise__v1__namespace__descriptor,         2, CODEC_CHOICES_MAX, 0}, /* tiers */
     {&reprise__v1__policy__descriptor,            7, CODEC_CHOICES_MAX, 0}, /* guards_off */
@@ -324,6 +325,7 @@ const ProtobufCMessageDescriptor *codec_descriptor(enum codec_message type)
         [CODEC_INVALIDATE] = &reprise__v1__invalidate_request__descriptor,
         [CODEC_TOUCH] = &reprise__v1__touch_request__descriptor,
         [CODEC_REPORT] = &reprise__v1__report_request__descriptor,
+        [CODEC_BATCH_REPORT] = &reprise__v1__batch_report_request__descriptor,
         [CODEC_STATS] = &reprise__v1__stats_request__descriptor,
         [CODEC_CREATE_SNAPSHOT] = &reprise__v1__create_snapshot_request__descriptor,
         [CODEC_DELETE_SNAPSHOT] = &reprise__v1__delete_snapshot_request__descriptor,

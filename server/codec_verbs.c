@@ -233,6 +233,22 @@ static enum status check_length(const char *field, struct text text, size_t leng
     return failure_set(failure, STATUS_LIMIT_EXCEEDED, field, "at most %zu bytes", length_max);
 }
 
+static enum status take_report(const Reprise__V1__ReportRequest *message, struct codec_report *out,
+                               struct failure *failure)
+{
+    struct codec_report report = {.report = {.token = text_of(message->decision_token),
+                                             .reporter = text_of(message->reporter)},
+                                  .feedback_id = text_of(message->feedback_id)};
+    enum status status = read_verdict(message, &report.report, failure);
+    if (status == STATUS_OK)
+        status = check_length("reporter", report.report.reporter, CODEC_HASH_MAX, failure);
+    if (status == STATUS_OK)
+        status = check_length("feedback_id", report.feedback_id, CODEC_HASH_MAX, failure);
+    if (status == STATUS_OK)
+        *out = report;
+    return status;
+}
+
 enum status codec_read_report(struct text bytes, const struct codec_limits *limits,
                               struct arena *arena, struct codec_report *out,
                               struct failure *failure)
@@ -241,18 +257,57 @@ enum status codec_read_report(struct text bytes, const struct codec_limits *limi
     enum status status = codec_unpack(CODEC_REPORT, bytes, limits, arena, &unpacked, failure);
     if (status != STATUS_OK)
         return status;
-    const Reprise__V1__ReportRequest *message = (const Reprise__V1__ReportRequest *)unpacked;
-    struct codec_report report = {.report = {.token = text_of(message->decision_token),
-                                             .reporter = text_of(message->reporter)},
-                                  .feedback_id = text_of(message->feedback_id)};
-    status = read_verdict(message, &report.report, failure);
-    if (status == STATUS_OK)
-        status = check_length("reporter", report.report.reporter, CODEC_HASH_MAX, failure);
-    if (status == STATUS_OK)
-        status = check_length("feedback_id", report.feedback_id, CODEC_HASH_MAX, failure);
-    if (status == STATUS_OK)
-        *out = report;
-    return status;
+    return take_report((const Reprise__V1__ReportRequest *)unpacked, out, failure);
+}
+
+enum status codec_read_batch_report(struct text bytes, const struct codec_limits *limits,
+                                    struct arena *arena, struct codec_report **out_reports,
+                                    size_t *out_count, struct failure *failure)
+{
+    ProtobufCMessage *unpacked = NULL;
+    enum status status = codec_unpack(CODEC_BATCH_REPORT, bytes, limits, arena, &unpacked, failure);
+    if (status != STATUS_OK)
+        return status;
+    const Reprise__V1__BatchReportRequest *message =
+        (const Reprise__V1__BatchReportRequest *)unpacked;
+    if (message->n_items == 0)
+        return failure_set(failure, STATUS_LIMIT_EXCEEDED, "items", "1 to %d", CODEC_REPORTS_MAX);
+    struct codec_report *reports = arena_calloc(arena, message->n_items, sizeof(*reports));
+    if (reports == NULL)
+        return codec_spent(failure);
+    for (size_t i = 0; i < message->n_items; i++) {
+        char field[32];
+        (void)snprintf(field, sizeof(field), "items[%zu]", i);
+        status = take_report(message->items[i], &reports[i], failure);
+        if (status != STATUS_OK) {
+            failure_prefix(failure, field);
+            return status;
+        }
+    }
+    *out_reports = reports;
+    *out_count = message->n_items;
+    return STATUS_OK;
+}
+
+enum status codec_write_batch_report(const struct codec_report *reports,
+                                     const struct codec_report_result *results, size_t count,
+                                     struct arena *arena, struct codec_reply *out)
+{
+    Reprise__V1__BatchReportResponse message = REPRISE__V1__BATCH_REPORT_RESPONSE__INIT;
+    Reprise__V1__ReportResponse *items = arena_calloc(arena, count, sizeof(*items));
+    message.results = arena_calloc(arena, count, sizeof(Reprise__V1__ReportResponse *));
+    if (items == NULL || message.results == NULL)
+        return STATUS_NO_MEMORY;
+    for (size_t i = 0; i < count; i++) {
+        reprise__v1__report_response__init(&items[i]);
+        items[i].feedback_id = codec_string(reports[i].feedback_id, arena);
+        items[i].outcome = (Reprise__V1__ReportOutcome)results[i].outcome;
+        items[i].labels_left_this_minute = results[i].left;
+        if (items[i].feedback_id == NULL)
+            return STATUS_NO_MEMORY;
+        message.results[message.n_results++] = &items[i];
+    }
+    return codec_reply_pack(&message.base, arena, out);
 }
 
 enum status codec_write_report(struct text feedback_id, enum cache_outcome outcome, uint32_t left,

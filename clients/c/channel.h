@@ -36,6 +36,7 @@
     X(GET_POLICY, "/reprise.v1.Feedback/GetPolicy", reprise__v1__get_policy_response__descriptor, false) \
     X(SET_POLICY, "/reprise.v1.Feedback/SetPolicy", reprise__v1__set_policy_response__descriptor, true) \
     X(DESCRIBE_POLICY, "/reprise.v1.Feedback/DescribePolicy", reprise__v1__describe_policy_response__descriptor, false) \
+    X(BATCH_REPORT, "/reprise.v1.Feedback/BatchReport", reprise__v1__batch_report_response__descriptor, true) \
     X(HEALTH,       "/grpc.health.v1.Health/Check",      grpc__health__v1__health_check_response__descriptor, false)
 /* clang-format on */
 

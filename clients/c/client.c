@@ -354,6 +354,37 @@ struct reprise_result *reprise_report(struct reprise_client *client,
     return settle(client, block, block->result.report);
 }
 
+static const struct reprise_batch_report_reply *
+read_batch_report(const Reprise__V1__BatchReportResponse *message, struct arena *arena)
+{
+    struct reprise_batch_report_reply *reply = arena_calloc(arena, 1, sizeof(*reply));
+    struct reprise_report_reply *results =
+        arena_calloc(arena, message->n_results + 1, sizeof(*results));
+    if (reply == NULL || results == NULL)
+        return NULL;
+    for (size_t i = 0; i < message->n_results; i++)
+        results[i] = (struct reprise_report_reply){
+            .feedback_id = message->results[i]->feedback_id,
+            .outcome = (enum reprise_outcome)message->results[i]->outcome,
+            .labels_left_this_minute = message->results[i]->labels_left_this_minute};
+    *reply = (struct reprise_batch_report_reply){results, message->n_results};
+    return reply;
+}
+
+struct reprise_result *reprise_batch_report(struct reprise_client *client,
+                                            const struct reprise_report_request *requests,
+                                            size_t count, const struct reprise_call *call)
+{
+    struct result_block *block = block_create();
+    if (block == NULL)
+        return no_block(client);
+    const void *reply = run(client, CHANNEL_BATCH_REPORT,
+                            request_batch_report(requests, count, block->arena), call, block);
+    if (reply != NULL)
+        block->result.batch_report = read_batch_report(reply, block->arena);
+    return settle(client, block, block->result.batch_report);
+}
+
 struct reprise_result *reprise_stats(struct reprise_client *client, const char *namespace_,
                                      const struct reprise_call *call)
 {

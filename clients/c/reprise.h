@@ -483,6 +483,11 @@ struct reprise_report_reply {
     uint32_t labels_left_this_minute;
 };
 
+struct reprise_batch_report_reply {
+    const struct reprise_report_reply *results; /* in the order of the request */
+    size_t results_count;
+};
+
 struct reprise_tier_stats {
     enum reprise_tier tier;
     uint64_t lookups, hits, stale_hits, negative_hits, misses;
@@ -620,6 +625,7 @@ struct reprise_result {
     const struct reprise_invalidate_reply *invalidate;
     const struct reprise_touch_reply *touch;
     const struct reprise_report_reply *report;
+    const struct reprise_batch_report_reply *batch_report;
     const struct reprise_stats_reply *stats;
     const struct reprise_health_reply *health;
     const struct reprise_snapshots_reply *snapshots;
@@ -669,6 +675,10 @@ struct reprise_result *reprise_touch(struct reprise_client *client,
 struct reprise_result *reprise_report(struct reprise_client *client,
                                       const struct reprise_report_request *request,
                                       const struct reprise_call *call);
+/* Up to 1,000 verdicts in one call; if one of them is none, all are refused. */
+struct reprise_result *reprise_batch_report(struct reprise_client *client,
+                                            const struct reprise_report_request *requests,
+                                            size_t count, const struct reprise_call *call);
 /* Counters since start; namespace_ NULL or "": of the whole server. */
 struct reprise_result *reprise_stats(struct reprise_client *client, const char *namespace_,
                                      const struct reprise_call *call);

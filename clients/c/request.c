@@ -442,3 +442,22 @@ Reprise__V1__ReportRequest *request_report(const struct reprise_report_request *
     made->feedback_id = string_of(request->feedback_id);
     return made;
 }
+
+Reprise__V1__BatchReportRequest *
+request_batch_report(const struct reprise_report_request *requests, size_t count,
+                     struct arena *arena)
+{
+    Reprise__V1__BatchReportRequest *made;
+    if (!NEW_MESSAGE(arena, &made, reprise__v1__batch_report_request__init))
+        return NULL;
+    made->items = arena_calloc(arena, count + 1, sizeof(*made->items));
+    if (made->items == NULL)
+        return NULL;
+    for (size_t i = 0; i < count; i++) {
+        made->items[i] = request_report(&requests[i], arena);
+        if (made->items[i] == NULL)
+            return NULL;
+    }
+    made->n_items = count;
+    return made;
+}

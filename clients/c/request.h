@@ -27,6 +27,9 @@ Reprise__V1__TouchRequest *request_touch(const struct reprise_touch_request *req
                                          struct arena *arena);
 Reprise__V1__ReportRequest *request_report(const struct reprise_report_request *request,
                                            struct arena *arena);
+Reprise__V1__BatchReportRequest *
+request_batch_report(const struct reprise_report_request *requests, size_t count,
+                     struct arena *arena);
 /* namespaces.c */
 Reprise__V1__Policy *request_policy(const struct reprise_policy *policy, struct arena *arena);
 Reprise__V1__CreateNamespaceRequest *

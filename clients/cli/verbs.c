@@ -111,6 +111,7 @@ static const struct flag_row stats_rows[] = {
 };
 static const struct flag_row feedback_rows[] = {
     {"source",       "WHO",        false, "user (without it) or operator"},
+    {"file",         "PATH",       false, "a token and a verdict a line, instead of both; - reads standard input"},
     {"reporter",     "HASH",       false, "a hash of the end user; verdicts a minute are limited by it"},
     {"id",           "TEXT",       false, "comes back in the reply"},
 };

@@ -61,6 +61,11 @@ enum verb_exit verb_invalidate(const struct cli *cli, const struct arguments *ar
 enum verb_exit verb_touch(const struct cli *cli, const struct arguments *arguments);
 enum verb_exit verb_stats(const struct cli *cli, const struct arguments *arguments);
 enum verb_exit verb_feedback(const struct cli *cli, const struct arguments *arguments);
+/* A verdict as it is typed; verdicts from a file, one a line (verbs_feedback.c). */
+enum verb_exit verb_read_verdict(const struct cli *cli, const char *typed,
+                                 enum reprise_verdict *out_verdict);
+enum verb_exit verb_feedback_file(const struct cli *cli, const char *path,
+                                  enum reprise_source source);
 enum verb_exit verb_health(const struct cli *cli, const struct arguments *arguments);
 enum verb_exit verb_replay(const struct cli *cli, const struct arguments *arguments);
 enum verb_exit verb_key(const struct cli *cli, const struct arguments *arguments);

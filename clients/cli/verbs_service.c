@@ -31,8 +31,8 @@ enum verb_exit verb_stats(const struct cli *cli, const struct arguments *argumen
 static const char *const verdicts[] = {"correct", "wrong", "unsure",
                                        "stale"}; /* 1 to 4 in the protocol */
 
-static enum verb_exit read_verdict(const struct cli *cli, const char *typed,
-                                   enum reprise_verdict *out_verdict)
+enum verb_exit verb_read_verdict(const struct cli *cli, const char *typed,
+                                 enum reprise_verdict *out_verdict)
 {
     const char *best = NULL;
     for (size_t i = 0; i < sizeof(verdicts) / sizeof(verdicts[0]); i++) {
@@ -77,19 +77,23 @@ static enum verb_exit run_report(const struct cli *cli,
 enum verb_exit verb_feedback(const struct cli *cli, const struct arguments *arguments)
 {
     const char *source = arguments_text(arguments, "source");
-    if (arguments->words_count != 2)
+    const char *file = arguments_text(arguments, "file");
+    if (arguments->words_count != (file != NULL ? 0 : 2))
         return verb_usage(cli, "feedback needs the token of a get and a verdict: reprise feedback "
                                "TOKEN correct|wrong|unsure|stale");
     if (source != NULL && strcmp(source, "user") != 0 && strcmp(source, "operator") != 0)
         return verb_usage(cli, "--source is user or operator, not \"%s\"", source);
     bool by_operator = source != NULL && strcmp(source, "operator") == 0;
+    if (file != NULL)
+        return verb_feedback_file(cli, file,
+                                  by_operator ? REPRISE_SOURCE_OPERATOR : REPRISE_SOURCE_USER);
     struct reprise_report_request request = {
         .decision_token = arguments->words[0],
         .source = by_operator ? REPRISE_SOURCE_OPERATOR : REPRISE_SOURCE_USER,
         .reporter = arguments_text(arguments, "reporter"),
         .feedback_id = arguments_text(arguments, "id"),
     };
-    enum verb_exit exit_code = read_verdict(cli, arguments->words[1], &request.verdict);
+    enum verb_exit exit_code = verb_read_verdict(cli, arguments->words[1], &request.verdict);
     return exit_code == VERB_DONE ? run_report(cli, &request) : exit_code;
 }
 

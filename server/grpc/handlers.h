@@ -19,6 +19,7 @@ void handle_delete(struct call *call);
 void handle_invalidate(struct call *call);
 void handle_touch(struct call *call);
 void handle_report(struct call *call);
+void handle_batch_report(struct call *call);
 void handle_stats(struct call *call);
 void handle_create_namespace(struct call *call);
 void handle_update_namespace(struct call *call);

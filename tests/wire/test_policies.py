@@ -109,6 +109,24 @@ class Policies(unittest.TestCase):
         live = self.describe().live
         self.assertEqual((live.hits, live.would_hits, live.lookups), (0, 1, 1))
 
+    def test_many_verdicts_in_one_call(self):
+        self.set("how does it work", 0)
+        self.change(A.Policy(static_threshold=0.75))
+        tokens = [self.get("how does it run", 0.5).decision.token for _ in range(5)]
+        report = lambda items: self.server.feedback.BatchReport(F.BatchReportRequest(items=items), timeout=60)
+        items = [F.ReportRequest(decision_token=token, verdict=F.VERDICT_CORRECT, feedback_id=str(n)) for n, token in enumerate(tokens)]
+        self.refused("LIMIT_EXCEEDED", report, items + [F.ReportRequest(decision_token="x")])  # no verdict: none counts
+        self.refused("LIMIT_EXCEEDED", report, [])
+        self.refused("LIMIT_EXCEEDED", report, items[:1] * 1001)
+        results = report(items + items[:1] + [F.ReportRequest(decision_token="x", verdict=F.VERDICT_WRONG)]).results
+        self.assertEqual([r.outcome for r in results], [F.REPORT_OUTCOME_ACCEPTED] * 5 + [F.REPORT_OUTCOME_DUPLICATE, F.REPORT_OUTCOME_BAD_TOKEN])
+        self.assertEqual([r.feedback_id for r in results[:5]], ["0", "1", "2", "3", "4"])
+        self.assertEqual(self.describe().live.feedback_count, 5)
+        tokens = [self.get("how does it run", 0.5).decision.token for _ in range(3)]
+        result = subprocess.run([str(BIN / "reprise"), "--endpoint", self.server.address, "--timeout", "60s", "-o", "json", "feedback", "--file", "-"],
+                                input="".join(f"{token} correct\n" for token in tokens), capture_output=True, text=True, timeout=60, cwd=FOLDER)
+        self.assertEqual((result.returncode, json.loads(result.stdout)), (0, {"ACCEPTED": 3}))
+
     def test_the_command(self):
         run = lambda *arguments: subprocess.run([str(BIN / "reprise"), "--endpoint", self.server.address, "--timeout", "60s", *arguments], capture_output=True, text=True,
                                                 timeout=60, cwd=FOLDER)
