@@ -135,7 +135,7 @@ static enum status check_depends_on(const struct cache_set_request *request,
     return STATUS_OK;
 }
 
-static uint64_t ttl_max(const struct cache *cache, const struct cache_namespace_settings *wishes)
+uint64_t cache_ttl_max(const struct cache *cache, const struct cache_namespace_settings *wishes)
 {
     return wishes->ttl_max_ms != 0 ? wishes->ttl_max_ms : cache->limits.ttl_max_ms;
 }
@@ -143,7 +143,7 @@ static uint64_t ttl_max(const struct cache *cache, const struct cache_namespace_
 static enum status check_ttl(const struct cache *cache, const struct cache_set *set,
                              struct failure *failure)
 {
-    const uint64_t max_ms = ttl_max(cache, &set->wishes);
+    const uint64_t max_ms = cache_ttl_max(cache, &set->wishes);
     if (!set->request->ttl_given || set->request->ttl_ms <= max_ms)
         return STATUS_OK;
     return failure_set(failure, STATUS_LIMIT_EXCEEDED, "ttl_ms", "at most %s = %llu ms",
@@ -151,16 +151,22 @@ static enum status check_ttl(const struct cache *cache, const struct cache_set *
                        (unsigned long long)max_ms);
 }
 
-static uint64_t ttl_of(const struct cache *cache, const struct cache_set *set)
+uint64_t cache_ttl_standard(const struct cache *cache,
+                            const struct cache_namespace_settings *wishes, bool negative)
 {
-    if (set->request->ttl_given)
-        return set->request->ttl_ms;
     const uint64_t standard_ms =
-        set->wishes.ttl_ms != 0 ? set->wishes.ttl_ms : cache->limits.ttl_default_ms;
-    uint64_t max_ms = ttl_max(cache, &set->wishes);
-    if (set->request->negative && max_ms > CACHE_NEGATIVE_TTL_MAX_MS)
+        wishes->ttl_ms != 0 ? wishes->ttl_ms : cache->limits.ttl_default_ms;
+    uint64_t max_ms = cache_ttl_max(cache, wishes);
+    if (negative && max_ms > CACHE_NEGATIVE_TTL_MAX_MS)
         max_ms = CACHE_NEGATIVE_TTL_MAX_MS;
     return standard_ms < max_ms ? standard_ms : max_ms;
+}
+
+static uint64_t ttl_of(const struct cache *cache, const struct cache_set *set)
+{
+    return set->request->ttl_given
+               ? set->request->ttl_ms
+               : cache_ttl_standard(cache, &set->wishes, set->request->negative);
 }
 
 static enum status check_tags(const struct cache *cache, const struct cache_set_request *request,
@@ -307,11 +313,11 @@ static void settle_times(const struct cache *cache, struct cache_set *set,
         .negative = request->negative,
     };
     assert(freshness.ttl_ms > 0); /* 0 was skipped */
-    assert(freshness.ttl_ms <= ttl_max(cache, &set->wishes));
+    assert(freshness.ttl_ms <= cache_ttl_max(cache, &set->wishes));
     uint64_t first_ms = freshness.ttl_ms, last_ms = freshness.ttl_ms;
     if (request->sliding) {
-        last_ms =
-            request->sliding_max_ms > 0 ? request->sliding_max_ms : ttl_max(cache, &set->wishes);
+        last_ms = request->sliding_max_ms > 0 ? request->sliding_max_ms
+                                              : cache_ttl_max(cache, &set->wishes);
         first_ms = first_ms < last_ms ? first_ms : last_ms;
         freshness.sliding_ms = last_ms;
     }
@@ -534,18 +540,21 @@ static bool index_entry(struct cache *cache, const struct cache_set *set, uint64
     return false;
 }
 
-/* A lease is given on a miss, so whatever lives under its key now has come later. Who stores
- * between this look and the store is overwritten, by an answer to the same question. */
+/* A lease is given on a miss, so what serves under its key now has come later, but for one that the
+ * Get refused for its age. Who stores between this look and the store is overwritten, by an answer
+ * to the same question. */
 static bool has_lost_to_another(struct cache *cache, const struct cache_set *set)
 {
     const struct text token = set->request->lease_token;
     if (token.length == 0 || cache_lease_holds(cache, token, &set->key.exact))
         return false;
     struct store_hit found;
-    if (store_find(cache->store, &set->key.exact, set->now_ms, STORE_PEEK, &found) != STORE_FOUND)
+    int64_t now_ms = set->now_ms;
+    if (store_find(cache->store, &set->key.exact, now_ms, STORE_PEEK, &found) != STORE_FOUND)
         return false;
+    const bool serves = is_within_ttl(&now_ms, found.entry, found.expires_ms);
     entry_release(found.entry);
-    return true;
+    return serves;
 }
 
 static bool is_over_budget(const struct cache_set *set)
@@ -567,6 +576,7 @@ static enum status store_and_index(struct cache *cache, struct cache_set *set,
         status = store_entry(cache, set, waiter, &result);
     if (status == STATUS_ENTRY_EXISTS) {
         entry_release(set->entry);
+        (void)lease_fill(cache->leases, &set->key.exact); /* the answer is there */
         set->reply.skip = CACHE_SKIP_EXISTS;
         set->reply.degraded = NULL;
         set->step = CACHE_DONE;

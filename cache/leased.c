@@ -49,7 +49,8 @@ static bool is_answered(struct cache *cache, struct cache_get *get, int64_t now_
 {
     assert(get->lease_due);
     assert(get->reply.tier == CACHE_TIER_NONE);
-    if (!lookup_take_exact(cache, get, now_ms))
+    if (!cache_opens(namespace_wants(get->namespace_), CACHE_TIER_EXACT) ||
+        !lookup_take_exact(cache, get, now_ms))
         return false;
     struct cache_get_reply *reply = &get->reply;
     reply->miss_reason = CACHE_MISS_NONE;
@@ -62,11 +63,12 @@ static bool is_answered(struct cache *cache, struct cache_get *get, int64_t now_
     return true;
 }
 
-/* It holds the lease: the reply says so, unless the answer is there. */
+/* It holds the lease: the reply says so, unless the answer is there. Who wants it made anew does
+ * not look. */
 static void take(struct cache *cache, struct cache_get *get, enum cache_miss reason,
                  const uint8_t token[LEASE_TOKEN_BYTES], int64_t now_ms)
 {
-    if (is_answered(cache, get, now_ms)) {
+    if (!get->request->control.no_cache && is_answered(cache, get, now_ms)) {
         (void)lease_fill(cache->leases, &get->key.exact);
         return;
     }

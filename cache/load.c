@@ -14,6 +14,7 @@
 #include <string.h>
 
 #include "base/check.h"
+#include "base/log.h"
 #include "cache/answer.h"
 #include "cache/freshness.h"
 #include "cache/cache.h"
@@ -164,9 +165,13 @@ static struct namespace_ *find_namespace(const struct loading *loading, struct t
 static void load_namespace(struct loading *loading, const struct record_note *record)
 {
     struct note_namespace note;
-    if (!note_read_namespace(record, &note) ||
-        (!note.is_dropped && !cache_settings_are_whole(loading->cache, &note.settings)))
+    if (!note_read_namespace(record, &note))
         return;
+    if (!note.is_dropped && !cache_settings_are_whole(loading->cache, &note.settings)) {
+        log_write(LOG_WARNING, "cache", "settings of a namespace are against today's options",
+                  "namespace=\"%.*s\"", (int)note.name.length, note.name.bytes);
+        return;
+    }
     if (note.is_dropped)
         cache_forget_scopes(loading->cache, note.tenant, note.name);
     struct namespace_ *namespace_ = note.is_dropped

@@ -81,6 +81,22 @@ struct namespace_ *cache_hold_namespace(struct cache *cache, struct text tenant,
     return namespace_;
 }
 
+/* Held before it is looked at: a drop closes first and looks at the holds afterwards. */
+struct namespace_ *cache_hold_open_namespace(struct cache *cache, struct text tenant,
+                                             struct text name)
+{
+    epoch_enter(cache->epochs);
+    struct namespace_ *namespace_ = namespaces_find(cache->namespaces, tenant, name);
+    if (namespace_ != NULL)
+        namespace_hold(namespace_);
+    if (namespace_ != NULL && atomic_load(&namespace_->is_closing)) {
+        namespace_release(namespace_);
+        namespace_ = NULL;
+    }
+    epoch_leave(cache->epochs);
+    return namespace_;
+}
+
 /* Inside an epoch. */
 static enum status obtain(struct cache *cache, struct text tenant, struct text name,
                           struct namespace_ **out_namespace, struct failure *failure)
@@ -508,12 +524,10 @@ enum status cache_update_namespace(struct cache *cache, const struct cache_names
                                    struct cache_namespace_view *out_view, struct failure *failure)
 {
     struct namespace_ *namespace_ =
-        cache_hold_namespace(cache, cache_name_or_default(change->tenant), change->name);
+        cache_hold_open_namespace(cache, cache_name_or_default(change->tenant), change->name);
     if (namespace_ == NULL)
         return no_such(failure);
-    enum status status = atomic_load(&namespace_->is_closing)
-                             ? no_such(failure)
-                             : change_held(cache, namespace_, change, waiter, failure);
+    enum status status = change_held(cache, namespace_, change, waiter, failure);
     if (status == STATUS_OK)
         status = view_held(cache, namespace_, arena, out_view);
     namespace_release(namespace_);
@@ -571,12 +585,10 @@ enum status cache_get_namespace(struct cache *cache, struct text tenant, struct 
                                 struct failure *failure)
 {
     struct namespace_ *namespace_ =
-        cache_hold_namespace(cache, cache_name_or_default(tenant), name);
+        cache_hold_open_namespace(cache, cache_name_or_default(tenant), name);
     if (namespace_ == NULL)
         return no_such(failure);
-    const enum status status = atomic_load(&namespace_->is_closing)
-                                   ? no_such(failure)
-                                   : view_held(cache, namespace_, arena, out_view);
+    const enum status status = view_held(cache, namespace_, arena, out_view);
     namespace_release(namespace_);
     return status;
 }
@@ -705,11 +717,15 @@ static void add(_Atomic uint64_t *sum, const _Atomic uint64_t *part)
 static void inherit(struct namespace_counters *heir, const struct namespace_counters *counters)
 {
     add(&heir->exact_hits, &counters->exact_hits);
+    add(&heir->stale_hits, &counters->stale_hits);
+    add(&heir->negative_hits, &counters->negative_hits);
     add(&heir->exact_misses, &counters->exact_misses);
     add(&heir->semantic_hits, &counters->semantic_hits);
     add(&heir->semantic_misses, &counters->semantic_misses);
     for (int i = 0; i < CACHE_MISS_COUNT; i++)
         add(&heir->misses[i], &counters->misses[i]);
+    add(&heir->leases, &counters->leases);
+    add(&heir->lease_waits, &counters->lease_waits);
     add(&heir->sets, &counters->sets);
     add(&heir->evictions, &counters->evictions);
     add(&heir->expirations, &counters->expirations);
@@ -765,8 +781,9 @@ static enum status drop_held(struct cache *cache, struct namespace_ *namespace_,
         namespace_release(namespace_);
         return status;
     }
-    take_out(cache, namespace_);
+    /* Before it can be made again: a later note must be the newer one. */
     status = cache_note_dropped(cache, tenant, (struct text){name, length}, waiter);
+    take_out(cache, namespace_);
     if (comes_back && status == STATUS_OK) {
         struct namespace_ *made = NULL;
         epoch_enter(cache->epochs);
@@ -785,7 +802,7 @@ enum status cache_drop_namespace(struct cache *cache, struct text tenant, struct
     if (!text_equal(confirm, name))
         return failure_set(failure, STATUS_UNCONFIRMED, "confirm", "%s",
                            status_text(STATUS_UNCONFIRMED));
-    struct namespace_ *namespace_ = cache_hold_namespace(cache, tenant, name);
+    struct namespace_ *namespace_ = cache_hold_open_namespace(cache, tenant, name);
     if (namespace_ == NULL)
         return no_such(failure);
     const enum status status = drop_held(cache, namespace_, tenant, waiter, &removed);

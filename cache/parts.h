@@ -94,6 +94,9 @@ enum status cache_find_namespace(struct cache *cache, const struct identity *ide
                                  struct failure *failure);
 /* NULL: there is none. Outside of any epoch; namespace_release follows. */
 struct namespace_ *cache_hold_namespace(struct cache *cache, struct text tenant, struct text name);
+/* The same of one that nobody is dropping; NULL: there is none. */
+struct namespace_ *cache_hold_open_namespace(struct cache *cache, struct text tenant,
+                                             struct text name);
 /* The one of a Set: made if need be, held. LIMIT_EXCEEDED, NAMESPACE_UNKNOWN name
  * identity.namespace. */
 enum status cache_enter_namespace(struct cache *cache, struct text tenant, struct text name,
@@ -182,6 +185,11 @@ bool cache_lease_holds(struct cache *cache, struct text token, const struct dige
 void cache_pass_lease(struct cache *cache, struct text token);
 
 /* ---- fill.c ---------------------------------------------------------------------------------- */
+
+/* The longest TTL there, and that of whoever asks for none. */
+uint64_t cache_ttl_max(const struct cache *cache, const struct cache_namespace_settings *wishes);
+uint64_t cache_ttl_standard(const struct cache *cache,
+                            const struct cache_namespace_settings *wishes, bool negative);
 
 store_died cache_entry_died; /* context: the cache */
 

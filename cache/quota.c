@@ -82,7 +82,8 @@ static bool pop(struct quota *quota, struct noted *out_noted) REQUIRES(&quota->l
     return true;
 }
 
-/* Whether it is the entry that was noted, expired or not, and how often it has been asked for. */
+/* Whether it is the entry that was noted, expired or not; how often it has been asked for, and
+ * UINT32_MAX if it is pinned. */
 static bool lives(struct store *store, const struct noted *noted, uint32_t *out_hits)
 {
     struct store_hit found;
@@ -91,7 +92,8 @@ static bool lives(struct store *store, const struct noted *noted, uint32_t *out_
     if (state != STORE_FOUND)
         return false;
     const bool same = entry_sequence(found.entry) == noted->sequence;
-    *out_hits = found.hits_count;
+    const bool is_pinned = (entry_marks(found.entry) & ENTRY_PINNED) != 0;
+    *out_hits = is_pinned ? UINT32_MAX : found.hits_count;
     entry_release(found.entry);
     return same;
 }
@@ -126,7 +128,8 @@ enum status quota_note(struct quota *quota, const struct digest *id, uint64_t se
     return fits ? STATUS_OK : STATUS_NO_MEMORY;
 }
 
-/* A second round ends it: by then each has had its chance. */
+/* A second round ends it: by then each has had its chance. Pinned ones stay, and if there are no
+ * others the budget is passed. */
 bool quota_victim(struct quota *quota, struct store *store, struct quota_victim *out_victim)
 {
     bool found = false;
@@ -138,7 +141,7 @@ bool quota_victim(struct quota *quota, struct store *store, struct quota_victim 
             break;
         if (!lives(store, &noted, &hits))
             continue;
-        if (hits > noted.hits) {
+        if (hits > noted.hits || hits == UINT32_MAX) {
             noted.hits = hits;
             const bool fits = push(quota, &noted);
             assert(fits); /* one has just left */

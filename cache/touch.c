@@ -58,12 +58,13 @@ void cache_retime_row(struct cache *cache, const struct entry *entry, int64_t ex
     if (row.dimension == 0)
         return;
     answer_view_read(entry_metadata(entry), &view);
-    struct namespace_ *namespace_ =
-        namespaces_find(cache->namespaces, view.tenant, view.namespace_);
-    assert(namespace_ != NULL); /* its Set made it */
+    struct namespace_ *namespace_ = cache_hold_open_namespace(cache, view.tenant, view.namespace_);
+    if (namespace_ == NULL)
+        return; /* it is being dropped, and the row with it */
     cache_remove_row(cache, entry);
     if (cache_insert_row(cache, namespace_, &row, arena) == STATUS_OK && !stands(cache, entry))
         cache_remove_row(cache, entry);
+    namespace_release(namespace_);
 }
 
 /* ---- Touch ----------------------------------------------------------------------------------- */
@@ -77,11 +78,33 @@ static enum status check_touch(const struct cache *cache, const struct cache_tou
     if (!key_is_namespace(cache_name_or_default(request->namespace_)))
         return failure_set(failure, STATUS_BAD_NAME, "namespace",
                            "1 to 64 of the characters A-Z a-z 0-9 . _ -");
-    if (request->ttl_given && request->ttl_ms > cache->limits.ttl_max_ms)
-        return failure_set(failure, STATUS_LIMIT_EXCEEDED, "ttl_ms",
-                           "at most cache.ttl_max = %llu ms",
-                           (unsigned long long)cache->limits.ttl_max_ms);
     return STATUS_OK;
+}
+
+/* What the namespace wants; nothing, if there is none. */
+static struct cache_namespace_settings wishes_of(struct cache *cache,
+                                                 const struct cache_touch_request *request)
+{
+    struct cache_namespace_settings wishes = {0};
+    epoch_enter(cache->epochs);
+    const struct namespace_ *namespace_ =
+        namespaces_find(cache->namespaces, cache_name_or_default(request->tenant),
+                        cache_name_or_default(request->namespace_));
+    if (namespace_ != NULL)
+        wishes = *namespace_wants(namespace_);
+    epoch_leave(cache->epochs);
+    return wishes;
+}
+
+static enum status check_ttl(const struct cache *cache, const struct cache_touch_request *request,
+                             const struct cache_namespace_settings *wishes, struct failure *failure)
+{
+    const uint64_t max_ms = cache_ttl_max(cache, wishes);
+    if (!request->ttl_given || request->ttl_ms <= max_ms)
+        return STATUS_OK;
+    return failure_set(failure, STATUS_LIMIT_EXCEEDED, "ttl_ms", "at most %s = %llu ms",
+                       wishes->ttl_max_ms != 0 ? "the namespace's ttl_max" : "cache.ttl_max",
+                       (unsigned long long)max_ms);
 }
 
 /* With a reference: alive, and theirs. */
@@ -100,16 +123,16 @@ static bool find_theirs(struct cache *cache, const struct cache_touch_request *r
 }
 
 static enum status touch_entry(struct cache *cache, const struct cache_touch_request *request,
+                               const struct cache_namespace_settings *wishes,
                                const struct store_hit *found, struct arena *arena, int64_t now_ms)
 {
     struct freshness freshness;
     freshness_read(found->entry, &freshness);
-    uint64_t ttl_ms = request->ttl_given ? request->ttl_ms : cache->limits.ttl_default_ms;
-    if (freshness.negative && ttl_ms > CACHE_NEGATIVE_TTL_MAX_MS) {
-        if (request->ttl_given)
-            return STATUS_LIMIT_EXCEEDED;
-        ttl_ms = CACHE_NEGATIVE_TTL_MAX_MS;
-    }
+    const uint64_t ttl_ms = request->ttl_given
+                                ? request->ttl_ms
+                                : cache_ttl_standard(cache, wishes, freshness.negative);
+    if (freshness.negative && ttl_ms > CACHE_NEGATIVE_TTL_MAX_MS)
+        return STATUS_LIMIT_EXCEEDED;
     const int64_t expires_ms = now_ms + (int64_t)ttl_ms + (int64_t)freshness_window_ms(&freshness);
     enum status status = store_retime(cache->store, found->entry, expires_ms, STORE_RETIME, true);
     if (status == STATUS_OK)
@@ -125,13 +148,16 @@ enum status cache_touch(struct cache *cache, const struct cache_touch_request *r
     assert(now_ms > 0);
     struct cache_touch_reply reply = {0};
     enum status status = check_touch(cache, request, failure);
+    const struct cache_namespace_settings wishes = wishes_of(cache, request);
+    if (status == STATUS_OK)
+        status = check_ttl(cache, request, &wishes, failure);
     for (size_t i = 0; i < request->entry_ids_count && status == STATUS_OK; i++) {
         struct store_hit found;
         if (!find_theirs(cache, request, &request->entry_ids[i], now_ms, &found)) {
             reply.missing++;
             continue;
         }
-        status = touch_entry(cache, request, &found, arena, now_ms);
+        status = touch_entry(cache, request, &wishes, &found, arena, now_ms);
         entry_release(found.entry);
         if (status == STATUS_LIMIT_EXCEEDED)
             return failure_set(failure, status, "ttl_ms", "at most %d ms for a negative entry",
