@@ -36,6 +36,7 @@ enum { WAKE_DATA = IO_COMMITS_MAX * PARTS };
 struct slot { /* a commit in flight */
     bool is_used, is_done;
     unsigned parts_pending; /* completions that are to come */
+    bool is_parted; /* the kernel took the write alone: its sync was not behind it by the link */
     const struct io_file *file;
     struct io_commit commit;
     size_t written; /* of its bytes, so far */
@@ -159,7 +160,10 @@ static void settle(struct io_uring_folder *uring, struct slot *slot)
     }
     const bool is_written = slot->written == slot->commit.size_bytes;
     const int sync = slot->results[PART_SYNC];
-    if (is_written && (!slot->commit.sync || sync == 0))
+    if (is_written && slot->commit.sync && sync == 0 && slot->is_parted) {
+        slot->is_parted = false; /* that sync may have gone before the write: one more */
+        prepare(uring, slot);
+    } else if (is_written && (!slot->commit.sync || sync == 0))
         finish(slot, 0, false);
     else if (is_written && !io_retries(-sync, &slot->tries_in_a_row))
         finish(slot, -sync, true);
@@ -225,6 +229,16 @@ static void judge_entry(struct io_uring_folder *uring, int result)
     uring->broken = -result;
 }
 
+/* After each entry. What the kernel has left in the queue, for want of memory, it takes the next
+ * time; but a link that it has cut does not hold any more. */
+static void note_parted(struct io_uring_folder *uring)
+{
+    if (io_uring_sq_ready(&uring->ring) == 0)
+        return;
+    for (unsigned i = 0; i < IO_COMMITS_MAX; i++)
+        uring->slots[i].is_parted |= uring->slots[i].is_used && uring->slots[i].parts_pending > 1;
+}
+
 static void fail_all(struct io_uring_folder *uring)
 {
     for (unsigned i = 0; i < IO_COMMITS_MAX; i++) {
@@ -268,6 +282,7 @@ static enum status submit(struct io *io, struct io_file *file, const struct io_c
     if (uring->broken == 0) {
         prepare(uring, slot);
         judge_entry(uring, io_uring_submit(&uring->ring));
+        note_parted(uring);
     }
     if (uring->broken != 0)
         fail_all(uring);
@@ -296,6 +311,7 @@ static bool enter(struct io_uring_folder *uring, int timeout_ms)
         result = io_uring_submit_and_wait_timeout(&uring->ring, &first, 1,
                                                   timeout_ms < 0 ? NULL : &limit, NULL);
     judge_entry(uring, result);
+    note_parted(uring);
     return result >= 0 && timeout_ms != 0;
 }
 

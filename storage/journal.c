@@ -143,7 +143,7 @@ static void write_waiting(struct journal *journal)
         if (fill == FILL_SEGMENT_FULL)
             rotate(journal);
         else if (fill == FILL_BATCH_FULL)
-            batch_send(journal, false);
+            batch_send(journal, journal->options.durability == DURABILITY_ALWAYS);
     }
     while (journal->is_flying)
         batch_reap(journal, -1);

@@ -487,6 +487,8 @@ static enum status purge(struct store *store, const struct writing *writing,
         status = make_deletes(writing, draws);
         if (status == STATUS_OK)
             is_done = table_purge(store->table, walk, &departed);
+        if (writing->journal != NULL)
+            journal_kick(writing->journal); /* or a long walk fills the queue of one who sleeps */
         store_report(store, &departed);
     }
     discard_deletes(writing, draws);

@@ -419,11 +419,10 @@ static void await_rotation_wish(struct journal *journal)
 }
 
 /* What is handed in behind a held write needs several segments. */
-static void a_rotation_waits_for_all_that_is_queued(void **state)
+static void rotate_behind_a_queue(enum journal_durability durability)
 {
-    (void)state;
     enum { PUTS = 200 };
-    struct world *world = world_start(DURABILITY_EVERYSEC);
+    struct world *world = world_start(durability);
     struct rotation rotation = {.journal = world->journal, .status = STATUS_INTERNAL};
     pthread_t thread;
     io_gate_hold(world->gate);
@@ -445,6 +444,15 @@ static void a_rotation_waits_for_all_that_is_queued(void **state)
     free(segments);
     await_told(world, 1);
     world_destroy(world);
+}
+
+/* Under `always` the file is direct, and every batch a whole number of blocks. */
+static void a_rotation_waits_for_all_that_is_queued(void **state)
+{
+    (void)state;
+    rotate_behind_a_queue(DURABILITY_EVERYSEC);
+    rotate_behind_a_queue(DURABILITY_ALWAYS);
+    rotate_behind_a_queue(DURABILITY_NONE);
 }
 
 /* A barrier draws no number: the segment that follows begins behind the number before it. */
