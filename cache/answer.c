@@ -1,11 +1,15 @@
 /*
  * answer.c - the metadata block of an entry, byte for byte; little-endian, no padding:
  *
- *     version u8 (1)    flags u8 (bit 0: the answer is a blob, 1: negative, 2: times, 3:
- * depends_on) with bit 2: ttl, sliding, revalidate, if_error: four u64, milliseconds tenant,
- * namespace, model, tags, metadata, info: six texts, each a u32 length and its bytes with bit 3:
- * depends_on, one text more tags       := texts, one a tag metadata   := pairs of texts, name and
- * value depends_on := pairs of texts, id and version
+ *     version u8 (1)
+ *     flags u8: bit 0 the answer is a blob, 1 negative, 2 times, 3 depends_on, 4 fields
+ *     with bit 2: ttl, sliding, revalidate, if_error: four u64, milliseconds
+ *     tenant, namespace, model, tags, metadata, info: six texts, each a u32 length and its bytes
+ *     with bit 3: depends_on, one text more
+ *     with bit 4: fields, one text more: what fields.c has packed
+ *     tags       := texts, one a tag
+ *     metadata   := pairs of texts, name and value
+ *     depends_on := pairs of texts, id and version
  *
  * One shape for everything keeps the reader small: it runs for every hit and every death.
  * Owns nothing. Threads: any; pure.
@@ -16,6 +20,7 @@
 
 #include "base/check.h"
 #include "cache/cache.h"
+#include "cache/fields.h"
 
 enum {
     VERSION = 1,
@@ -23,7 +28,8 @@ enum {
     FLAG_NEGATIVE = 2,
     FLAG_TIMES = 4,
     FLAG_DEPENDS = 8,
-    FLAGS_ALL = FLAG_OPAQUE | FLAG_NEGATIVE | FLAG_TIMES | FLAG_DEPENDS,
+    FLAG_FIELDS = 16,
+    FLAGS_ALL = FLAG_OPAQUE | FLAG_NEGATIVE | FLAG_TIMES | FLAG_DEPENDS | FLAG_FIELDS,
     HEAD_BYTES = 2,
     LENGTH_BYTES = sizeof(uint32_t),
     TIMES = 4,
@@ -88,7 +94,8 @@ static uint8_t flags_of(const struct answer_parts *parts)
     return (uint8_t)((parts->opaque ? FLAG_OPAQUE : 0) |
                      (parts->freshness.negative ? FLAG_NEGATIVE : 0) |
                      (has_times(&parts->freshness) ? FLAG_TIMES : 0) |
-                     (parts->depends_on_count > 0 ? FLAG_DEPENDS : 0));
+                     (parts->depends_on_count > 0 ? FLAG_DEPENDS : 0) |
+                     (parts->has_fields ? FLAG_FIELDS : 0));
 }
 
 static void pack_times(struct packer *packer, const struct freshness *freshness)
@@ -124,7 +131,8 @@ enum status answer_pack(const struct answer_parts *parts, struct arena *arena,
                         6 * LENGTH_BYTES + parts->tenant.length + parts->namespace_.length +
                         parts->model.length + tags +
                         pairs_bytes(parts->metadata, parts->metadata_count) + parts->info.length +
-                        ((flags & FLAG_DEPENDS) != 0 ? depends_on : 0);
+                        ((flags & FLAG_DEPENDS) != 0 ? depends_on : 0) +
+                        (parts->has_fields ? LENGTH_BYTES + parts->fields.length : 0);
     struct packer packer = {.bytes = arena_alloc(arena, size), .capacity = size};
     if (packer.bytes == NULL)
         return STATUS_NO_MEMORY;
@@ -143,6 +151,8 @@ enum status answer_pack(const struct answer_parts *parts, struct arena *arena,
     pack_text(&packer, parts->info);
     if ((flags & FLAG_DEPENDS) != 0)
         pack_pairs(&packer, parts->depends_on, parts->depends_on_count);
+    if (parts->has_fields)
+        pack_text(&packer, parts->fields);
     assert(packer.used == size);
     *out_block = (struct text){(const char *)packer.bytes, size};
     return STATUS_OK;
@@ -181,6 +191,8 @@ void answer_view_read(struct text block, struct answer_view *out_view)
     out_view->metadata = take_text(&rest);
     out_view->info = take_text(&rest);
     out_view->depends_on = (flags & FLAG_DEPENDS) != 0 ? take_text(&rest) : (struct text){NULL, 0};
+    out_view->has_fields = (flags & FLAG_FIELDS) != 0;
+    out_view->fields = out_view->has_fields ? take_text(&rest) : (struct text){NULL, 0};
     assert(rest.length == 0);
 }
 
@@ -210,7 +222,7 @@ static bool is_list(struct text packed, size_t group)
     return count % group == 0;
 }
 
-/* Times that can be added to a moment, and a TTL where hits renew it. Takes them off. */
+/* Takes them off. */
 static bool takes_times(struct text *rest)
 {
     struct freshness freshness;
@@ -218,15 +230,12 @@ static bool takes_times(struct text *rest)
         return false;
     read_times(rest->bytes, &freshness);
     *rest = (struct text){rest->bytes + TIMES_BYTES, rest->length - TIMES_BYTES};
-    const uint64_t time_max = UINT64_C(1) << 48;
-    return freshness.ttl_ms <= time_max && freshness.sliding_ms <= time_max &&
-           freshness_window_ms(&freshness) <= time_max &&
-           (freshness.sliding_ms == 0 || freshness.ttl_ms > 0);
+    return freshness_is_whole(&freshness);
 }
 
 bool answer_is_whole(struct text block)
 {
-    enum { TENANT, NAMESPACE, MODEL, TAGS, METADATA, INFO, DEPENDS, TEXTS };
+    enum { TENANT, NAMESPACE, MODEL, TAGS, METADATA, INFO, TEXTS };
     if (block.length < HEAD_BYTES || block.bytes[0] != VERSION)
         return false;
     const unsigned flags = (unsigned char)block.bytes[1];
@@ -234,13 +243,17 @@ bool answer_is_whole(struct text block)
     struct text rest = {block.bytes + HEAD_BYTES, block.length - HEAD_BYTES};
     if ((flags & ~(unsigned)FLAGS_ALL) != 0 || ((flags & FLAG_TIMES) != 0 && !takes_times(&rest)))
         return false;
-    const int count = (flags & FLAG_DEPENDS) != 0 ? TEXTS : DEPENDS;
-    for (int i = 0; i < count; i++) {
+    struct text depends_on = {NULL, 0}, fields = {NULL, 0};
+    for (int i = 0; i < TEXTS; i++) {
         if (!skip_text(&rest, &texts[i]))
             return false;
     }
+    if (((flags & FLAG_DEPENDS) != 0 && !skip_text(&rest, &depends_on)) ||
+        ((flags & FLAG_FIELDS) != 0 && !skip_text(&rest, &fields)))
+        return false;
     return rest.length == 0 && texts[TENANT].length > 0 && texts[NAMESPACE].length > 0 &&
-           is_list(texts[TAGS], 1) && is_list(texts[METADATA], 2) && is_list(texts[DEPENDS], 2);
+           is_list(texts[TAGS], 1) && is_list(texts[METADATA], 2) && is_list(depends_on, 2) &&
+           fields_are_whole(fields);
 }
 
 bool answer_next_tag(struct text *packed, struct text *out_tag)

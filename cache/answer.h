@@ -22,8 +22,10 @@ struct answer_parts {
     size_t depends_on_count;
     const struct key_attribute *metadata;
     size_t metadata_count;
-    struct text info; /* packed AnswerInfo, opaque here */
-    bool opaque;      /* the answer is a blob           */
+    struct text info;   /* packed AnswerInfo, opaque here */
+    bool has_fields;    /* `fields` is known, be it empty              */
+    struct text fields; /* sums of the identity's parts; cache/fields.h */
+    bool opaque;        /* the answer is a blob           */
     struct freshness freshness;
 };
 
@@ -37,6 +39,8 @@ struct answer_view { /* all borrowed from the block */
     struct text metadata;   /* packed; read with answer_next_attribute      */
     struct text depends_on; /* the same */
     struct text info;
+    bool has_fields; /* not of what older versions stored */
+    struct text fields;
     bool opaque;
     struct freshness freshness;
 };

@@ -67,6 +67,7 @@ enum cache_include {
     CACHE_INCLUDE_TIMING = 1 << 2,
     CACHE_INCLUDE_MATCHED_PROMPT = 1 << 3,
     CACHE_INCLUDE_CANDIDATES = 1 << 4,
+    CACHE_INCLUDE_ANSWER = 1 << 5, /* of the candidates */
 };
 
 enum { CACHE_CANDIDATES_MAX = 8 };
@@ -206,6 +207,8 @@ struct cache_get {
     enum cache_miss refused;       /* EXPIRED or TOO_OLD: there is one that may not serve */
     bool lease_due;                /* a miss, and a lease is to be asked for before it counts */
     uint64_t started_us, now_us;   /* only for timing      */
+    /* An explanation counts here and is noted nowhere; else NULL. */
+    struct namespace_counters *unseen;
     struct cache_get_reply reply;
 };
 

@@ -16,6 +16,7 @@
 #include "base/check.h"
 #include "cache/answer.h"
 #include "cache/cache.h"
+#include "cache/fields.h"
 #include "cache/freshness.h"
 #include "cache/parts.h"
 #include "index/vector.h"
@@ -205,8 +206,8 @@ static enum status check_metadata(const struct cache *cache,
     return STATUS_OK;
 }
 
-static enum status check_request(const struct cache *cache, const struct cache_set_request *request,
-                                 struct failure *failure)
+enum status cache_check_set(const struct cache *cache, const struct cache_set_request *request,
+                            struct failure *failure)
 {
     enum status status = check_answer(cache, request, failure);
     if (status == STATUS_OK)
@@ -327,13 +328,6 @@ static void settle_times(const struct cache *cache, struct cache_set *set,
     *out_freshness = freshness;
 }
 
-static uint8_t marks_of(const struct cache_set_request *request)
-{
-    const bool is_timed = request->sliding || request->negative ||
-                          request->stale_while_revalidate_ms > 0 || request->stale_if_error_ms > 0;
-    return (uint8_t)((request->pinned ? ENTRY_PINNED : 0) | (is_timed ? ENTRY_TIMED : 0));
-}
-
 static enum status make_entry(const struct cache *cache, struct cache_set *set)
 {
     const struct cache_set_request *request = set->request;
@@ -350,6 +344,7 @@ static enum status make_entry(const struct cache *cache, struct cache_set *set)
         .depends_on = request->depends_on,
         .depends_on_count = request->depends_on_count,
         .info = request->info,
+        .has_fields = true,
         .opaque = opaque,
     };
     assert(set->key.canonical);
@@ -359,7 +354,7 @@ static enum status make_entry(const struct cache *cache, struct cache_set *set)
         .space = set->space.id,
         .created_ms = set->now_ms,
         .expires_ms = set->expires_ms,
-        .marks = marks_of(request),
+        .marks = freshness_marks(&parts.freshness, request->pinned),
         .prompt = set->key.query,
         .answer = opaque ? request->blob : request->content,
     };
@@ -368,6 +363,8 @@ static enum status make_entry(const struct cache *cache, struct cache_set *set)
     memcpy(source.compatibility, set->key.compatibility.bytes, ENTRY_ID_BYTES);
     memcpy(source.tenant, owner.bytes, ENTRY_ID_BYTES);
     enum status status = text_canonical(identity->model, set->arena, &parts.model);
+    if (status == STATUS_OK)
+        status = fields_pack(&set->key, set->arena, &parts.fields);
     if (status == STATUS_OK)
         status = answer_pack(&parts, set->arena, &source.metadata);
     if (status == STATUS_OK)
@@ -382,7 +379,7 @@ void cache_count_entry(struct namespace_ *namespace_, const struct entry *entry)
     namespace_count(&namespace_->counters.size_bytes, entry_charge_bytes(entry));
 }
 
-static void uncount_entry(struct namespace_ *namespace_, const struct entry *entry)
+void cache_uncount_entry(struct namespace_ *namespace_, const struct entry *entry)
 {
     namespace_uncount(&namespace_->counters.entries, 1);
     namespace_uncount(&namespace_->counters.size_bytes, entry_charge_bytes(entry));
@@ -426,7 +423,7 @@ static enum status store_entry(struct cache *cache, struct cache_set *set,
     cache_count_entry(set->namespace_, set->entry);
     enum status status = store_add(cache->store, &addition, &wish, set->now_ms, out_result);
     if (status != STATUS_OK)
-        uncount_entry(set->namespace_, set->entry);
+        cache_uncount_entry(set->namespace_, set->entry);
     if (waits && status != STATUS_OK) /* nothing was handed in */
         waiter->done(waiter->context, STATUS_OK);
     return status;
@@ -626,19 +623,6 @@ enum status cache_set_finish(struct cache *cache, struct cache_set *set, enum st
     return status;
 }
 
-/* What the namespace wants, as it is now; one that is not there yet wants nothing. */
-static enum status read_wishes(struct cache *cache, struct cache_set *set, struct failure *failure)
-{
-    struct namespace_ *namespace_ = NULL;
-    epoch_enter(cache->epochs);
-    const enum status status =
-        cache_find_namespace(cache, &set->request->identity, &set->key, &namespace_, failure);
-    if (status == STATUS_OK)
-        set->wishes = *namespace_wants(namespace_);
-    epoch_leave(cache->epochs);
-    return status;
-}
-
 enum status cache_set_begin(struct cache *cache, const struct cache_set_request *request,
                             struct arena *arena, int64_t now_ms, struct cache_set *out_set,
                             struct failure *failure)
@@ -654,9 +638,10 @@ enum status cache_set_begin(struct cache *cache, const struct cache_set_request 
         failure_prefix(failure, "identity");
         return status;
     }
-    status = check_request(cache, request, failure);
+    status = cache_check_set(cache, request, failure);
     if (status == STATUS_OK)
-        status = read_wishes(cache, set, failure);
+        status = cache_read_wishes(cache, &request->identity, set->key.namespace_, &set->wishes,
+                                   failure);
     if (status == STATUS_OK)
         status = check_ttl(cache, set, failure);
     if (status != STATUS_OK)
@@ -717,7 +702,7 @@ void cache_entry_died(void *context, const struct entry *entry, enum store_death
     struct namespace_ *namespace_ = cache_hold_namespace(cache, view.tenant, view.namespace_);
     assert(namespace_ !=
            NULL); /* its Set made it, or the load; and no drop goes before its entries */
-    uncount_entry(namespace_, entry);
+    cache_uncount_entry(namespace_, entry);
     if (why == STORE_EVICTED)
         namespace_count(&namespace_->counters.evictions, 1);
     if (why == STORE_EXPIRED)

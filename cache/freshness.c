@@ -17,6 +17,21 @@
 
 enum { RECORDED_PART = 8 }; /* of a TTL */
 
+bool freshness_is_whole(const struct freshness *freshness)
+{
+    const uint64_t time_max = UINT64_C(1) << FRESHNESS_TIME_BITS;
+    return freshness->ttl_ms <= time_max && freshness->sliding_ms <= time_max &&
+           freshness_window_ms(freshness) <= time_max &&
+           (freshness->sliding_ms == 0 || freshness->ttl_ms > 0);
+}
+
+uint8_t freshness_marks(const struct freshness *freshness, bool pinned)
+{
+    const bool is_timed =
+        freshness->sliding_ms > 0 || freshness->negative || freshness_window_ms(freshness) > 0;
+    return (uint8_t)((pinned ? ENTRY_PINNED : 0) | (is_timed ? ENTRY_TIMED : 0));
+}
+
 void freshness_read(const struct entry *entry, struct freshness *out_freshness)
 {
     struct answer_view view;

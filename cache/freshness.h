@@ -17,6 +17,11 @@ struct freshness {
     bool negative;                       /* an upstream's error                            */
 };
 
+/* Times that can be added to a moment, and a TTL where hits renew it. */
+enum { FRESHNESS_TIME_BITS = 48 };
+bool freshness_is_whole(const struct freshness *freshness);
+/* The marks of an entry that it is stored with. */
+uint8_t freshness_marks(const struct freshness *freshness, bool pinned);
 /* Of an entry of ours. */
 void freshness_read(const struct entry *entry, struct freshness *out_freshness);
 /* From the end of the TTL to the end of its life in the store. */

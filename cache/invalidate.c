@@ -153,16 +153,16 @@ static bool depends(const struct cache_selector *selector, struct text packed)
     return false;
 }
 
-static bool is_selected(const struct selection *selection, const struct entry *entry)
+bool cache_selects(const struct cache_selector *selector, struct text tenant, struct text model,
+                   const struct entry *entry)
 {
-    const struct cache_selector *selector = selection->selector;
     struct answer_view view;
     answer_view_read(entry_metadata(entry), &view);
-    if (!text_equal(view.tenant, selection->tenant))
+    if (!text_equal(view.tenant, tenant))
         return false;
     if (selector->namespace_.length > 0 && !text_equal(view.namespace_, selector->namespace_))
         return false;
-    if (selection->model.length > 0 && !text_equal(view.model, selection->model))
+    if (model.length > 0 && !text_equal(view.model, model))
         return false;
     if (selector->created_before_ms != 0 && entry_created_ms(entry) >= selector->created_before_ms)
         return false;
@@ -187,7 +187,7 @@ static bool select_entry(void *context, const struct entry *entry)
 {
     struct selection *selection = context;
     assert(selection->reply->samples_count <= CACHE_SAMPLES_MAX);
-    if (!is_selected(selection, entry))
+    if (!cache_selects(selection->selector, selection->tenant, selection->model, entry))
         return false;
     note_sample(selection->reply, entry_digest(entry));
     return true;
@@ -209,6 +209,15 @@ static enum status check_tags(const struct cache *cache, const struct cache_sele
     return STATUS_OK;
 }
 
+enum status cache_check_selector(const struct cache *cache, const struct cache_selector *selector,
+                                 struct failure *failure)
+{
+    if (selector->namespace_.length > 0 && !key_is_namespace(selector->namespace_))
+        return failure_set(failure, STATUS_BAD_NAME, "selector.namespace",
+                           "1 to 64 of the characters A-Z a-z 0-9 . _ -");
+    return check_tags(cache, selector, failure);
+}
+
 static enum status check_selector(const struct cache *cache, const struct cache_selector *selector,
                                   struct failure *failure)
 {
@@ -221,16 +230,13 @@ static enum status check_selector(const struct cache *cache, const struct cache_
     if (only_namespace && selector->namespace_.length == 0)
         return failure_set(failure, STATUS_LIMIT_EXCEEDED, "selector",
                            "an empty selector removes nothing; name a part");
-    if (selector->namespace_.length > 0 && !key_is_namespace(selector->namespace_))
-        return failure_set(failure, STATUS_BAD_NAME, "selector.namespace",
-                           "1 to 64 of the characters A-Z a-z 0-9 . _ -");
     const bool needed = only_namespace && !selector->dry_run;
     if ((needed || selector->confirm.length > 0) &&
         !text_equal(selector->confirm, selector->namespace_))
         return failure_set(failure, STATUS_UNCONFIRMED, "confirm", "%s",
                            needed ? status_text(STATUS_UNCONFIRMED)
                                   : "where it is given it is the selector's namespace");
-    return check_tags(cache, selector, failure);
+    return cache_check_selector(cache, selector, failure);
 }
 
 static enum status purge(struct cache *cache, struct selection *selection,

@@ -234,6 +234,8 @@ static void hash_exact(const struct encoding *encoding, struct key *key)
     key->scope_bytes = (struct text){bytes + MARK_BYTES, encoding->scope_end - MARK_BYTES};
     key->compatibility_bytes = (struct text){bytes + encoding->scope_end,
                                              encoding->compatibility_end - encoding->scope_end};
+    key->query_bytes = (struct text){bytes + encoding->compatibility_end,
+                                     encoding->bytes.length - encoding->compatibility_end};
 }
 
 enum status key_make_exact(const struct identity *identity, const struct key_limits *limits,

@@ -62,7 +62,8 @@ struct key {
     int64_t temperature; /* millionths; 0 if none was given */
     uint32_t user_turns;
     struct text scope_bytes,
-        compatibility_bytes; /* what key_complete hashes; in the arena, "" if not canonical */
+        compatibility_bytes, /* what key_complete hashes; in the arena, "" if not canonical */
+        query_bytes;
 };
 
 /*

@@ -23,6 +23,8 @@ enum { HITS_TIMED_EVERY = 4 };
 struct namespace_counters *lookup_counters(struct cache_get *get)
 {
     assert(get->namespace_ != NULL);
+    if (get->unseen != NULL)
+        return get->unseen;
     return &get->namespace_->counters;
 }
 
@@ -79,8 +81,9 @@ void lookup_settle_miss(const struct cache *cache, struct cache_get *get, enum c
     get->reply.tier = CACHE_TIER_NONE;
     get->reply.miss_reason = reason;
     const struct cache_control *control = &get->request->control;
-    get->lease_due = get->request->lease != CACHE_LEASE_NONE && get->key.canonical &&
-                     !control->bypass && !control->only_if_cached; /* nobody is to compute */
+    get->lease_due = get->unseen == NULL && get->request->lease != CACHE_LEASE_NONE &&
+                     get->key.canonical && !control->bypass &&
+                     !control->only_if_cached; /* nobody is to compute */
     if (!get->lease_due)
         count_miss(cache, get, reason);
 }
@@ -103,8 +106,8 @@ void lookup_settle_semantic_miss(const struct cache *cache, struct cache_get *ge
 
 /* ---- exact tier ------------------------------------------------------------------------------ */
 
-static enum status check_request(const struct cache *cache, const struct cache_get_request *request,
-                                 struct failure *failure)
+enum status lookup_check(const struct cache *cache, const struct cache_get_request *request,
+                         struct failure *failure)
 {
     const float asked = request->min_similarity;
     if (request->min_similarity_given && !(asked >= 0 && asked <= 1))
@@ -141,13 +144,33 @@ bool lookup_is_controlled(const struct cache_get *get)
     return control->max_age_given || control->min_fresh_ms > 0;
 }
 
+/* As store_find_accepted, without a trace. */
+static enum store_found peek_accepted(struct cache *cache, struct cache_get *get, struct look *look)
+{
+    struct store_hit found;
+    const enum store_found state =
+        store_find(cache->store, &get->key.exact, look->now_ms, STORE_PEEK, &found);
+    if (state != STORE_FOUND)
+        return state;
+    const bool is_asked =
+        lookup_is_controlled(get) || (entry_marks(found.entry) & ENTRY_TIMED) != 0;
+    if (!is_asked || accepts(look, found.entry, found.expires_ms)) {
+        get->reply.found = found;
+        return STORE_FOUND;
+    }
+    entry_release(found.entry);
+    return STORE_REFUSED;
+}
+
 static enum store_found find_exact(struct cache *cache, struct cache_get *get, struct look *look)
 {
     const struct store_look asked = {
         .accepts = accepts, .context = look, .every = lookup_is_controlled(get)};
     const enum store_found found =
-        store_find_accepted(cache->store, &get->key.exact, look->now_ms, &asked, &get->reply.found);
-    if (found == STORE_FOUND && look->is_timed && !look->stale)
+        get->unseen != NULL ? peek_accepted(cache, get, look)
+                            : store_find_accepted(cache->store, &get->key.exact, look->now_ms,
+                                                  &asked, &get->reply.found);
+    if (found == STORE_FOUND && look->is_timed && !look->stale && get->unseen == NULL)
         freshness_renew(cache, &get->reply.found, look->now_ms);
     if (found == STORE_PAST_EXPIRY)
         get->refused = CACHE_MISS_EXPIRED;
@@ -171,12 +194,13 @@ bool lookup_take_exact(struct cache *cache, struct cache_get *get, int64_t now_m
     if (find_exact(cache, get, &look) != STORE_FOUND)
         return false;
     assert(get->reply.found.entry != NULL);
-    assert(get->reply.found.hits_count > 0);
+    assert(get->unseen != NULL || get->reply.found.hits_count > 0);
     get->reply.tier = CACHE_TIER_EXACT;
     get->reply.similarity = 1;
     get->reply.stale = look.stale;
     count_exact(lookup_counters(get), &look);
-    if (cache->clock_us != NULL && get->reply.found.hits_count % HITS_TIMED_EVERY == 1)
+    if (cache->clock_us != NULL && get->unseen == NULL &&
+        get->reply.found.hits_count % HITS_TIMED_EVERY == 1)
         histogram_add(cache->exact_us, lookup_elapsed_us(cache, get));
     lookup_settle_time(cache, get);
     return true;
@@ -225,7 +249,7 @@ static bool has_rows(struct cache *cache, const struct cache_get *get)
     return some;
 }
 
-static enum cache_step ask_tiers(struct cache *cache, struct cache_get *get, int64_t now_ms)
+enum cache_step lookup_ask(struct cache *cache, struct cache_get *get, int64_t now_ms)
 {
     if (get->request->control.bypass || get->request->control.no_cache) {
         lookup_settle_miss(cache, get, CACHE_MISS_BYPASSED);
@@ -263,7 +287,7 @@ enum status cache_get_begin(struct cache *cache, const struct cache_get_request 
     assert(arena != NULL);
     assert(out_get != NULL);
     assert(out_step != NULL);
-    enum status status = check_request(cache, request, failure);
+    enum status status = lookup_check(cache, request, failure);
     if (status != STATUS_OK)
         return status;
     struct cache_get *get = out_get;
@@ -280,7 +304,7 @@ enum status cache_get_begin(struct cache *cache, const struct cache_get_request 
     epoch_enter(cache->epochs);
     status = cache_find_namespace(cache, &request->identity, &get->key, &get->namespace_, failure);
     if (status == STATUS_OK)
-        *out_step = ask_tiers(cache, get, now_ms);
+        *out_step = lookup_ask(cache, get, now_ms);
     lookup_close(cache, get);
     return status;
 }
@@ -293,7 +317,7 @@ void lookup_open(struct cache *cache, struct cache_get *get)
     const struct text tenant = cache_name_or_default(get->request->identity.tenant);
     get->namespace_ = namespaces_find(cache->namespaces, tenant, get->key.namespace_);
     if (get->namespace_ == NULL)
-        get->namespace_ = cache_strangers(cache, tenant);
+        get->namespace_ = get->unseen != NULL ? cache->nobody : cache_strangers(cache, tenant);
 }
 
 void lookup_close(struct cache *cache, struct cache_get *get)

@@ -37,6 +37,10 @@ void lookup_settle_semantic_miss(const struct cache *cache, struct cache_get *ge
 
 /* The request asks for an age or for time left: every entry has to be looked at. */
 bool lookup_is_controlled(const struct cache_get *get);
+/* The tiers in their order, as far as no vector is needed; the keys have been made. */
+enum cache_step lookup_ask(struct cache *cache, struct cache_get *get, int64_t now_ms);
+enum status lookup_check(const struct cache *cache, const struct cache_get_request *request,
+                         struct failure *failure);
 
 /* False: nobody makes vectors for this request. */
 bool lookup_space(const struct cache *cache, const struct cache_get *get,

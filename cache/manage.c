@@ -59,16 +59,40 @@ struct namespace_ *cache_strangers(struct cache *cache, struct text tenant)
                : cache->nobody;
 }
 
+enum status cache_peek_namespace(struct cache *cache, struct text tenant, struct text name,
+                                 struct namespace_ **out_namespace, struct failure *failure)
+{
+    struct namespace_ *found = namespaces_find(cache->namespaces, tenant, name);
+    if (found == NULL && cache->strict && !is_default(name))
+        return refuse_unknown(failure, "identity.namespace");
+    *out_namespace = found != NULL ? found : cache->nobody;
+    return STATUS_OK;
+}
+
 enum status cache_find_namespace(struct cache *cache, const struct identity *identity,
                                  const struct key *key, struct namespace_ **out_namespace,
                                  struct failure *failure)
 {
     const struct text tenant = cache_name_or_default(identity->tenant);
-    struct namespace_ *found = namespaces_find(cache->namespaces, tenant, key->namespace_);
-    if (found == NULL && cache->strict && !is_default(key->namespace_))
-        return refuse_unknown(failure, "identity.namespace");
-    *out_namespace = found != NULL ? found : cache_strangers(cache, tenant);
-    return STATUS_OK;
+    enum status status =
+        cache_peek_namespace(cache, tenant, key->namespace_, out_namespace, failure);
+    if (status == STATUS_OK && *out_namespace == cache->nobody)
+        *out_namespace = cache_strangers(cache, tenant);
+    return status;
+}
+
+enum status cache_read_wishes(struct cache *cache, const struct identity *identity,
+                              struct text name, struct cache_namespace_settings *out_wishes,
+                              struct failure *failure)
+{
+    struct namespace_ *namespace_ = NULL;
+    epoch_enter(cache->epochs);
+    const enum status status = cache_peek_namespace(cache, cache_name_or_default(identity->tenant),
+                                                    name, &namespace_, failure);
+    if (status == STATUS_OK)
+        *out_wishes = *namespace_wants(namespace_);
+    epoch_leave(cache->epochs);
+    return status;
 }
 
 struct namespace_ *cache_hold_namespace(struct cache *cache, struct text tenant, struct text name)
@@ -137,6 +161,13 @@ enum policy_mode cache_mode(const struct cache *cache, const struct cache_namesp
 {
     return wants->policy.mode != 0 ? (enum policy_mode)(wants->policy.mode - 1)
                                    : cache->policy.mode;
+}
+
+unsigned cache_guard_rules(const struct cache *cache, const struct cache_namespace_settings *wants)
+{
+    struct policy_settings settings = cache->policy;
+    policy_settings_overlay(&settings, &wants->policy);
+    return settings.guard_rules;
 }
 
 bool cache_opens(const struct cache_namespace_settings *wants, enum cache_tier tier)

@@ -92,6 +92,13 @@ struct namespace_ *cache_strangers(struct cache *cache, struct text tenant);
 enum status cache_find_namespace(struct cache *cache, const struct identity *identity,
                                  const struct key *key, struct namespace_ **out_namespace,
                                  struct failure *failure);
+/* The same of who leaves no trace: cache->nobody, if there is none. */
+enum status cache_peek_namespace(struct cache *cache, struct text tenant, struct text name,
+                                 struct namespace_ **out_namespace, struct failure *failure);
+/* What it wants now, in whichever epoch; one that is not there yet wants nothing. */
+enum status cache_read_wishes(struct cache *cache, const struct identity *identity,
+                              struct text name, struct cache_namespace_settings *out_wishes,
+                              struct failure *failure);
 /* NULL: there is none. Outside of any epoch; namespace_release follows. */
 struct namespace_ *cache_hold_namespace(struct cache *cache, struct text tenant, struct text name);
 /* The same of one that nobody is dropping; NULL: there is none. */
@@ -104,6 +111,7 @@ enum status cache_enter_namespace(struct cache *cache, struct text tenant, struc
 /* By what is wanted now: the policy that decides there, and whether a tier is open. */
 enum policy_mode cache_mode(const struct cache *cache,
                             const struct cache_namespace_settings *wants);
+unsigned cache_guard_rules(const struct cache *cache, const struct cache_namespace_settings *wants);
 bool cache_opens(const struct cache_namespace_settings *wants, enum cache_tier tier);
 /* Whether the semantic tier may answer it, as far as the request goes. */
 void cache_settle_key(struct key *key, const struct cache_namespace_settings *wants);
@@ -131,6 +139,14 @@ void cache_remove_row(struct cache *cache, const struct entry *entry);
 /* What the namespace wants of the index; false: nothing, and then *out_choice is empty. */
 bool cache_index_choice(struct cache *cache, const struct namespace_ *namespace_,
                         struct index_choice *out_choice);
+/* ---- invalidate.c ---------------------------------------------------------------------------- */
+
+/* Names and tags; fields below "selector". */
+enum status cache_check_selector(const struct cache *cache, const struct cache_selector *selector,
+                                 struct failure *failure);
+/* `tenant` is not empty, `model` canonical. */
+bool cache_selects(const struct cache_selector *selector, struct text tenant, struct text model,
+                   const struct entry *entry);
 
 /* ---- folder.c -------------------------------------------------------------------------------- */
 
@@ -194,6 +210,11 @@ uint64_t cache_ttl_standard(const struct cache *cache,
 store_died cache_entry_died; /* context: the cache */
 
 void cache_count_entry(struct namespace_ *namespace_, const struct entry *entry);
+void cache_uncount_entry(struct namespace_ *namespace_, const struct entry *entry);
+
+/* LIMIT_EXCEEDED and others, by the names of a Set's fields. */
+enum status cache_check_set(const struct cache *cache, const struct cache_set_request *request,
+                            struct failure *failure);
 
 struct cache_row { /* of one entry */
     struct partition_key key;

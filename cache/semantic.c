@@ -81,8 +81,12 @@ static void search_rows(struct cache *cache, const struct cache_get *get, struct
     epoch_enter(cache->epochs);
     const struct partition *partition = directory_find(cache->directory, &key);
     walk->dimension = partition != NULL ? partition_dimension(partition) : 0;
-    if (partition != NULL && walk->dimension == search->dimension)
-        partition_search(partition, search);
+    if (partition != NULL && walk->dimension == search->dimension) {
+        if (get->unseen != NULL)
+            partition_search_unseen(partition, search);
+        else
+            partition_search(partition, search);
+    }
     epoch_leave(cache->epochs);
     assert(search->hits_count <= hits_max);
 }
@@ -186,14 +190,14 @@ static bool take(struct cache *cache, struct cache_get *get, const struct near *
 {
     assert(get->reply.found.entry == NULL);
     struct store_hit found;
-    if (store_find(cache->store, entry_digest(near->entry), now_ms, STORE_COUNT_HIT, &found) !=
-        STORE_FOUND)
+    const enum store_touch touch = get->unseen != NULL ? STORE_PEEK : STORE_COUNT_HIT;
+    if (store_find(cache->store, entry_digest(near->entry), now_ms, touch, &found) != STORE_FOUND)
         return false;
     if (found.entry != near->entry) {
         entry_release(found.entry);
         return false;
     }
-    if ((entry_marks(found.entry) & ENTRY_TIMED) != 0)
+    if (get->unseen == NULL && (entry_marks(found.entry) & ENTRY_TIMED) != 0)
         freshness_renew(cache, &found, now_ms);
     get->reply.found = found;
     return true;
@@ -265,12 +269,13 @@ static void show_candidates(const struct cache *cache, struct cache_get *get, st
 {
     assert(get->reply.candidates != NULL);
     assert(walk->nears_count <= CACHE_CANDIDATES_MAX);
+    const unsigned rules = cache_guard_rules(cache, namespace_wants(get->namespace_));
     for (size_t i = 0; i < walk->nears_count; i++) {
         const struct near *near = &walk->nears[i];
         get->reply.candidates[i] = (struct cache_candidate){
             .entry_id = *entry_digest(near->entry),
             .similarity = fminf(fmaxf(near->similarity, 0), 1),
-            .guards = guard_check(&walk->query, &near->signature, cache->policy.guard_rules),
+            .guards = guard_check(&walk->query, &near->signature, rules),
             .entry = entry_acquire(near->entry),
         };
     }
@@ -290,7 +295,8 @@ static void show_decision(struct cache *cache, struct cache_get *get,
     reply->similarity = fminf(fmaxf(near->similarity, 0), 1);
     reply->threshold = decision->threshold;
     reply->guards = decision->guards;
-    make_token(cache, get, decision, near, scope, now_ms);
+    if (get->unseen == NULL)
+        make_token(cache, get, decision, near, scope, now_ms);
     if (decision->verdict == POLICY_SERVE)
         return;
     reply->near_miss = true;
@@ -301,23 +307,25 @@ static void show_decision(struct cache *cache, struct cache_get *get,
 static void settle_decision(struct cache *cache, struct cache_get *get, enum policy_verdict verdict,
                             struct scope *scope)
 {
-    namespace_count(&scope->lookups, 1);
+    const uint64_t one = get->unseen != NULL ? 0 : 1;
+    namespace_count(&scope->lookups, one);
     switch (verdict) {
     case POLICY_SERVE:
         assert(get->reply.found.entry != NULL);
         assert(get->reply.decided);
         get->reply.tier = CACHE_TIER_SEMANTIC;
-        namespace_count(&scope->hits, 1);
+        namespace_count(&scope->hits, one);
         namespace_count(&lookup_counters(get)->semantic_hits, 1);
-        histogram_add(cache->semantic_us, lookup_elapsed_us(cache, get));
+        if (get->unseen == NULL)
+            histogram_add(cache->semantic_us, lookup_elapsed_us(cache, get));
         lookup_settle_time(cache, get);
         break;
     case POLICY_WOULD_SERVE:
-        namespace_count(&scope->would_hits, 1);
+        namespace_count(&scope->would_hits, one);
         lookup_settle_semantic_miss(cache, get, CACHE_MISS_DISABLED);
         break;
     case POLICY_GUARD_BLOCKED:
-        namespace_count(&scope->guard_blocked, 1);
+        namespace_count(&scope->guard_blocked, one);
         lookup_settle_semantic_miss(cache, get, CACHE_MISS_GUARD_BLOCKED);
         break;
     case POLICY_BELOW_CUT:

@@ -7,6 +7,7 @@
  * partition.
  */
 #pragma once
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/digest.h"
@@ -49,6 +50,11 @@ struct search {
  * of equal similarity the newest comes first. An entry with several rows may be hit several times.
  */
 void partition_search(const struct partition *partition, struct search *search);
+
+/* The same, leaving no trace: neither counted nor sampled. */
+void partition_search_unseen(const struct partition *partition, struct search *search);
+/* The same by looking at every row. any_tag: rows of every tag count. */
+void partition_search_every(const struct partition *partition, bool any_tag, struct search *search);
 
 uint32_t partition_dimension(const struct partition *partition);
 uint64_t partition_rows(const struct partition *partition); /* live ones */

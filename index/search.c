@@ -45,6 +45,7 @@ enum {
 struct scan {
     const struct vector_kernels *kernels;
     uint32_t tag;
+    bool any_tag;
     int64_t now_ms;
     uint64_t sequence_last; /* later rows do not count */
     uint64_t rows_scanned;
@@ -57,8 +58,8 @@ struct scan {
 static bool row_counts(const struct scan *scan, const struct rows_chunk *chunk, uint32_t row)
 {
     const int64_t expires_ms = chunk->expiries_ms[row];
-    return chunk->tags[row] == scan->tag && (expires_ms == 0 || expires_ms > scan->now_ms) &&
-           !rows_chunk_is_dead(chunk, row) &&
+    return (scan->any_tag || chunk->tags[row] == scan->tag) &&
+           (expires_ms == 0 || expires_ms > scan->now_ms) && !rows_chunk_is_dead(chunk, row) &&
            (scan->sequence_last == UINT64_MAX || chunk->sequences[row] <= scan->sequence_last);
 }
 
@@ -119,7 +120,7 @@ static void scan_tagged(struct scan *scan, const struct rows_chunk *chunk, uint3
     assert(count <= BLOCK_ROWS);
     for (uint32_t i = 0; i < count; i++) {
         picked[picked_count] = first + i;
-        picked_count += chunk->tags[first + i] == scan->tag;
+        picked_count += scan->any_tag || chunk->tags[first + i] == scan->tag;
     }
     if (picked_count * FEW_SHARE < count)
         scan_picked(scan, chunk, picked, picked_count);
@@ -134,7 +135,7 @@ static void scan_chunk(struct scan *scan, const struct rows_chunk *chunk)
         return;
     /* Loaded after the count: if a row below it has another tag, this is seen too. */
     const bool differ = atomic_load_explicit(&chunk->tags_differ, memory_order_relaxed);
-    if (!differ && chunk->tags[0] != scan->tag)
+    if (!differ && !scan->any_tag && chunk->tags[0] != scan->tag)
         return;
     for (uint32_t first = 0; first < rows_count; first += BLOCK_ROWS) {
         const uint32_t left = rows_count - first;
@@ -223,6 +224,7 @@ static void scan_start(struct scan *scan, const struct search *search, uint64_t 
     assert(search->hits_max <= SEARCH_HITS_MAX);
     scan->kernels = vector_kernels();
     scan->tag = search->tag;
+    scan->any_tag = false;
     scan->now_ms = search->now_ms;
     scan->sequence_last = sequence_last;
     scan->rows_scanned = 0;
@@ -278,22 +280,48 @@ static void note(const struct partition *partition, const struct view *view,
         (void)recall_offer(recall, &partition->key, search, sequence_last);
 }
 
-void partition_search(const struct partition *partition, struct search *search)
+static void search_view(const struct partition *partition, const struct view *view,
+                        struct search *search)
 {
-    search->hits_count = 0;
-    search->rows_scanned = 0;
-    if (search->dimension != partition->dimension)
-        return;
     struct scan scan;
     scan_start(&scan, search, UINT64_MAX);
-    const uint64_t sequence_last =
-        atomic_load_explicit(&partition->sequence_last, memory_order_relaxed);
-    const struct view *view = partition_view(partition);
     search_segments(partition, view, &scan);
     for (uint32_t i = view->chunks_covered; i < view->chunks_count; i++)
         scan_chunk(&scan, view->chunks[i]);
     hand_back(&scan, search);
+}
+
+/* False: vectors of another length, and no hits. */
+static bool fits(const struct partition *partition, struct search *search)
+{
+    search->hits_count = 0;
+    search->rows_scanned = 0;
+    return search->dimension == partition->dimension;
+}
+
+void partition_search(const struct partition *partition, struct search *search)
+{
+    if (!fits(partition, search))
+        return;
+    const uint64_t sequence_last =
+        atomic_load_explicit(&partition->sequence_last, memory_order_relaxed);
+    const struct view *view = partition_view(partition);
+    search_view(partition, view, search);
     note(partition, view, search, sequence_last);
+}
+
+void partition_search_unseen(const struct partition *partition, struct search *search)
+{
+    if (fits(partition, search))
+        search_view(partition, partition_view(partition), search);
+}
+
+static void scan_view(const struct partition *partition, struct scan *scan, struct search *search)
+{
+    const struct view *view = partition_view(partition);
+    for (uint32_t i = 0; i < view->chunks_count; i++)
+        scan_chunk(scan, view->chunks[i]);
+    hand_back(scan, search);
 }
 
 void partition_search_exact(const struct partition *partition, uint64_t sequence_last,
@@ -302,10 +330,17 @@ void partition_search_exact(const struct partition *partition, uint64_t sequence
     assert(search->dimension == partition->dimension);
     struct scan scan;
     scan_start(&scan, search, sequence_last);
-    const struct view *view = partition_view(partition);
-    for (uint32_t i = 0; i < view->chunks_count; i++)
-        scan_chunk(&scan, view->chunks[i]);
-    hand_back(&scan, search);
+    scan_view(partition, &scan, search);
+}
+
+void partition_search_every(const struct partition *partition, bool any_tag, struct search *search)
+{
+    if (!fits(partition, search))
+        return;
+    struct scan scan;
+    scan_start(&scan, search, UINT64_MAX);
+    scan.any_tag = any_tag;
+    scan_view(partition, &scan, search);
 }
 
 uint32_t partition_cost_us(const struct partition *partition)

@@ -11,6 +11,10 @@
 #include "base/status.h"
 #include "base/text.h"
 #include "cache/cache.h"
+#include "cache/explain.h"
+#include "cache/import.h"
+#include "cache/scroll.h"
+#include "cache/search.h"
 #include "storage/custodian.h"
 
 struct codec_limits { /* from the options limits.* and server.* */
@@ -31,6 +35,11 @@ enum codec_message {
     CODEC_REPORT,
     CODEC_BATCH_REPORT,
     CODEC_STATS,
+    CODEC_SEARCH,
+    CODEC_EXPLAIN,
+    CODEC_SCROLL,
+    CODEC_GET_ENTRY,
+    CODEC_IMPORT,
     CODEC_CREATE_SNAPSHOT,
     CODEC_DELETE_SNAPSHOT,
     CODEC_UPDATE_NAMESPACE,
@@ -160,6 +169,47 @@ enum status codec_write_batch_report(const struct codec_report *reports,
 enum status codec_write_stats(const struct cache_stats *stats, const struct codec_limits *limits,
                               struct arena *arena, struct codec_reply *out,
                               struct failure *failure);
+enum status codec_read_search(struct text bytes, const struct codec_limits *limits,
+                              struct arena *arena, struct cache_search_request *out,
+                              struct failure *failure);
+/* REPLY_TOO_LARGE. */
+enum status codec_write_search(const struct cache_search *search, const struct codec_limits *limits,
+                               struct arena *arena, struct codec_reply *out,
+                               struct failure *failure);
+enum status codec_read_explain(struct text bytes, const struct codec_limits *limits,
+                               struct arena *arena, struct cache_explain_request *out,
+                               struct failure *failure);
+enum status codec_write_explain(const struct cache_explain *explain, int64_t now_ms,
+                                const struct codec_limits *limits, struct arena *arena,
+                                struct codec_reply *out, struct failure *failure);
+/* bytes_max of the request is what a reply has room for. */
+enum status codec_read_scroll(struct text bytes, const struct codec_limits *limits,
+                              struct arena *arena, struct cache_page_request *out,
+                              struct failure *failure);
+enum status codec_write_scroll(const struct cache_page *page, bool answers,
+                               const struct codec_limits *limits, struct arena *arena,
+                               struct codec_reply *out, struct failure *failure);
+struct codec_entry_request {
+    struct digest entry_id;
+    bool vector;
+};
+enum status codec_read_get_entry(struct text bytes, const struct codec_limits *limits,
+                                 struct arena *arena, struct codec_entry_request *out,
+                                 struct failure *failure);
+/* `page` holds the one. */
+enum status codec_write_get_entry(const struct cache_page *page, const struct codec_limits *limits,
+                                  struct arena *arena, struct codec_reply *out,
+                                  struct failure *failure);
+struct codec_import {
+    struct cache_import *entries;
+    size_t count;
+    struct cache_import_options options;
+};
+enum status codec_read_import(struct text bytes, const struct codec_limits *limits,
+                              struct arena *arena, struct codec_import *out,
+                              struct failure *failure);
+enum status codec_write_import(const struct cache_import_reply *reply, struct arena *arena,
+                               struct codec_reply *out);
 /* Names of snapshots: "" is allowed for create alone. */
 enum status codec_read_create_snapshot(struct text bytes, const struct codec_limits *limits,
                                        struct arena *arena, struct text *out_name,

@@ -38,6 +38,7 @@ struct rule {
 static const struct rule rules[] = {
     {&reprise__v1__batch_get_request__descriptor, 1, LIMIT(batch_max)}, /* items */
     {&reprise__v1__batch_set_request__descriptor, 1, LIMIT(batch_max)}, /* items */
+    {&reprise__v1__import_request__descriptor,    1, LIMIT(batch_max)}, /* entries */
     {&reprise__v1__get_request__descriptor,       5, CODEC_CHOICES_MAX, 0}, /* tiers */
     {&reprise__v1__get_request__descriptor,       8, CODEC_CHOICES_MAX, 0}, /* include */
     {&reprise__v1__identity__descriptor,          4, LIMIT(key.messages_max)}, /* messages */
@@ -50,7 +51,11 @@ static const struct rule rules[] = {
     {&reprise__v1__set_request__descriptor,      11, CODEC_DEPENDS_MAX, 0}, /* depends_on */
     {&reprise__v1__set_request__descriptor,      10, LIMIT(tags_max)}, /* tags */
     {&reprise__v1__set_request__descriptor,      19, LIMIT(metadata_max)}, /* metadata */
+    {&reprise__v1__entry__descriptor,             9, LIMIT(tags_max)}, /* tags */
+    {&reprise__v1__entry__descriptor,            10, CODEC_DEPENDS_MAX, 0}, /* depends_on */
+    {&reprise__v1__entry__descriptor,            16, LIMIT(metadata_max)}, /* metadata */
     {&reprise__v1__delete_request__descriptor,    2, LIMIT(batch_max)}, /* entry_ids */
+    {&reprise__v1__search_request__descriptor,    7, CODEC_CHOICES_MAX, 0}, /* include */
     {&reprise__v1__selector__descriptor,          7, LIMIT(tags_max)}, /* tags */
     {&reprise__v1__batch_report_request__descriptor, 1, CODEC_REPORTS_MAX, 0}, /* items */
     {&reprise__v1__update_namespace_request__descriptor, 2, CODEC_CHOICES_MAX, 0}, /* fields */
@@ -60,7 +65,7 @@ static const struct rule rules[] = {
 };
 /* clang-format on */
 #undef LIMIT
-enum { RULES_COUNT = sizeof(rules) / sizeof(rules[0]), RULES_OF_BATCHES = 2 };
+enum { RULES_COUNT = sizeof(rules) / sizeof(rules[0]), RULES_OF_BATCHES = 3 };
 
 /* NULL: no list of a request. */
 static const struct rule *rule_find(const ProtobufCMessageDescriptor *message, uint32_t number)
@@ -327,6 +332,11 @@ const ProtobufCMessageDescriptor *codec_descriptor(enum codec_message type)
         [CODEC_REPORT] = &reprise__v1__report_request__descriptor,
         [CODEC_BATCH_REPORT] = &reprise__v1__batch_report_request__descriptor,
         [CODEC_STATS] = &reprise__v1__stats_request__descriptor,
+        [CODEC_SEARCH] = &reprise__v1__search_request__descriptor,
+        [CODEC_EXPLAIN] = &reprise__v1__explain_request__descriptor,
+        [CODEC_SCROLL] = &reprise__v1__scroll_request__descriptor,
+        [CODEC_GET_ENTRY] = &reprise__v1__get_entry_request__descriptor,
+        [CODEC_IMPORT] = &reprise__v1__import_request__descriptor,
         [CODEC_CREATE_SNAPSHOT] = &reprise__v1__create_snapshot_request__descriptor,
         [CODEC_DELETE_SNAPSHOT] = &reprise__v1__delete_snapshot_request__descriptor,
         [CODEC_UPDATE_NAMESPACE] = &reprise__v1__update_namespace_request__descriptor,

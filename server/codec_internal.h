@@ -155,8 +155,33 @@ enum status codec_lease_request(const Reprise__V1__LeaseRequest *message,
                                 struct cache_get_request *out, struct failure *failure);
 /* GetResponse.lease as the field `number`. */
 void codec_write_lease(struct wire *wire, uint32_t number, const struct cache_lease *lease);
+enum status codec_vector(const Reprise__V1__Vector *message, struct arena *arena,
+                         const float **out_floats, uint32_t *out_dimension,
+                         struct failure *failure);
+/* Ids as names, versions as values. STATUS_NO_MEMORY. */
+enum status codec_dependencies(Reprise__V1__Dependency *const *messages, size_t count,
+                               struct arena *arena, const struct key_attribute **out);
+/* Bits of enum cache_include. */
+enum status codec_include(const Reprise__V1__Include *parts, size_t count, unsigned *out_include,
+                          struct failure *failure);
+
+enum status codec_selector(const Reprise__V1__Selector *message, struct arena *arena,
+                           struct cache_selector *out, struct failure *failure);
 
 /* ---- Replies ---------------------------------------------------------------- */
+
+struct codec_candidate {
+    const struct digest *id;
+    float similarity;
+    unsigned guards;
+    struct text prompt;
+    bool other_compatibility;
+    const struct entry *answer; /* NULL: without its answer */
+};
+void codec_put_candidate(struct wire *wire, uint32_t number,
+                         const struct codec_candidate *candidate);
+/* A Get's whole reply as a message inside; a long answer is copied. */
+void codec_put_get(struct wire *wire, uint32_t number, const struct cache_get *get, int64_t now_ms);
 
 /* The sentence of a failure: "<field>: <message>". */
 enum { CODEC_SENTENCE_MAX = FAILURE_FIELD_MAX + FAILURE_MESSAGE_MAX + 2 };

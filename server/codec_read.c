@@ -129,9 +129,8 @@ static enum status read_halves(const ProtobufCBinaryData *halves, struct arena *
 }
 
 /* Absent: NULL and 0. Whether the numbers are finite and not all zero is for cache/ to say. */
-static enum status read_vector(const Reprise__V1__Vector *message, struct arena *arena,
-                               const float **out_floats, uint32_t *out_dimension,
-                               struct failure *failure)
+enum status codec_vector(const Reprise__V1__Vector *message, struct arena *arena,
+                         const float **out_floats, uint32_t *out_dimension, struct failure *failure)
 {
     if (message == NULL)
         return STATUS_OK;
@@ -171,17 +170,16 @@ static enum status read_tiers(const Reprise__V1__GetRequest *message, struct cac
     return STATUS_OK;
 }
 
-static enum status read_include(const Reprise__V1__GetRequest *message,
-                                struct cache_get_request *out, struct failure *failure)
+enum status codec_include(const Reprise__V1__Include *parts, size_t count, unsigned *out_include,
+                          struct failure *failure)
 {
-    for (size_t i = 0; i < message->n_include; i++) {
-        const int part = (int)message->include[i];
-        if (part < REPRISE__V1__INCLUDE__INCLUDE_KEY ||
-            part > REPRISE__V1__INCLUDE__INCLUDE_CANDIDATES)
+    for (size_t i = 0; i < count; i++) {
+        const int part = (int)parts[i];
+        if (part < REPRISE__V1__INCLUDE__INCLUDE_KEY || part > REPRISE__V1__INCLUDE__INCLUDE_ANSWER)
             return bad_choice(failure, "include", i,
                               "INCLUDE_KEY, INCLUDE_TIMING, INCLUDE_MATCHED_PROMPT, "
-                              "INCLUDE_CANDIDATES");
-        out->include |= 1U << part;
+                              "INCLUDE_CANDIDATES, INCLUDE_ANSWER");
+        *out_include |= 1U << part;
     }
     return STATUS_OK;
 }
@@ -218,11 +216,11 @@ enum status codec_get_message(const Reprise__V1__GetRequest *message, struct are
     codec_control(message->cache_control, &request.control);
     enum status status = codec_identity(message->identity, arena, &request.identity, failure);
     if (status == STATUS_OK)
-        status = read_vector(message->vector, arena, &request.vector, &request.dimension, failure);
+        status = codec_vector(message->vector, arena, &request.vector, &request.dimension, failure);
     if (status == STATUS_OK)
         status = read_tiers(message, &request, failure);
     if (status == STATUS_OK)
-        status = read_include(message, &request, failure);
+        status = codec_include(message->include, message->n_include, &request.include, failure);
     if (status == STATUS_OK)
         status = read_min_similarity(message, &request, failure);
     if (status == STATUS_OK)
@@ -320,6 +318,19 @@ static enum status read_info(const Reprise__V1__AnswerInfo *info, const struct s
     return STATUS_OK;
 }
 
+enum status codec_dependencies(Reprise__V1__Dependency *const *messages, size_t count,
+                               struct arena *arena, const struct key_attribute **out)
+{
+    struct key_attribute *depends_on = arena_calloc(arena, count, sizeof(*depends_on));
+    if (depends_on == NULL)
+        return STATUS_NO_MEMORY;
+    for (size_t i = 0; i < count; i++)
+        depends_on[i] = (struct key_attribute){.name = text_of(messages[i]->id),
+                                               .value = text_of(messages[i]->version)};
+    *out = depends_on;
+    return STATUS_OK;
+}
+
 static enum status read_lists(const Reprise__V1__SetRequest *message, struct arena *arena,
                               struct cache_set_request *out, struct failure *failure)
 {
@@ -331,14 +342,9 @@ static enum status read_lists(const Reprise__V1__SetRequest *message, struct are
     if (codec_attributes(message->metadata, message->n_metadata, arena, &out->metadata) !=
         STATUS_OK)
         return codec_spent(failure);
-    struct key_attribute *depends_on =
-        arena_calloc(arena, message->n_depends_on, sizeof(*depends_on));
-    if (depends_on == NULL)
+    if (codec_dependencies(message->depends_on, message->n_depends_on, arena, &out->depends_on) !=
+        STATUS_OK)
         return codec_spent(failure);
-    for (size_t i = 0; i < message->n_depends_on; i++)
-        depends_on[i] = (struct key_attribute){.name = text_of(message->depends_on[i]->id),
-                                               .value = text_of(message->depends_on[i]->version)};
-    out->depends_on = depends_on;
     out->depends_on_count = message->n_depends_on;
     return STATUS_OK;
 }
@@ -385,7 +391,7 @@ enum status codec_read_set(struct text bytes, const struct codec_limits *limits,
     request.lease_token = text_of(message->lease_token);
     status = codec_identity(message->identity, arena, &request.identity, failure);
     if (status == STATUS_OK)
-        status = read_vector(message->vector, arena, &request.vector, &request.dimension, failure);
+        status = codec_vector(message->vector, arena, &request.vector, &request.dimension, failure);
     if (status == STATUS_OK)
         status = read_info(message->info, &parts, arena, &request, failure);
     if (status == STATUS_OK)

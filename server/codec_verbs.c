@@ -159,6 +159,24 @@ enum status codec_write_delete(uint32_t deleted, struct arena *arena, struct cod
 
 /* ---- Invalidate ------------------------------------------------------------- */
 
+enum status codec_selector(const Reprise__V1__Selector *message, struct arena *arena,
+                           struct cache_selector *out, struct failure *failure)
+{
+    struct text *tags = codec_texts(message->tags, message->n_tags, arena);
+    if (tags == NULL)
+        return codec_spent(failure);
+    *out = (struct cache_selector){
+        .namespace_ = text_of(message->namespace_),
+        .model = text_of(message->model),
+        .tags = tags,
+        .tags_count = message->n_tags,
+        .depends_on_id = text_of(message->depends_on_id),
+        .depends_on_version_not = text_of(message->depends_on_version_not),
+        .created_before_ms = message->created_before_unix_ms,
+    };
+    return STATUS_OK;
+}
+
 enum status codec_read_invalidate(struct text bytes, const struct codec_limits *limits,
                                   struct arena *arena, struct cache_selector *out,
                                   struct failure *failure)
@@ -169,24 +187,16 @@ enum status codec_read_invalidate(struct text bytes, const struct codec_limits *
         return status;
     const Reprise__V1__InvalidateRequest *message =
         (const Reprise__V1__InvalidateRequest *)unpacked;
-    const Reprise__V1__Selector *selector = message->selector;
-    if (selector == NULL)
+    struct cache_selector selector;
+    if (message->selector == NULL)
         return failure_set(failure, STATUS_LIMIT_EXCEEDED, "selector", "an empty one is refused");
-    struct text *tags = codec_texts(selector->tags, selector->n_tags, arena);
-    if (tags == NULL)
-        return codec_spent(failure);
-    *out = (struct cache_selector){
-        .namespace_ = text_of(selector->namespace_),
-        .model = text_of(selector->model),
-        .tags = tags,
-        .tags_count = selector->n_tags,
-        .depends_on_id = text_of(selector->depends_on_id),
-        .depends_on_version_not = text_of(selector->depends_on_version_not),
-        .created_before_ms = selector->created_before_unix_ms,
-        .dry_run = message->dry_run != 0,
-        .make_stale = message->make_stale != 0,
-        .confirm = text_of(message->confirm),
-    };
+    status = codec_selector(message->selector, arena, &selector, failure);
+    if (status != STATUS_OK)
+        return status;
+    selector.dry_run = message->dry_run != 0;
+    selector.make_stale = message->make_stale != 0;
+    selector.confirm = text_of(message->confirm);
+    *out = selector;
     return STATUS_OK;
 }
 

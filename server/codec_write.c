@@ -58,6 +58,10 @@ enum {
     CANDIDATE_SIMILARITY = 2,
     CANDIDATE_GUARD = 3,
     CANDIDATE_PROMPT = 6,
+    CANDIDATE_INFO = 7,
+    CANDIDATE_OTHER = 8,
+    CANDIDATE_CONTENT = 100,
+    CANDIDATE_BLOB = 101,
     BATCH_RESULTS = 1,
     BATCH_SERVER_US = 2,
     RESULT_RESPONSE = 1,
@@ -169,18 +173,37 @@ static void write_timing(struct wire *wire, const struct cache_timing *timing)
     wire_end(wire, parts);
 }
 
-static void write_candidate(struct wire *wire, const struct cache_candidate *candidate)
+void codec_put_candidate(struct wire *wire, uint32_t number,
+                         const struct codec_candidate *candidate)
 {
-    struct text prompt = {NULL, 0};
-    if (candidate->entry != NULL)
-        prompt = entry_prompt(candidate->entry);
-    const struct wire_inner parts = wire_begin(wire, DEBUG_CANDIDATES, 0);
-    write_id(wire, CANDIDATE_ENTRY_ID, &candidate->entry_id);
+    const struct wire_inner parts = wire_begin(wire, number, 0);
+    write_id(wire, CANDIDATE_ENTRY_ID, candidate->id);
     wire_float(wire, CANDIDATE_SIMILARITY, clipped(candidate->similarity));
     if (candidate->guards != 0) /* the lowest bit is the first reason */
         wire_uint(wire, CANDIDATE_GUARD, (uint64_t)__builtin_ctz(candidate->guards) + 1);
-    wire_text(wire, CANDIDATE_PROMPT, prompt);
+    wire_text(wire, CANDIDATE_PROMPT, candidate->prompt);
+    wire_uint(wire, CANDIDATE_OTHER, candidate->other_compatibility);
+    if (candidate->answer != NULL) {
+        struct cache_answer answer;
+        cache_answer_read(candidate->answer, &answer);
+        wire_text(wire, CANDIDATE_INFO, answer.info);
+        wire_text(wire, answer.opaque ? CANDIDATE_BLOB : CANDIDATE_CONTENT, answer.answer);
+    }
     wire_end(wire, parts);
+}
+
+static void write_candidate(struct wire *wire, const struct cache_candidate *candidate,
+                            unsigned include)
+{
+    const bool with_answer = (include & CACHE_INCLUDE_ANSWER) != 0;
+    struct codec_candidate shown = {.id = &candidate->entry_id,
+                                    .similarity = candidate->similarity,
+                                    .guards = candidate->guards};
+    if (candidate->entry != NULL)
+        shown.prompt = entry_prompt(candidate->entry);
+    if (with_answer)
+        shown.answer = candidate->entry;
+    codec_put_candidate(wire, DEBUG_CANDIDATES, &shown);
 }
 
 static void write_debug(struct wire *wire, const struct cache_get_reply *reply, unsigned include)
@@ -192,7 +215,7 @@ static void write_debug(struct wire *wire, const struct cache_get_reply *reply, 
         write_timing(wire, &reply->timing);
     for (size_t i = 0; (include & CACHE_INCLUDE_CANDIDATES) != 0 && i < reply->candidates_count;
          i++)
-        write_candidate(wire, &reply->candidates[i]);
+        write_candidate(wire, &reply->candidates[i], include);
     if ((include & CACHE_INCLUDE_MATCHED_PROMPT) != 0 && reply->found.entry != NULL)
         wire_text(wire, DEBUG_MATCHED_PROMPT, entry_prompt(reply->found.entry));
     wire_end(wire, debug);
@@ -284,6 +307,17 @@ enum status codec_write_get(const struct cache_get *get, int64_t now_ms,
     if (status == STATUS_OK)
         *out = packed;
     return status;
+}
+
+void codec_put_get(struct wire *wire, uint32_t number, const struct cache_get *get, int64_t now_ms)
+{
+    struct codec_reply packed = {.tail_entry = NULL};
+    const struct cache_answer answer = answer_of(&get->reply);
+    const struct wire_inner inner =
+        wire_begin(wire, number, reply_bytes(&answer) + answer.answer.length);
+    write_get(wire, get, &answer, now_ms, &packed);
+    wire_raw(wire, packed.tail);
+    wire_end(wire, inner);
 }
 
 /* ---- BatchGet --------------------------------------------------------------- */

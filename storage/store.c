@@ -580,6 +580,18 @@ enum status store_drop(struct store *store, const struct record_purge *what,
     return STATUS_OK;
 }
 
+uint32_t store_scan(struct store *store, uint64_t *cursor, struct entry **out_entries,
+                    uint32_t entries_max)
+{
+    static_assert((int)STORE_SCAN_MIN >= (int)TABLE_HANDFUL_MIN, "room for a bucket");
+    return table_scan(store->table, cursor, out_entries, entries_max);
+}
+
+uint64_t store_cursor(const struct store *store, const struct digest *digest)
+{
+    return table_cursor(store->table, digest);
+}
+
 uint64_t store_sweep(struct store *store, int64_t now_ms)
 {
     if (atomic_load_explicit(&store->phase, memory_order_acquire) == PHASE_LOADING)

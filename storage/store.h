@@ -170,6 +170,12 @@ uint64_t store_count(struct store *store, int64_t now_ms, store_matches *matches
 enum status store_purge(struct store *store, store_matches *matches, void *context,
                         const struct journal_wish *wish, uint64_t *out_removed);
 
+/* A walk over all entries, live or expired, with a reference each: see table_scan in table.h. */
+enum { STORE_SCAN_MIN = 64 };
+uint32_t store_scan(struct store *store, uint64_t *cursor, struct entry **out_entries,
+                    uint32_t entries_max);
+uint64_t store_cursor(const struct store *store, const struct digest *digest);
+
 /* Removes all of a tenant, of a scope, or of a tenant's scope (zeros: any), by one record and a
  * line of MANIFEST that outlives it. `what->floor` is not read: it is the number drawn here. */
 enum status store_drop(struct store *store, const struct record_purge *what,

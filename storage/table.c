@@ -529,6 +529,50 @@ uint32_t table_next_entries(struct table *table, uint64_t *cursor, struct entry 
     return handful.count;
 }
 
+uint64_t table_cursor(const struct table *table, const struct digest *digest)
+{
+    return hash_of(table, digest);
+}
+
+/* Sorted by insertion: a handful. Those before `from` are let go; returns how many are left. */
+static uint32_t sort_from(const struct table *table, uint64_t from, struct entry **entries,
+                          uint32_t count)
+{
+    uint32_t kept = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        struct entry *entry = entries[i];
+        const uint64_t hash = hash_of(table, entry_digest(entry));
+        if (hash < from) {
+            entry_release(entry);
+            continue;
+        }
+        uint32_t at = kept++;
+        for (; at > 0 && hash_of(table, entry_digest(entries[at - 1])) > hash; at--)
+            entries[at] = entries[at - 1];
+        entries[at] = entry;
+    }
+    return kept;
+}
+
+uint32_t table_scan(struct table *table, uint64_t *cursor, struct entry **out_entries,
+                    uint32_t entries_max)
+{
+    assert(entries_max >= TABLE_HANDFUL_MIN);
+    const uint64_t from = *cursor;
+    const uint64_t number = from & (table->options.stripes_count - 1); /* a hash's low bits */
+    struct handful handful = {.entries = out_entries, .max = entries_max};
+    struct stripe *stripe = &table->stripes[number];
+    lock_acquire(&stripe->lock);
+    const uint64_t within = from % buckets_width(&stripe->buckets, from);
+    const uint64_t position = hand_out(stripe, from - within, &handful);
+    lock_release(&stripe->lock);
+    if (position != 0)
+        *cursor = position | number;
+    else
+        *cursor = number + 1 == table->options.stripes_count ? 0 : number + 1;
+    return sort_from(table, from, out_entries, handful.count);
+}
+
 /* True when the hand has done this tick. */
 static bool sweep_in_hold(const struct table *table, struct stripe *stripe, int64_t now_ms,
                           struct departed *departed) REQUIRES(&stripe->lock)

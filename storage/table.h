@@ -127,6 +127,15 @@ bool table_purge(struct table *table, struct table_walk *walk, struct departed *
 uint32_t table_next_entries(struct table *table, uint64_t *cursor, struct entry **out_entries,
                             uint32_t entries_max);
 
+/*
+ * The same in the order of stripe and hash, which growth does not change: those from *cursor on,
+ * 0 at first and at the end. table_cursor is where an entry of that digest stands, present or not,
+ * so a walk may stop between any two and go on later; who lives all the while is seen once.
+ */
+uint32_t table_scan(struct table *table, uint64_t *cursor, struct entry **out_entries,
+                    uint32_t entries_max);
+uint64_t table_cursor(const struct table *table, const struct digest *digest);
+
 struct table_sweep { /* one tick of all hands; begins zeroed but for now_ms */
     int64_t now_ms;
     uint32_t stripe; /* where it stands */

@@ -22,8 +22,13 @@
     X(DELETE,       "/reprise.v1.Cache/Delete",          reprise__v1__delete_response__descriptor,     true)  \
     X(INVALIDATE,   "/reprise.v1.Cache/Invalidate",      reprise__v1__invalidate_response__descriptor, true)  \
     X(TOUCH,        "/reprise.v1.Cache/Touch",           reprise__v1__touch_response__descriptor,      true)  \
+    X(SEARCH,       "/reprise.v1.Cache/Search",          reprise__v1__search_response__descriptor,     false) \
+    X(EXPLAIN,      "/reprise.v1.Cache/Explain",         reprise__v1__explain_response__descriptor,    false) \
     X(REPORT,       "/reprise.v1.Feedback/Report",       reprise__v1__report_response__descriptor,     true)  \
     X(STATS,        "/reprise.v1.Admin/Stats",           reprise__v1__stats_response__descriptor,      false) \
+    X(SCROLL,       "/reprise.v1.Admin/Scroll",          reprise__v1__scroll_response__descriptor,     false) \
+    X(GET_ENTRY,    "/reprise.v1.Admin/GetEntry",        reprise__v1__get_entry_response__descriptor,  false) \
+    X(IMPORT,       "/reprise.v1.Admin/Import",          reprise__v1__import_response__descriptor,     true)  \
     X(CREATE_SNAPSHOT, "/reprise.v1.Admin/CreateSnapshot", reprise__v1__create_snapshot_response__descriptor, true)  \
     X(LIST_SNAPSHOTS, "/reprise.v1.Admin/ListSnapshots", reprise__v1__list_snapshots_response__descriptor, false) \
     X(DELETE_SNAPSHOT, "/reprise.v1.Admin/DeleteSnapshot", reprise__v1__delete_snapshot_response__descriptor, true)  \

@@ -42,6 +42,7 @@ struct result_block {
     struct reprise_health_reply health;
     struct reprise_compact_reply compacted;
     struct reprise_drop_reply dropped;
+    struct reprise_import_reply imported;
 };
 
 /* What a caller gets when not even a result could be made. Freeing it does nothing. */
@@ -333,6 +334,89 @@ struct reprise_result *reprise_touch(struct reprise_client *client,
         block->result.touch = &block->touched;
     }
     return settle(client, block, block->result.touch);
+}
+
+struct reprise_result *reprise_search(struct reprise_client *client,
+                                      const struct reprise_search_request *request,
+                                      const struct reprise_call *call)
+{
+    struct result_block *block = block_create();
+    if (block == NULL)
+        return no_block(client);
+    const void *reply =
+        run(client, CHANNEL_SEARCH, request_search(request, block->arena), call, block);
+    if (reply != NULL)
+        block->result.search = reply_search(reply, block->arena);
+    return settle(client, block, block->result.search);
+}
+
+struct reprise_result *reprise_explain(struct reprise_client *client,
+                                       const struct reprise_explain_request *request,
+                                       const struct reprise_call *call)
+{
+    struct result_block *block = block_create();
+    if (block == NULL)
+        return no_block(client);
+    const void *reply =
+        run(client, CHANNEL_EXPLAIN, request_explain(request, block->arena), call, block);
+    if (reply != NULL)
+        block->result.explain = reply_explain(reply, block->arena);
+    return settle(client, block, block->result.explain);
+}
+
+struct reprise_result *reprise_scroll(struct reprise_client *client,
+                                      const struct reprise_scroll_request *request,
+                                      const struct reprise_call *call)
+{
+    struct result_block *block = block_create();
+    if (block == NULL)
+        return no_block(client);
+    const Reprise__V1__ScrollResponse *reply =
+        run(client, CHANNEL_SCROLL, request_scroll(request, block->arena), call, block);
+    if (reply != NULL)
+        block->result.scroll =
+            reply_entries(reply->entries, reply->n_entries, reply->next_cursor, block->arena);
+    return settle(client, block, block->result.scroll);
+}
+
+struct reprise_result *reprise_get_entry(struct reprise_client *client, const char *entry_id,
+                                         bool vector, const struct reprise_call *call)
+{
+    struct result_block *block = block_create();
+    if (block == NULL)
+        return no_block(client);
+    Reprise__V1__GetEntryRequest message;
+    reprise__v1__get_entry_request__init(&message);
+    message.vector = vector;
+    if (entry_id != NULL)
+        message.entry_id = (char *)(uintptr_t)entry_id; /* only read */
+    const Reprise__V1__GetEntryResponse *reply =
+        run(client, CHANNEL_GET_ENTRY, &message, call, block);
+    if (reply != NULL)
+        block->result.scroll =
+            reply_entries(&reply->entry, reply->entry != NULL ? 1 : 0, "", block->arena);
+    return settle(client, block, block->result.scroll);
+}
+
+struct reprise_result *reprise_import(struct reprise_client *client,
+                                      const struct reprise_stored *entries, size_t count,
+                                      bool overwrite, bool dry_run, const struct reprise_call *call)
+{
+    struct result_block *block = block_create();
+    if (block == NULL)
+        return no_block(client);
+    Reprise__V1__ImportRequest *message = request_import(entries, count, block->arena);
+    if (message != NULL) {
+        message->overwrite = overwrite;
+        message->dry_run = dry_run;
+    }
+    const Reprise__V1__ImportResponse *reply = run(client, CHANNEL_IMPORT, message, call, block);
+    if (reply != NULL) {
+        block->imported = (struct reprise_import_reply){reply->imported, reply->kept,
+                                                        reply->expired, reply->indexed};
+        block->result.imported = &block->imported;
+    }
+    return settle(client, block, block->result.imported);
 }
 
 struct reprise_result *reprise_report(struct reprise_client *client,

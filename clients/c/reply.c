@@ -77,8 +77,8 @@ static bool read_usage(const Reprise__V1__Usage *message, struct arena *arena,
     return true;
 }
 
-static bool read_info(const Reprise__V1__AnswerInfo *message, struct arena *arena,
-                      const struct reprise_info **out_info)
+bool reply_info(const Reprise__V1__AnswerInfo *message, struct arena *arena,
+                const struct reprise_info **out_info)
 {
     if (message == NULL)
         return true;
@@ -154,24 +154,28 @@ static bool read_timing(const Reprise__V1__Timing *message, struct arena *arena,
     return true;
 }
 
-static bool read_candidates(const Reprise__V1__Debug *message, struct arena *arena,
-                            struct reprise_debug *debug)
+bool reply_candidates(Reprise__V1__Candidate *const *messages, size_t count, struct arena *arena,
+                      const struct reprise_candidate **out_candidates)
 {
-    struct reprise_candidate *candidates =
-        arena_calloc(arena, message->n_candidates, sizeof(*candidates));
+    struct reprise_candidate *candidates = arena_calloc(arena, count, sizeof(*candidates));
     if (candidates == NULL)
         return false;
-    for (size_t i = 0; i < message->n_candidates; i++) {
-        const Reprise__V1__Candidate *from = message->candidates[i];
+    for (size_t i = 0; i < count; i++) {
+        const Reprise__V1__Candidate *from = messages[i];
         candidates[i] = (struct reprise_candidate){
             .entry_id = from->entry_id,
             .similarity = from->similarity,
             .guard = (enum reprise_guard)from->guard,
             .prompt = from->prompt,
+            .other_compatibility = from->other_compatibility,
+            .content = from->content,
+            .blob = from->blob.data,
+            .blob_size = from->blob.len,
         };
+        if (!reply_info(from->info, arena, &candidates[i].info))
+            return false;
     }
-    debug->candidates = candidates;
-    debug->candidates_count = message->n_candidates;
+    *out_candidates = candidates;
     return true;
 }
 
@@ -185,9 +189,10 @@ static bool read_debug(const Reprise__V1__Debug *message, struct arena *arena,
         return false;
     debug->key = message->key;
     debug->matched_prompt = message->matched_prompt;
+    debug->candidates_count = message->n_candidates;
     *out_debug = debug;
     return read_timing(message->timing, arena, &debug->timing) &&
-           read_candidates(message, arena, debug);
+           reply_candidates(message->candidates, message->n_candidates, arena, &debug->candidates);
 }
 
 static bool read_lease(const Reprise__V1__Lease *message, struct arena *arena,
@@ -225,7 +230,7 @@ const struct reprise_get_reply *reply_get(const Reprise__V1__GetResponse *messag
         .blob_size = message->blob.len,
     };
     bool read_all = read_entry(message->entry, arena, &reply->entry) &&
-                    read_info(message->info, arena, &reply->info) &&
+                    reply_info(message->info, arena, &reply->info) &&
                     read_decision(message->decision, arena, &reply->decision) &&
                     read_lease(message->lease, arena, &reply->lease) &&
                     read_debug(message->debug, arena, &reply->debug);

@@ -11,6 +11,12 @@
 
 const struct reprise_get_reply *reply_get(const Reprise__V1__GetResponse *message,
                                           struct arena *arena);
+const struct reprise_search_reply *reply_search(const Reprise__V1__SearchResponse *message,
+                                                struct arena *arena);
+const struct reprise_explain_reply *reply_explain(const Reprise__V1__ExplainResponse *message,
+                                                  struct arena *arena);
+const struct reprise_scroll_reply *reply_entries(Reprise__V1__Entry *const *messages, size_t count,
+                                                 const char *next_cursor, struct arena *arena);
 const struct reprise_set_reply *reply_set(const Reprise__V1__SetResponse *message,
                                           struct arena *arena);
 /* out_usage: where its usage is put, if there is one. */
@@ -42,6 +48,10 @@ void reply_policy(const Reprise__V1__Policy *message, struct reprise_policy *out
 const struct reprise_namespace *reply_namespace(const Reprise__V1__Namespace *message,
                                                 struct arena *arena);
 
+bool reply_candidates(Reprise__V1__Candidate *const *messages, size_t count, struct arena *arena,
+                      const struct reprise_candidate **out_candidates);
+bool reply_info(const Reprise__V1__AnswerInfo *message, struct arena *arena,
+                const struct reprise_info **out_info);
 /* The names and values of attributes; false when memory is spent. */
 bool reply_pairs(Reprise__V1__Attribute *const *attributes, size_t count, struct arena *arena,
                  const struct reprise_pair **out_pairs);

@@ -87,6 +87,7 @@ enum reprise_include {
     REPRISE_INCLUDE_TIMING = 2,
     REPRISE_INCLUDE_MATCHED_PROMPT = 3,
     REPRISE_INCLUDE_CANDIDATES = 4,
+    REPRISE_INCLUDE_ANSWER = 5, /* of the candidates */
 };
 
 enum reprise_skip {
@@ -345,6 +346,32 @@ struct reprise_touch_request {
     uint64_t ttl_ms; /* from now */
 };
 
+struct reprise_search_request {
+    struct reprise_identity identity; /* its scope is searched                              */
+    struct reprise_vector vector;
+    uint32_t top_k;         /* 0: 10; at most 100                                           */
+    float min_similarity;   /* 0 to 1                                                       */
+    bool any_compatibility; /* entries of other system prompts, parameters, ... too         */
+    bool exhaustive;        /* look at every row                                            */
+    const enum reprise_include *include; /* MATCHED_PROMPT, ANSWER                          */
+    size_t include_count;
+};
+
+struct reprise_explain_request {
+    struct reprise_get_request get;
+    const char *against_entry_id; /* compare with this one; "": the server chooses */
+};
+
+struct reprise_scroll_request { /* all given parts must match; none: every entry */
+    const char *namespace_, *model;
+    const char *const *tags;
+    size_t tags_count;
+    int64_t created_before_unix_ms; /* 0: any moment                            */
+    uint32_t limit;                 /* 0: 100; at most 1,000                    */
+    const char *cursor;             /* next_cursor of the page before; "": none */
+    bool answers, vectors;          /* wanted too                               */
+};
+
 struct reprise_report_request {
     const char *decision_token; /* from a Get's reply */
     enum reprise_verdict verdict;
@@ -398,6 +425,11 @@ struct reprise_candidate {
     float similarity;
     enum reprise_guard guard;
     const char *prompt;
+    bool other_compatibility;        /* no Get of this request is served by it        */
+    const struct reprise_info *info; /* the three below: only with INCLUDE_ANSWER */
+    const char *content;
+    const void *blob;
+    size_t blob_size;
 };
 
 struct reprise_debug {
@@ -424,6 +456,33 @@ struct reprise_get_reply {
     const char *content;
     const void *blob;
     size_t blob_size;
+};
+
+struct reprise_search_reply {
+    const struct reprise_candidate *candidates; /* best first */
+    size_t candidates_count;
+    uint32_t scanned;
+};
+
+struct reprise_field_diff {
+    const char *field;                         /* "params.temperature"                */
+    const char *request_digest, *entry_digest; /* 8 hex digits; "": absent            */
+    bool equal;
+};
+struct reprise_explain_reply {
+    const char *reason; /* one sentence */
+    const struct reprise_get_reply *would_be;
+    const struct reprise_candidate *candidates; /* that it might be served by, best first */
+    size_t candidates_count;
+    const struct reprise_field_diff *fields; /* in the order of identity */
+    size_t fields_count;
+    const char *scope_key, *compat_key, *exact_key;
+    const void *canonical;
+    size_t canonical_size;
+    const char *const *steps;
+    size_t steps_count;
+    const char *against_entry_id; /* "": there is nothing to compare with */
+    float against_similarity;
 };
 
 struct reprise_set_reply {
@@ -554,6 +613,43 @@ struct reprise_stats_reply {
     const struct reprise_journal_info *journal; /* NULL: it has no data folder              */
 };
 
+struct reprise_stored { /* an entry, as it is kept */
+    const char *entry_id;
+    const char *namespace_, *model, *prompt;
+    int64_t created_unix_ms, expires_unix_ms; /* the end of its TTL; 0: never */
+    uint64_t hit_count, size_bytes;
+    const char *const *tags;
+    size_t tags_count;
+    const struct reprise_pair *metadata;
+    size_t metadata_count;
+    const struct reprise_dependency *depends_on;
+    size_t depends_on_count;
+    bool pinned, negative;
+    /* Of one that slides, or serves past its TTL. */
+    uint64_t ttl_ms, sliding_max_ms, stale_while_revalidate_ms, stale_if_error_ms;
+    struct reprise_vector vector; /* none: it has none, or it was not asked for */
+    const char *embedder;         /* its vector's, if it is a client's          */
+    const struct reprise_pair *attributes;
+    size_t attributes_count;
+    /* What the rest of its identity was, for reprise_import. */
+    const char *scope_id, *compat_id, *space_id;
+    const void *field_sums;
+    size_t field_sums_size;
+    const struct reprise_info *info; /* likewise, and the three below              */
+    const char *content;
+    const void *blob;
+    size_t blob_size;
+};
+struct reprise_scroll_reply { /* of get_entry: the one */
+    const struct reprise_stored *entries;
+    size_t entries_count;
+    const char *next_cursor; /* "": this was the last page */
+};
+
+struct reprise_import_reply {
+    uint32_t imported, kept, expired, indexed;
+};
+
 struct reprise_snapshot {
     const char *name;
     int64_t created_unix_ms;
@@ -626,6 +722,10 @@ struct reprise_result {
     const struct reprise_touch_reply *touch;
     const struct reprise_report_reply *report;
     const struct reprise_batch_report_reply *batch_report;
+    const struct reprise_search_reply *search;
+    const struct reprise_explain_reply *explain;
+    const struct reprise_scroll_reply *scroll;
+    const struct reprise_import_reply *imported;
     const struct reprise_stats_reply *stats;
     const struct reprise_health_reply *health;
     const struct reprise_snapshots_reply *snapshots;
@@ -671,6 +771,15 @@ struct reprise_result *reprise_invalidate(struct reprise_client *client,
 struct reprise_result *reprise_touch(struct reprise_client *client,
                                      const struct reprise_touch_request *request,
                                      const struct reprise_call *call);
+/* The entries nearest to a question; serves and counts nothing. */
+struct reprise_result *reprise_search(struct reprise_client *client,
+                                      const struct reprise_search_request *request,
+                                      const struct reprise_call *call);
+/* What a Get would be answered and why; changes nothing. For people: it may walk the whole table,
+ * so give the call a deadline. */
+struct reprise_result *reprise_explain(struct reprise_client *client,
+                                       const struct reprise_explain_request *request,
+                                       const struct reprise_call *call);
 /* Says whether the answer behind a decision token was right. */
 struct reprise_result *reprise_report(struct reprise_client *client,
                                       const struct reprise_report_request *request,
@@ -685,6 +794,21 @@ struct reprise_result *reprise_stats(struct reprise_client *client, const char *
 /* The standard health check; service NULL or "": the server as a whole. */
 struct reprise_result *reprise_health_check(struct reprise_client *client, const char *service,
                                             const struct reprise_call *call);
+
+/* A page of what is stored; serves and counts nothing. */
+struct reprise_result *reprise_scroll(struct reprise_client *client,
+                                      const struct reprise_scroll_request *request,
+                                      const struct reprise_call *call);
+/* One entry by its id, its answer included; REPRISE_NOT_FOUND. Its result is a page of one. */
+struct reprise_result *reprise_get_entry(struct reprise_client *client, const char *entry_id,
+                                         bool vector, const struct reprise_call *call);
+
+/* Stores entries of a scroll with answers, under the ids that they had, at most 256 a call; those
+ * that are there already are kept, or overwritten. */
+struct reprise_result *reprise_import(struct reprise_client *client,
+                                      const struct reprise_stored *entries, size_t count,
+                                      bool overwrite, bool dry_run,
+                                      const struct reprise_call *call);
 
 /* Everything that lives, as files of their own in the server's data folder; name NULL or "": the
  * time. Takes as long as writing it: give the call a deadline. */

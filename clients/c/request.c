@@ -214,17 +214,17 @@ static bool copy_tiers(const struct reprise_get_request *request, struct arena *
     return true;
 }
 
-static bool copy_include(const struct reprise_get_request *request, struct arena *arena,
-                         Reprise__V1__GetRequest *made)
+static bool copy_include(const enum reprise_include *include, size_t count, struct arena *arena,
+                         Reprise__V1__Include **out_include)
 {
-    if (request->include_count == 0)
+    if (count == 0)
         return true;
-    made->include = arena_calloc(arena, request->include_count, sizeof(*made->include));
-    if (made->include == NULL)
+    Reprise__V1__Include *made = arena_calloc(arena, count, sizeof(*made));
+    if (made == NULL)
         return false;
-    for (size_t i = 0; i < request->include_count; i++)
-        made->include[i] = (Reprise__V1__Include)request->include[i];
-    made->n_include = request->include_count;
+    for (size_t i = 0; i < count; i++)
+        made[i] = (Reprise__V1__Include)include[i];
+    *out_include = made;
     return true;
 }
 
@@ -252,21 +252,19 @@ static bool make_control(const struct reprise_cache_control *control, struct are
     return true;
 }
 
-static bool make_dependencies(const struct reprise_set_request *request, struct arena *arena,
-                              Reprise__V1__SetRequest *made)
+static bool make_dependencies(const struct reprise_dependency *dependencies, size_t count,
+                              struct arena *arena, Reprise__V1__Dependency ***out_list)
 {
-    const size_t count = request->depends_on_count;
     Reprise__V1__Dependency **list = arena_calloc(arena, count, sizeof(Reprise__V1__Dependency *));
     if (list == NULL)
         return false;
     for (size_t i = 0; i < count; i++) {
         if (!NEW_MESSAGE(arena, &list[i], reprise__v1__dependency__init))
             return false;
-        list[i]->id = string_of(request->depends_on[i].id);
-        list[i]->version = string_of(request->depends_on[i].version);
+        list[i]->id = string_of(dependencies[i].id);
+        list[i]->version = string_of(dependencies[i].version);
     }
-    made->n_depends_on = count;
-    made->depends_on = list;
+    *out_list = list;
     return true;
 }
 
@@ -310,8 +308,37 @@ Reprise__V1__GetRequest *request_get(const struct reprise_get_request *request, 
                     make_vector(&request->vector, arena, &made->vector) &&
                     make_control(&request->cache_control, arena, &made->cache_control) &&
                     make_lease(request, arena, &made->lease) && copy_tiers(request, arena, made) &&
-                    copy_include(request, arena, made);
+                    copy_include(request->include, request->include_count, arena, &made->include);
+    made->n_include = request->include_count;
     return made_all ? made : NULL;
+}
+
+Reprise__V1__SearchRequest *request_search(const struct reprise_search_request *request,
+                                           struct arena *arena)
+{
+    Reprise__V1__SearchRequest *made;
+    if (!NEW_MESSAGE(arena, &made, reprise__v1__search_request__init))
+        return NULL;
+    made->top_k = request->top_k;
+    made->min_similarity = request->min_similarity;
+    made->any_compatibility = request->any_compatibility;
+    made->exhaustive = request->exhaustive;
+    made->n_include = request->include_count;
+    bool made_all = make_identity(&request->identity, arena, &made->identity) &&
+                    make_vector(&request->vector, arena, &made->vector) &&
+                    copy_include(request->include, request->include_count, arena, &made->include);
+    return made_all ? made : NULL;
+}
+
+Reprise__V1__ExplainRequest *request_explain(const struct reprise_explain_request *request,
+                                             struct arena *arena)
+{
+    Reprise__V1__ExplainRequest *made;
+    if (!NEW_MESSAGE(arena, &made, reprise__v1__explain_request__init))
+        return NULL;
+    made->against_entry_id = string_of(request->against_entry_id);
+    made->request = request_get(&request->get, arena);
+    return made->request != NULL ? made : NULL;
 }
 
 Reprise__V1__SetRequest *request_set(const struct reprise_set_request *request, struct arena *arena)
@@ -331,11 +358,13 @@ Reprise__V1__SetRequest *request_set(const struct reprise_set_request *request, 
     made->content = string_of(request->content);
     made->blob.data = (uint8_t *)(uintptr_t)request->blob; /* only read */
     made->blob.len = request->blob != NULL ? request->blob_size : 0;
+    made->n_depends_on = request->depends_on_count;
     bool made_all = make_identity(&request->identity, arena, &made->identity) &&
                     make_info(request->info, arena, &made->info) &&
                     make_vector(&request->vector, arena, &made->vector) &&
                     make_control(&request->cache_control, arena, &made->cache_control) &&
-                    make_dependencies(request, arena, made) &&
+                    make_dependencies(request->depends_on, request->depends_on_count, arena,
+                                      &made->depends_on) &&
                     copy_strings(request->tags, request->tags_count, arena, &made->tags) &&
                     copy_pairs(request->metadata, request->metadata_count, arena, &made->metadata);
     return made_all ? made : NULL;
@@ -427,6 +456,85 @@ Reprise__V1__TouchRequest *request_touch(const struct reprise_touch_request *req
     return copy_strings(request->entry_ids, request->entry_ids_count, arena, &made->entry_ids)
                ? made
                : NULL;
+}
+
+Reprise__V1__ScrollRequest *request_scroll(const struct reprise_scroll_request *request,
+                                           struct arena *arena)
+{
+    Reprise__V1__ScrollRequest *made;
+    Reprise__V1__Selector *selector;
+    if (!NEW_MESSAGE(arena, &made, reprise__v1__scroll_request__init) ||
+        !NEW_MESSAGE(arena, &selector, reprise__v1__selector__init))
+        return NULL;
+    made->selector = selector;
+    made->limit = request->limit;
+    made->cursor = string_of(request->cursor);
+    made->answers = request->answers;
+    made->vectors = request->vectors;
+    selector->namespace_ = string_of(request->namespace_);
+    selector->model = string_of(request->model);
+    selector->n_tags = request->tags_count;
+    selector->created_before_unix_ms = request->created_before_unix_ms;
+    return copy_strings(request->tags, request->tags_count, arena, &selector->tags) ? made : NULL;
+}
+
+static bool make_entry(const struct reprise_stored *entry, struct arena *arena,
+                       Reprise__V1__Entry **out_entry)
+{
+    Reprise__V1__Entry *made;
+    const struct reprise_identity identity = {.namespace_ = entry->namespace_,
+                                              .model = entry->model,
+                                              .prompt = entry->prompt,
+                                              .embedder = entry->embedder,
+                                              .attributes = entry->attributes,
+                                              .attributes_count = entry->attributes_count};
+    if (!NEW_MESSAGE(arena, &made, reprise__v1__entry__init))
+        return false;
+    made->entry_id = string_of(entry->entry_id);
+    made->created_unix_ms = entry->created_unix_ms;
+    made->expires_unix_ms = entry->expires_unix_ms;
+    made->scope_id = string_of(entry->scope_id);
+    made->compat_id = string_of(entry->compat_id);
+    made->space_id = string_of(entry->space_id);
+    made->field_sums.data = (uint8_t *)(uintptr_t)entry->field_sums; /* only read */
+    made->field_sums.len = entry->field_sums_size;
+    made->content = string_of(entry->content);
+    made->blob.data = (uint8_t *)(uintptr_t)entry->blob; /* only read */
+    made->blob.len = entry->blob_size;
+    made->n_tags = entry->tags_count;
+    made->n_metadata = entry->metadata_count;
+    made->n_depends_on = entry->depends_on_count;
+    made->pinned = entry->pinned;
+    made->negative = entry->negative;
+    made->ttl_ms = entry->ttl_ms;
+    made->sliding_max_ms = entry->sliding_max_ms;
+    made->stale_while_revalidate_ms = entry->stale_while_revalidate_ms;
+    made->stale_if_error_ms = entry->stale_if_error_ms;
+    *out_entry = made;
+    return make_identity(&identity, arena, &made->identity) &&
+           make_vector(&entry->vector, arena, &made->vector) &&
+           make_info(entry->info, arena, &made->info) &&
+           copy_strings(entry->tags, entry->tags_count, arena, &made->tags) &&
+           make_dependencies(entry->depends_on, entry->depends_on_count, arena,
+                             &made->depends_on) &&
+           copy_pairs(entry->metadata, entry->metadata_count, arena, &made->metadata);
+}
+
+Reprise__V1__ImportRequest *request_import(const struct reprise_stored *entries, size_t count,
+                                           struct arena *arena)
+{
+    Reprise__V1__ImportRequest *made;
+    if (!NEW_MESSAGE(arena, &made, reprise__v1__import_request__init))
+        return NULL;
+    made->entries = arena_calloc(arena, count, sizeof(*made->entries));
+    if (made->entries == NULL)
+        return NULL;
+    for (size_t i = 0; i < count; i++) {
+        if (!make_entry(&entries[i], arena, &made->entries[i]))
+            return NULL;
+    }
+    made->n_entries = count;
+    return made;
 }
 
 Reprise__V1__ReportRequest *request_report(const struct reprise_report_request *request,

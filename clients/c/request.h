@@ -25,6 +25,14 @@ Reprise__V1__InvalidateRequest *request_invalidate(const struct reprise_invalida
                                                    struct arena *arena);
 Reprise__V1__TouchRequest *request_touch(const struct reprise_touch_request *request,
                                          struct arena *arena);
+Reprise__V1__SearchRequest *request_search(const struct reprise_search_request *request,
+                                           struct arena *arena);
+Reprise__V1__ExplainRequest *request_explain(const struct reprise_explain_request *request,
+                                             struct arena *arena);
+Reprise__V1__ScrollRequest *request_scroll(const struct reprise_scroll_request *request,
+                                           struct arena *arena);
+Reprise__V1__ImportRequest *request_import(const struct reprise_stored *entries, size_t count,
+                                           struct arena *arena);
 Reprise__V1__ReportRequest *request_report(const struct reprise_report_request *request,
                                            struct arena *arena);
 Reprise__V1__BatchReportRequest *

@@ -26,7 +26,7 @@ const struct flag_row ask_get_rows[ASK_GET_ROWS] = {
     {"vector",         "N,N,...",  false, "your own vector of the question"},
     {"min-similarity", "NUMBER",   false, "0 to 1; tightens the server's threshold, never loosens it"},
     {"tier",           "TIER,...", false, "ask only these: exact, semantic"},
-    {"include",        "PART,...", false, "key, timing, prompt (the matched one), candidates"},
+    {"include",        "PART,...", false, "key, timing, prompt (the matched one), candidates, answer (theirs)"},
 };
 /* clang-format on */
 
@@ -146,7 +146,7 @@ struct choice {
 };
 
 static const char *const tier_names[] = {"exact", "semantic"};
-static const char *const include_names[] = {"key", "timing", "prompt", "candidates"};
+static const char *const include_names[] = {"key", "timing", "prompt", "candidates", "answer"};
 
 static enum verb_exit unknown_choice(const struct cli *cli, const struct choice *choice,
                                      const char *typed)
@@ -193,10 +193,10 @@ static enum verb_exit read_lists(const struct cli *cli, const struct arguments *
                                  struct ask *ask)
 {
     static const struct choice tiers = {"tier", tier_names, 2};
-    static const struct choice parts = {"include", include_names, 4};
+    static const struct choice parts = {"include", include_names, 5};
     const char *tier = arguments_text(arguments, "tier");
     const char *include = arguments_text(arguments, "include");
-    int numbers[4];
+    int numbers[5];
     enum verb_exit exit_code = VERB_DONE;
     if (tier != NULL)
         exit_code = read_choices(cli, tier, &tiers, numbers, &ask->get.tiers_count);
@@ -256,6 +256,15 @@ enum verb_exit ask_read(const struct cli *cli, const struct arguments *arguments
     ask->get.vector.numbers = ask->numbers;
     ask->get.tiers = ask->tiers;
     ask->get.include = ask->include;
+    return VERB_DONE;
+}
+
+enum verb_exit ask_needs(const struct cli *cli, const char *verb, const struct ask *ask)
+{
+    if (ask->get.identity.model == NULL)
+        return verb_usage(cli, "%s needs --model NAME; see reprise help %s", verb, verb);
+    if (ask->prompt[0] == '\0')
+        return verb_usage(cli, "%s needs a question: reprise %s --model NAME \"...\"", verb, verb);
     return VERB_DONE;
 }
 

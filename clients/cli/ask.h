@@ -17,7 +17,7 @@ struct ask {
     struct reprise_pair *attributes;
     float *numbers;
     enum reprise_tier tiers[2];
-    enum reprise_include include[4];
+    enum reprise_include include[5];
 };
 
 /* VERB_DONE, or a word about what is wrong and VERB_USAGE or VERB_ERROR; then nothing is held.
@@ -25,6 +25,8 @@ struct ask {
 enum verb_exit ask_read(const struct cli *cli, const struct arguments *arguments,
                         struct ask *out_ask);
 void ask_deinit(struct ask *ask);
+/* VERB_USAGE: there is no model, or no question. */
+enum verb_exit ask_needs(const struct cli *cli, const char *verb, const struct ask *ask);
 
 /* "name=value" of a flag that repeats; *out_pairs is freed with ask_free_pairs. VERB_USAGE names
  * the bad one. */

@@ -14,9 +14,14 @@
 
 void json_add_float(cJSON *object, const char *name, double number)
 {
+    (void)cJSON_AddItemToObject(object, name, json_float(number));
+}
+
+cJSON *json_float(double number)
+{
     char digits[32];
     (void)snprintf(digits, sizeof(digits), "%.7g", number);
-    (void)cJSON_AddNumberToObject(object, name, strtod(digits, NULL));
+    return cJSON_CreateNumber(strtod(digits, NULL));
 }
 
 void json_add_enum(cJSON *object, const char *name, const char *prefix, const char *value)
@@ -50,7 +55,7 @@ void json_add_pairs(cJSON *object, const char *name, const struct reprise_pair *
 }
 
 /* proto3 JSON writes base64 and reads base64url as well. */
-static void add_bytes(cJSON *object, const char *name, const void *bytes, size_t size)
+void json_add_bytes(cJSON *object, const char *name, const void *bytes, size_t size)
 {
     char *text = malloc((size * 4 + 2) / 3 + 1);
     if (text == NULL)
@@ -90,7 +95,7 @@ static void add_usage(cJSON *info, const struct reprise_usage *usage)
     (void)cJSON_AddBoolToObject(object, "estimated", usage->estimated);
 }
 
-static void add_info(cJSON *reply, const struct reprise_info *info)
+void json_add_info(cJSON *reply, const struct reprise_info *info)
 {
     if (info == NULL)
         return;
@@ -148,16 +153,7 @@ static void add_debug(cJSON *reply, const struct reprise_debug *debug)
     (void)cJSON_AddStringToObject(object, "key", debug->key);
     (void)cJSON_AddStringToObject(object, "matchedPrompt", debug->matched_prompt);
     add_timing(object, debug->timing);
-    cJSON *list = cJSON_AddArrayToObject(object, "candidates");
-    for (size_t i = 0; i < debug->candidates_count; i++) {
-        const struct reprise_candidate *from = &debug->candidates[i];
-        cJSON *candidate = cJSON_CreateObject();
-        (void)cJSON_AddStringToObject(candidate, "entryId", from->entry_id);
-        json_add_float(candidate, "similarity", (double)from->similarity);
-        json_add_enum(candidate, "guard", "GUARD_", reprise_guard_name(from->guard));
-        (void)cJSON_AddStringToObject(candidate, "prompt", from->prompt);
-        (void)cJSON_AddItemToArray(list, candidate);
-    }
+    json_add_candidates(object, debug->candidates, debug->candidates_count);
 }
 
 static void add_lease(cJSON *reply, const struct reprise_lease *lease)
@@ -180,14 +176,14 @@ cJSON *json_get(const struct reprise_get_reply *reply)
     json_add_float(tree, "similarity", (double)reply->similarity);
     json_add_float(tree, "threshold", (double)reply->threshold);
     add_entry(tree, reply->entry);
-    add_info(tree, reply->info);
+    json_add_info(tree, reply->info);
     add_decision(tree, reply->decision);
     add_lease(tree, reply->lease);
     json_add_strings(tree, "degraded", reply->degraded, reply->degraded_count);
     add_debug(tree, reply->debug);
     (void)cJSON_AddStringToObject(tree, "content", reply->content);
     if (reply->blob_size > 0)
-        add_bytes(tree, "blob", reply->blob, reply->blob_size);
+        json_add_bytes(tree, "blob", reply->blob, reply->blob_size);
     return tree;
 }
 

@@ -11,6 +11,9 @@
 #include "clients/c/reprise.h"
 
 cJSON *json_get(const struct reprise_get_reply *reply);
+cJSON *json_search(const struct reprise_search_reply *reply);
+cJSON *json_explain(const struct reprise_explain_reply *reply);
+cJSON *json_stored(const struct reprise_stored *entry);
 cJSON *json_set(const struct reprise_set_reply *reply);
 cJSON *json_delete(const struct reprise_delete_reply *reply);
 cJSON *json_invalidate(const struct reprise_invalidate_reply *reply);

@@ -21,4 +21,10 @@ void print_get(FILE *out, const struct reprise_get_reply *reply);
 void print_set(FILE *out, const struct reprise_set_reply *reply, int64_t now_unix_ms);
 void print_invalidate(FILE *out, const struct reprise_invalidate_reply *reply,
                       const struct reprise_invalidate_request *request);
+void print_search(FILE *out, const struct reprise_search_reply *reply);
+/* The reason stands in the first line. */
+void print_explain(FILE *out, const struct reprise_explain_reply *reply);
+/* One line, and all of it with its answer. */
+void print_stored_line(FILE *out, const struct reprise_stored *entry, int64_t now_unix_ms);
+void print_stored(FILE *out, const struct reprise_stored *entry, int64_t now_unix_ms);
 void print_stats(FILE *out, const struct reprise_stats_reply *reply);

@@ -40,6 +40,17 @@ static const struct flag_row get_rows[] = {
     {"stream",       NULL,         false, "print the answer as it comes; -o json: a line a message"},
     {"pace",         "TOKENS",     false, "with --stream: so many a second"},
 };
+static const struct flag_row search_rows[] = {
+    {"vector",       "N,N,...",    false, "your own vector of the question"},
+    {"top-k",        "N",          false, "how many, up to 100 (10)"},
+    {"min-similarity", "NUMBER",   false, "0 to 1: nothing below"},
+    {"any-compatibility", NULL,    false, "entries with other system prompts, parameters, ... too"},
+    {"exhaustive",   NULL,         false, "look at every row, whatever index there is"},
+    {"answers",      NULL,         false, "print their answers too"},
+};
+static const struct flag_row explain_rows[] = {
+    {"against",      "ID",         false, "compare with this entry; else the server chooses the nearest"},
+};
 static const struct flag_row set_rows[] = {
     {"content",      "TEXT",       false, "the answer; - reads standard input"},
     {"file",         "PATH",       false, "the answer, from a file"},
@@ -106,6 +117,27 @@ static const struct flag_row touch_rows[] = {
     {"ttl",          "TIME",       false, "how long they may be served from now on; else the server's 24h"},
     {"namespace",    "NAME",       false, "where they are; without it: default"},
 };
+static const struct flag_row scan_rows[] = {
+    {"namespace",    "NAME",       false, "only of this namespace"},
+    {"model",        "NAME",       false, "only of this model"},
+    {"tag",          "TAG",        true,  "that has this tag; repeated: one of them"},
+    {"older-than",   "TIME",       false, "stored longer ago than this, such as 7d"},
+    {"limit",        "N",          false, "stop after so many entries"},
+    {"vectors",      NULL,         false, "with their vectors (in JSON)"},
+    {"cursor",       "CURSOR",     false, "go on where a walk broke off; it says with which"},
+};
+static const struct flag_row import_rows[] = {
+    {"overwrite",    NULL,         false, "in the place of entries that are there; else those are kept"},
+    {"dry-run",      NULL,         false, "look and count, store nothing"},
+};
+static const struct flag_row top_rows[] = {
+    {"namespace",    "NAME",       false, "of this namespace; without it: of the whole server"},
+    {"interval",     "TIME",       false, "between two lines (1s)"},
+    {"count",        "N",          false, "stop after so many lines"},
+};
+static const struct flag_row entry_rows[] = {
+    {"vector",       NULL,         false, "with its vector"},
+};
 static const struct flag_row stats_rows[] = {
     {"namespace",    "NAME",       false, "of this namespace; without it: of the whole server"},
 };
@@ -151,13 +183,30 @@ const struct verb_row verb_rows[] = {
     {"del", "[QUESTION]", ANY_WORDS, "remove entries by id or by question",
      "reprise del --model gpt-4o-mini \"How do I reset my password?\"",
      {IDENTITY, TABLE(del_rows)}, verb_del},
+    {"search", "QUESTION", ANY_WORDS, "the stored questions nearest to one; serves and counts nothing",
+     "reprise search --model gpt-4o-mini \"password\" --top-k 5",
+     {IDENTITY, TABLE(search_rows)}, verb_search},
+    {"explain", "QUESTION", ANY_WORDS, "why a get hits or misses, step by step; changes nothing",
+     "reprise explain --model gpt-4o-mini \"How do I reset my password?\"",
+     {IDENTITY, {ask_get_rows, ASK_GET_ROWS}, TABLE(explain_rows)}, verb_explain},
     {"invalidate", "", 0, "remove every entry that matches",
      "reprise invalidate --tag pricing --dry-run",
      {TABLE(invalidate_rows)}, verb_invalidate},
     {"touch", "ID...", ANY_WORDS, "give entries a new time to live; exit 3 if one is missing",
      "reprise touch 818c7086e0... --ttl 1h", {TABLE(touch_rows)}, verb_touch},
+    {"scan", "", 0, "list what is stored; -o json: one line of JSON an entry",
+     "reprise scan --namespace default --limit 20", {TABLE(scan_rows)}, verb_scan},
+    {"entry", "ID", 1, "one stored entry by its id, with its answer",
+     "reprise entry 5d27568e4bdd58c93bf0db86cf5f5ae4678f6ae123eb553c944601d6eef1061a",
+     {TABLE(entry_rows)}, verb_entry},
+    {"export", "FILE", 1, "write what is stored as JSON lines, answers included",
+     "reprise export answers.jsonl --namespace default", {TABLE(scan_rows)}, verb_export},
+    {"import", "FILE", 1, "store the lines of an export again, here or elsewhere",
+     "reprise import answers.jsonl", {TABLE(import_rows)}, verb_import},
     {"stats", "", 0, "what the cache has done so far",
      "reprise stats", {TABLE(stats_rows)}, verb_stats},
+    {"top", "", 0, "what the cache is doing now: a line of rates a second",
+     "reprise top --interval 5s", {TABLE(top_rows)}, verb_top},
     {"feedback", "TOKEN VERDICT", 2, "say whether an answer was correct, wrong, unsure or stale",
      "reprise feedback TOKEN wrong", {TABLE(feedback_rows)}, verb_feedback},
     {"health", "", 0, "ask whether the server is serving; exit 4 if not",

@@ -78,6 +78,13 @@ enum verb_exit verb_policy(const struct cli *cli, const struct arguments *argume
 enum verb_exit verb_namespace(const struct cli *cli, const struct arguments *arguments);
 enum verb_exit verb_fsck(const struct cli *cli, const struct arguments *arguments);
 enum verb_exit verb_dump(const struct cli *cli, const struct arguments *arguments);
+enum verb_exit verb_search(const struct cli *cli, const struct arguments *arguments);
+enum verb_exit verb_explain(const struct cli *cli, const struct arguments *arguments);
+enum verb_exit verb_scan(const struct cli *cli, const struct arguments *arguments);
+enum verb_exit verb_entry(const struct cli *cli, const struct arguments *arguments);
+enum verb_exit verb_export(const struct cli *cli, const struct arguments *arguments);
+enum verb_exit verb_import(const struct cli *cli, const struct arguments *arguments);
+enum verb_exit verb_top(const struct cli *cli, const struct arguments *arguments);
 enum verb_exit verb_help(const struct cli *cli, const struct arguments *arguments);
 enum verb_exit verb_version(const struct cli *cli, const struct arguments *arguments);
 

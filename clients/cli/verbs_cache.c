@@ -13,15 +13,6 @@
 #include "clients/cli/units.h"
 #include "clients/cli/verbs.h"
 
-static enum verb_exit needs(const struct cli *cli, const char *verb, const struct ask *ask)
-{
-    if (ask->get.identity.model == NULL)
-        return verb_usage(cli, "%s needs --model NAME; see reprise help %s", verb, verb);
-    if (ask->prompt[0] == '\0')
-        return verb_usage(cli, "%s needs a question: reprise %s --model NAME \"...\"", verb, verb);
-    return VERB_DONE;
-}
-
 static enum verb_exit run_get(const struct cli *cli, const struct reprise_get_request *request)
 {
     struct cli patient = *cli; /* the wait for another's answer comes on top of the reply's */
@@ -52,7 +43,7 @@ enum verb_exit verb_get(const struct cli *cli, const struct arguments *arguments
     enum verb_exit exit_code = ask_read(cli, arguments, &ask);
     if (exit_code != VERB_DONE)
         return exit_code;
-    exit_code = needs(cli, "get", &ask);
+    exit_code = ask_needs(cli, "get", &ask);
     if (exit_code == VERB_DONE)
         exit_code = life_read_control(cli, arguments, &ask.get.cache_control);
     if (exit_code == VERB_DONE)
@@ -204,7 +195,7 @@ enum verb_exit verb_set(const struct cli *cli, const struct arguments *arguments
     enum verb_exit exit_code = ask_read(cli, arguments, &ask);
     if (exit_code != VERB_DONE)
         return exit_code;
-    exit_code = needs(cli, "set", &ask);
+    exit_code = ask_needs(cli, "set", &ask);
     if (exit_code == VERB_DONE)
         exit_code = read_answer(cli, arguments, &answer);
     if (exit_code == VERB_DONE)
@@ -255,7 +246,7 @@ enum verb_exit verb_del(const struct cli *cli, const struct arguments *arguments
     else if (!asked && count == 0)
         exit_code = verb_usage(cli, "del needs --id ID, or --model NAME and the question");
     else if (asked)
-        exit_code = needs(cli, "del", &ask);
+        exit_code = ask_needs(cli, "del", &ask);
     for (size_t i = 0; ids != NULL && i < count; i++)
         ids[i] = arguments_at(arguments, "id", i);
     const struct reprise_delete_request request = {

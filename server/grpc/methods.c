@@ -4,6 +4,7 @@
  */
 #include "server/grpc/methods.h"
 
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -33,9 +34,12 @@ static const struct method methods[] = {
     {.path = "/reprise.v1.Admin/DeleteSnapshot", .acceptor = SLOT_GENERIC, .handle = handle_delete_snapshot},
     {.path = "/reprise.v1.Admin/DropNamespace", .acceptor = SLOT_GENERIC,
      .handle = handle_drop_namespace, .woken = tend_namespace_woken},
+    {.path = "/reprise.v1.Admin/GetEntry", .acceptor = SLOT_GENERIC, .handle = handle_get_entry},
     {.path = "/reprise.v1.Admin/GetNamespace", .acceptor = SLOT_GENERIC, .handle = handle_get_namespace},
+    {.path = "/reprise.v1.Admin/Import", .acceptor = SLOT_GENERIC, .handle = handle_import},
     {.path = "/reprise.v1.Admin/ListNamespaces", .acceptor = SLOT_GENERIC, .handle = handle_list_namespaces},
     {.path = "/reprise.v1.Admin/ListSnapshots", .acceptor = SLOT_GENERIC, .handle = handle_list_snapshots},
+    {.path = "/reprise.v1.Admin/Scroll", .acceptor = SLOT_GENERIC, .handle = handle_scroll},
     {.path = "/reprise.v1.Admin/Stats", .acceptor = SLOT_GENERIC, .while_loading = true, .handle = handle_stats},
     {.path = "/reprise.v1.Admin/UpdateNamespace", .acceptor = SLOT_GENERIC,
      .handle = handle_update_namespace, .woken = tend_namespace_woken},
@@ -43,6 +47,7 @@ static const struct method methods[] = {
     {.path = "/reprise.v1.Cache/BatchSet", .acceptor = SLOT_BATCH_SET,
      .handle = handle_batch_set, .woken = batch_set_woken},
     {.path = "/reprise.v1.Cache/Delete", .acceptor = SLOT_GENERIC, .handle = handle_delete, .woken = delete_woken},
+    {.path = "/reprise.v1.Cache/Explain", .acceptor = SLOT_GENERIC, .handle = handle_explain},
     {.path = "/reprise.v1.Cache/Get", .acceptor = SLOT_GET,
      .handle = handle_get, .woken = get_woken, .closed = get_closed},
     {.path = "/reprise.v1.Cache/GetStream", .acceptor = SLOT_GENERIC, .stream = true, .finishes = true,
@@ -51,6 +56,7 @@ static const struct method methods[] = {
     {.path = "/reprise.v1.Cache/Invalidate", .acceptor = SLOT_GENERIC,
      .handle = handle_invalidate, .woken = invalidate_woken},
     {.path = "/reprise.v1.Cache/ReleaseLease", .acceptor = SLOT_GENERIC, .handle = handle_release_lease},
+    {.path = "/reprise.v1.Cache/Search", .acceptor = SLOT_GENERIC, .handle = handle_search},
     {.path = "/reprise.v1.Cache/Set", .acceptor = SLOT_SET, .handle = handle_set, .woken = set_woken},
     {.path = "/reprise.v1.Cache/SetStream", .acceptor = SLOT_GENERIC, .stream = true, .finishes = true,
      .handle = handle_set_stream, .ended = set_stream_ended, .woken = set_woken},
@@ -92,11 +98,15 @@ const struct method *methods_find(struct text path)
 /* Four of them, asked for at start. */
 const struct method *methods_registered(enum slot_kind acceptor)
 {
+    static _Atomic(const struct method *) known[SLOT_KINDS]; /* looked for once: every Get asks */
     assert(acceptor < SLOT_GENERIC);
-    for (size_t i = 0; i < METHODS_COUNT; i++) {
-        if (methods[i].acceptor == acceptor)
-            return &methods[i];
+    const struct method *method = atomic_load_explicit(&known[acceptor], memory_order_relaxed);
+    for (size_t i = 0; method == NULL; i++) {
+        assert(i < METHODS_COUNT); /* each acceptor has its method */
+        if (methods[i].acceptor != acceptor)
+            continue;
+        method = &methods[i];
+        atomic_store_explicit(&known[acceptor], method, memory_order_relaxed);
     }
-    assert(false);
-    return NULL;
+    return method;
 }

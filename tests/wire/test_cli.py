@@ -148,6 +148,7 @@ class Command(unittest.TestCase):
         self.assertAlmostEqual(float(match.group(6)), wrong / (exact + semantic), places=3)
         self.assertGreater(semantic, 20)
         self.assertIn("opposite", result.stdout)
+        self.assertIn("miss: the same question is stored, with another system_prompt", result.stdout)
 
 
 if __name__ == "__main__":

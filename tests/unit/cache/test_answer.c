@@ -103,12 +103,47 @@ static void an_entry_shows_what_it_holds(void **state)
     entry_release(entry);
 }
 
+/* Byte for byte: what a disk holds is read by later versions. */
+static void all_that_may_be_left_out_comes_behind_the_flags(void **state)
+{
+    (void)state;
+    static const struct key_attribute depends_on[] = {{{"doc", 3}, {"2", 1}}};
+    static const char golden[] =
+        "\x01\x1c"                                               /* times, depends_on, fields */
+        "\x01\0\0\0\0\0\0\0\x02\0\0\0\0\0\0\0"                   /* ttl, sliding */
+        "\x03\0\0\0\0\0\0\0\x04\0\0\0\0\0\0\0"                   /* revalidate, if_error */
+        "\x01\0\0\0a\x01\0\0\0b\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0" /* six texts */
+        "\x0c\0\0\0\x03\0\0\0doc\x01\0\0\0002"                   /* depends_on */
+        "\0\0\0\0";                                              /* fields: none, and known */
+    const struct answer_parts parts = {.tenant = TEXT("a"),
+                                       .namespace_ = TEXT("b"),
+                                       .depends_on = depends_on,
+                                       .depends_on_count = 1,
+                                       .has_fields = true,
+                                       .freshness = {1, 2, 3, 4, false}};
+    struct text block;
+    assert_int_equal(answer_pack(&parts, arena, &block), STATUS_OK);
+    assert_int_equal(block.length, sizeof(golden) - 1);
+    assert_memory_equal(block.bytes, golden, block.length);
+    assert_true(answer_is_whole(block));
+    for (size_t length = 0; length < block.length; length++)
+        assert_false(answer_is_whole((struct text){block.bytes, length}));
+    struct answer_view view;
+    answer_view_read(block, &view);
+    struct key_attribute dependency;
+    assert_true(answer_next_attribute(&view.depends_on, &dependency));
+    assert_true(text_equal(dependency.value, TEXT("2")));
+    assert_true(view.has_fields);
+    assert_int_equal(view.freshness.if_error_ms, 4);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(everything_comes_back),
         cmocka_unit_test(nothing_comes_back_as_nothing),
         cmocka_unit_test(an_entry_shows_what_it_holds),
+        cmocka_unit_test(all_that_may_be_left_out_comes_behind_the_flags),
     };
     return cmocka_run_group_tests(tests, open_arena, close_arena);
 }

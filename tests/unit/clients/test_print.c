@@ -65,10 +65,12 @@ static const struct reprise_entry entry = {.entry_id = ID,
                                            .metadata_count = 1};
 static const enum reprise_guard guards[] = {REPRISE_GUARD_NUMBER, REPRISE_GUARD_ANTONYM};
 static const struct reprise_candidate candidates[] = {
-    {ID, 0.95F, REPRISE_GUARD_ANTONYM,
-     "a prompt that is long, with a\tand a \x1b[31m in it, so long that "
-     "it cannot stand on one line of one hundred columns at all"},
-    {ID, 0.91F, REPRISE_GUARD_CLEAN, "short"}};
+    {.entry_id = ID,
+     .similarity = 0.95F,
+     .guard = REPRISE_GUARD_ANTONYM,
+     .prompt = "a prompt that is long, with a\tand a \x1b[31m in it, so long that "
+               "it cannot stand on one line of one hundred columns at all"},
+    {.entry_id = ID, .similarity = 0.91F, .prompt = "short"}};
 static const struct reprise_timing timing = {1, 2, 3, 4, 10};
 
 static void a_semantic_hit_tells_how_near_and_what_was_stored(void **state)

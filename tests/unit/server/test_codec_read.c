@@ -149,7 +149,7 @@ static void tiers_name_what_is_left(void **state)
 
 static void an_unknown_choice_is_refused_by_name(void **state)
 {
-    static const int tiers[] = {0, 3, -1, 1000}, includes[] = {0, 5, -1, 31, 64};
+    static const int tiers[] = {0, 3, -1, 1000}, includes[] = {0, 6, -1, 31, 64};
     struct cache_get_request request;
     struct failure failure;
     for (size_t i = 0; i < sizeof(tiers) / sizeof(tiers[0]); i++) {
