@@ -33,20 +33,27 @@ static void must(bool condition, const char *what)
     abort();
 }
 
-/* How many Params the bytes hold: protobuf-c 1.4 cannot merge two of them (see codec_unpack.c). */
-static size_t count_params(const ProtobufCMessageDescriptor *message, const uint8_t *at,
-                           const uint8_t *end)
+/* Whether a message that may stand once stands twice in its parent: protobuf-c 1.4 cannot merge two
+ * that hold an optional number (see codec_unpack.c). */
+static bool has_twins(const ProtobufCMessageDescriptor *message, const uint8_t *at,
+                      const uint8_t *end)
 {
-    size_t count = message == &reprise__v1__params__descriptor ? 1 : 0;
+    uint64_t seen = 0; /* by place among the message's fields */
     while (at != end) {
         struct wire_field field;
         must(wire_next(&at, end, &field), "checked bytes are broken");
         const ProtobufCFieldDescriptor *known =
             protobuf_c_message_descriptor_get_field(message, field.number);
-        if (known != NULL && known->type == PROTOBUF_C_TYPE_MESSAGE)
-            count += count_params(known->descriptor, field.payload, field.payload + field.length);
+        if (known == NULL || known->type != PROTOBUF_C_TYPE_MESSAGE)
+            continue;
+        const uint64_t place = (uint64_t)1 << ((known - message->fields) % 64);
+        if (known->label != PROTOBUF_C_LABEL_REPEATED && (seen & place) != 0)
+            return true;
+        seen |= place;
+        if (has_twins(known->descriptor, field.payload, field.payload + field.length))
+            return true;
     }
-    return count;
+    return false;
 }
 
 static void unpack_and_pack(enum codec_message type, struct text bytes, struct arena *arena)
@@ -55,9 +62,7 @@ static void unpack_and_pack(enum codec_message type, struct text bytes, struct a
     ProtobufCMessage *message = NULL;
     if (codec_unpack_as(descriptor, bytes, arena, &message, NULL) != STATUS_OK) {
         const uint8_t *start = (const uint8_t *)bytes.bytes;
-        /* Nor can two requests of a stream, or two namespaces. */
-        must(type == CODEC_GET_STREAM || type == CODEC_UPDATE_NAMESPACE ||
-                 count_params(descriptor, start, start + bytes.length) > 1,
+        must(has_twins(descriptor, start, start + bytes.length),
              "checked bytes cannot be unpacked");
         return;
     }
@@ -106,58 +111,95 @@ static enum status capture(struct text bytes, struct arena *arena, struct failur
     return STATUS_OK;
 }
 
-static enum status read_request(enum codec_message type, struct text bytes, struct arena *arena,
-                                struct failure *failure)
-{
-    struct cache_get_request get = {.include = 0};
+struct scratch { /* what a reader writes; nobody looks */
+    struct cache_get_request get;
     struct cache_set_request set;
-    struct codec_get_item *gets = NULL;
-    struct codec_set_item *sets = NULL;
+    struct codec_get_item *gets;
+    struct codec_set_item *sets;
     struct cache_delete_request doomed;
     struct cache_touch_request touched;
     struct cache_selector selector;
-    struct codec_report report;
+    struct codec_report report, *reports;
     struct cache_namespace_change change;
+    struct cache_policy_scope scope;
+    struct cache_search_request search;
+    struct cache_explain_request explain;
+    struct cache_page_request page;
+    struct codec_entry_request entry;
+    struct codec_import import;
+    struct codec_listing listing;
+    struct codec_drop drop;
     struct codec_pace pace;
     struct codec_reflection reflection;
     struct text text;
-    size_t count = 0;
+    size_t count;
+};
+
+static enum status read_request(enum codec_message type, struct text bytes, struct arena *arena,
+                                struct failure *failure)
+{
+    static struct scratch out;
     switch (type) {
     case CODEC_GET:
         compare_ways(bytes, arena);
-        return codec_read_get(bytes, &limits, arena, &get, failure);
+        return codec_read_get(bytes, &limits, arena, &out.get, failure);
     case CODEC_SET:
-        return codec_read_set(bytes, &limits, arena, &set, failure);
+        return codec_read_set(bytes, &limits, arena, &out.set, failure);
     case CODEC_BATCH_GET:
-        return codec_read_batch_get(bytes, &limits, arena, &gets, &count, failure);
+        return codec_read_batch_get(bytes, &limits, arena, &out.gets, &out.count, failure);
     case CODEC_BATCH_SET:
-        return codec_read_batch_set(bytes, &limits, arena, &sets, &count, failure);
+        return codec_read_batch_set(bytes, &limits, arena, &out.sets, &out.count, failure);
     case CODEC_DELETE:
-        return codec_read_delete(bytes, &limits, arena, &doomed, failure);
+        return codec_read_delete(bytes, &limits, arena, &out.doomed, failure);
     case CODEC_TOUCH:
-        return codec_read_touch(bytes, &limits, arena, &touched, failure);
+        return codec_read_touch(bytes, &limits, arena, &out.touched, failure);
     case CODEC_INVALIDATE:
-        return codec_read_invalidate(bytes, &limits, arena, &selector, failure);
+        return codec_read_invalidate(bytes, &limits, arena, &out.selector, failure);
     case CODEC_REPORT:
-        return codec_read_report(bytes, &limits, arena, &report, failure);
+        return codec_read_report(bytes, &limits, arena, &out.report, failure);
     case CODEC_STATS:
-        return codec_read_stats(bytes, &limits, arena, &text, failure);
+        return codec_read_stats(bytes, &limits, arena, &out.text, failure);
     case CODEC_CREATE_SNAPSHOT:
-        return codec_read_create_snapshot(bytes, &limits, arena, &text, failure);
+        return codec_read_create_snapshot(bytes, &limits, arena, &out.text, failure);
     case CODEC_DELETE_SNAPSHOT:
-        return codec_read_delete_snapshot(bytes, &limits, arena, &text, failure);
+        return codec_read_delete_snapshot(bytes, &limits, arena, &out.text, failure);
     case CODEC_UPDATE_NAMESPACE:
-        return codec_read_update_namespace(bytes, &limits, arena, &change, failure);
+        return codec_read_update_namespace(bytes, &limits, arena, &out.change, failure);
+    case CODEC_CREATE_NAMESPACE:
+        return codec_read_create_namespace(bytes, &limits, arena, &out.change, failure);
+    case CODEC_GET_NAMESPACE:
+        return codec_read_get_namespace(bytes, &limits, arena, &out.text, failure);
+    case CODEC_LIST_NAMESPACES:
+        return codec_read_list_namespaces(bytes, &limits, arena, &out.listing, failure);
+    case CODEC_DROP_NAMESPACE:
+        return codec_read_drop_namespace(bytes, &limits, arena, &out.drop, failure);
+    case CODEC_GET_POLICY:
+    case CODEC_DESCRIBE_POLICY:
+        return codec_read_policy_scope(type, bytes, &limits, arena, &out.scope, failure);
+    case CODEC_SET_POLICY:
+        return codec_read_set_policy(bytes, &limits, arena, &out.change, failure);
+    case CODEC_BATCH_REPORT:
+        return codec_read_batch_report(bytes, &limits, arena, &out.reports, &out.count, failure);
+    case CODEC_SEARCH:
+        return codec_read_search(bytes, &limits, arena, &out.search, failure);
+    case CODEC_EXPLAIN:
+        return codec_read_explain(bytes, &limits, arena, &out.explain, failure);
+    case CODEC_SCROLL:
+        return codec_read_scroll(bytes, &limits, arena, &out.page, failure);
+    case CODEC_GET_ENTRY:
+        return codec_read_get_entry(bytes, &limits, arena, &out.entry, failure);
+    case CODEC_IMPORT:
+        return codec_read_import(bytes, &limits, arena, &out.import, failure);
     case CODEC_RELEASE_LEASE:
-        return codec_read_release_lease(bytes, &limits, arena, &text, failure);
+        return codec_read_release_lease(bytes, &limits, arena, &out.text, failure);
     case CODEC_GET_STREAM:
-        return codec_read_get_stream(bytes, &limits, arena, &get, &pace, failure);
+        return codec_read_get_stream(bytes, &limits, arena, &out.get, &out.pace, failure);
     case CODEC_SET_STREAM:
         return capture(bytes, arena, failure);
     case CODEC_HEALTH_CHECK:
-        return codec_read_health(bytes, &limits, arena, &text, failure);
+        return codec_read_health(bytes, &limits, arena, &out.text, failure);
     case CODEC_REFLECTION:
-        return codec_read_reflection(bytes, &limits, arena, &reflection, failure);
+        return codec_read_reflection(bytes, &limits, arena, &out.reflection, failure);
     case CODEC_MESSAGES_COUNT:
         break;
     }

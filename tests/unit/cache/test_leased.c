@@ -24,10 +24,11 @@ static void note(struct lease_waiter *waiter, enum lease_end end)
 }
 
 /* Ends parked, or with a reply. */
-static void miss(struct world *world, struct person *person, const char *prompt,
-                 enum cache_lease_mode mode)
+static void miss_controlled(struct world *world, struct person *person, const char *prompt,
+                            enum cache_lease_mode mode, struct cache_control control)
 {
-    *person = (struct person){.request = {.identity = of(prompt), .lease = mode}};
+    *person =
+        (struct person){.request = {.identity = of(prompt), .lease = mode, .control = control}};
     assert_int_equal(arena_create(&person->arena), STATUS_OK);
     enum cache_step step = CACHE_DONE;
     assert_int_equal(cache_get_begin(world->cache, &person->request, person->arena, world->now_ms,
@@ -42,6 +43,12 @@ static void miss(struct world *world, struct person *person, const char *prompt,
         person->is_parked = cache_get_lease(world->cache, &person->get,
                                             mode == CACHE_LEASE_WAIT ? &person->waiter : NULL,
                                             world->now_ms, world->now_us);
+}
+
+static void miss(struct world *world, struct person *person, const char *prompt,
+                 enum cache_lease_mode mode)
+{
+    miss_controlled(world, person, prompt, mode, (struct cache_control){.no_cache = false});
 }
 
 static void go_on(struct world *world, struct person *person)
@@ -312,6 +319,54 @@ static void closing_tells_all_and_lets_nobody_wait(void **state)
     leave(&holder);
 }
 
+static void who_wants_it_made_anew_is_not_served_the_old_one(void **state)
+{
+    struct world *world = *state;
+    struct person person;
+    assert_int_equal(set_leased(world, "q", "old", ""), STATUS_OK);
+    miss_controlled(world, &person, "q", CACHE_LEASE_FIRST,
+                    (struct cache_control){.no_cache = true});
+    assert_holds(&person);
+    assert_int_equal(person.get.reply.miss_reason, CACHE_MISS_BYPASSED);
+    leave(&person);
+}
+
+static void where_nobody_is_to_compute_there_is_no_lease(void **state)
+{
+    struct world *world = *state;
+    struct person person;
+    miss_controlled(world, &person, "q", CACHE_LEASE_FIRST,
+                    (struct cache_control){.only_if_cached = true});
+    assert_false(person.get.reply.lease.given);
+    leave(&person);
+    miss_controlled(world, &person, "q", CACHE_LEASE_FIRST, (struct cache_control){.bypass = true});
+    assert_false(person.get.reply.lease.given);
+    leave(&person);
+}
+
+/* The Set that comes first is another's; the holder's finds it there. */
+static void a_set_that_is_to_be_the_first_and_is_not_ends_the_wait(void **state)
+{
+    struct world *world = *state;
+    struct person holder, waiter;
+    assert_int_equal(set_leased(world, "q", "there", ""), STATUS_OK);
+    miss_controlled(world, &holder, "q", CACHE_LEASE_FIRST,
+                    (struct cache_control){.no_cache = true});
+    assert_holds(&holder);
+    miss_controlled(world, &waiter, "q", CACHE_LEASE_WAIT,
+                    (struct cache_control){.no_cache = true});
+    assert_true(waiter.is_parked);
+    const struct cache_set_request request = {.identity = of("q"),
+                                              .content = text_of("late"),
+                                              .if_absent = true,
+                                              .lease_token = text_of(holder.get.reply.lease.token)};
+    assert_int_equal(set_request(world, &request), STATUS_OK);
+    go_on(world, &waiter);
+    assert_hit(&waiter.get.reply, CACHE_TIER_EXACT, "there");
+    leave(&waiter);
+    leave(&holder);
+}
+
 static void a_lease_wants_the_exact_tier(void **state)
 {
     struct world *world = *state;
@@ -354,6 +409,9 @@ int main(void)
         IN_WORLD(an_answer_that_is_gone_again_is_computed_by_one_of_them),
         IN_WORLD(nobody_waits_longer_than_it_asked_nor_than_is_allowed),
         IN_WORLD(closing_tells_all_and_lets_nobody_wait),
+        IN_WORLD(who_wants_it_made_anew_is_not_served_the_old_one),
+        IN_WORLD(where_nobody_is_to_compute_there_is_no_lease),
+        IN_WORLD(a_set_that_is_to_be_the_first_and_is_not_ends_the_wait),
         IN_WORLD(a_lease_wants_the_exact_tier),
         IN_WORLD(renewing_keeps_a_lease),
     };

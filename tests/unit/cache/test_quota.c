@@ -1,7 +1,7 @@
 /*
  * Goal: of a namespace over its budget the oldest goes, what has been asked for gets a second
- * chance, and what is gone already costs nothing for ever. Method: a store of one stripe, entries of
- * one size.
+ * chance, and what is gone already costs nothing for ever. Method: a store of one stripe, entries
+ * of one size.
  */
 #include "cache/quota.h"
 
@@ -44,10 +44,13 @@ static struct digest id_of(unsigned number)
     return digest_sha256(&number, sizeof(number));
 }
 
-static void put(struct world *world, unsigned number)
+static void put_marked(struct world *world, unsigned number, uint8_t marks)
 {
-    const struct entry_source source = {
-        .digest = id_of(number), .answer = TEXT("a"), .prompt = TEXT("p"), .created_ms = 1};
+    const struct entry_source source = {.digest = id_of(number),
+                                        .answer = TEXT("a"),
+                                        .prompt = TEXT("p"),
+                                        .created_ms = 1,
+                                        .marks = marks};
     struct entry *entry = NULL;
     struct store_set_result result;
     assert_int_equal(entry_create(&source, &entry), STATUS_OK);
@@ -55,6 +58,11 @@ static void put(struct world *world, unsigned number)
     assert_int_equal(quota_note(world->quota, entry_digest(entry), result.sequence, world->store),
                      STATUS_OK);
     entry_release(entry);
+}
+
+static void put(struct world *world, unsigned number)
+{
+    put_marked(world, number, 0);
 }
 
 static void ask(struct world *world, unsigned number)
@@ -119,7 +127,8 @@ static void what_is_gone_or_replaced_is_passed_over(void **state)
     assert_next(world, 1);
 }
 
-/* The ring would hold a million of them; what it holds shows in what the heap gives up at the end. */
+/* The ring would hold a million of them; what it holds shows in what the heap gives up at the end.
+ */
 static void one_entry_that_is_always_replaced_stays_one(void **state)
 {
     struct world *world = *state;
@@ -132,6 +141,16 @@ static void one_entry_that_is_always_replaced_stays_one(void **state)
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, open_world, close_world)
 
+static void a_pinned_entry_stays(void **state)
+{
+    struct world *world = *state;
+    struct quota_victim victim;
+    put_marked(world, 1, ENTRY_PINNED);
+    put(world, 2);
+    assert_next(world, 2);
+    assert_false(quota_victim(world->quota, world->store, &victim));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -140,6 +159,7 @@ int main(void)
         TEST(all_asked_for_still_leaves_one_to_go),
         TEST(what_is_gone_or_replaced_is_passed_over),
         TEST(one_entry_that_is_always_replaced_stays_one),
+        TEST(a_pinned_entry_stays),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
