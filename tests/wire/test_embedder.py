@@ -406,7 +406,7 @@ class Remote(unittest.TestCase):
         self.assertIn(f"inflight={len(futures)}", server.final_log)
 
     def test_a_drain_that_has_no_time_ends_all_the_same(self):
-        server = self.start(server_io_threads=1, server_drain_timeout="100ms")
+        server = self.start(server_io_threads=1, server_drain_timeout="100ms", embed_timeout="60s")
         put(server, "green apples are good")
         self.service.hold()
         futures = self.in_flight(server)
