@@ -27,6 +27,7 @@ enum {
     BLOCK_ROWS = 256, /* multiplied by one call of a kernel       */
     STEP_ROWS = 256,  /* assigned between two looks at `stop`     */
     FEW_SHARE = 4,    /* fewer than one in four matches: row by row */
+    PREFETCH_ROWS = 8,
     PROBES_MAX = SEGMENT_WIDEN_MAX * IVF_PROBES_MAX,
 };
 #define NO_LIST UINT32_MAX
@@ -342,12 +343,11 @@ struct probes {
     struct probe heap[PROBES_MAX];
 };
 
-static void probes_sift_down(struct probes *probes, uint32_t at)
+static void sift_down(struct probe *heap, uint32_t count, uint32_t at)
 {
-    struct probe *heap = probes->heap;
     const struct probe moving = heap[at];
-    for (uint32_t child = 2 * at + 1; child < probes->count; child = 2 * at + 1) {
-        if (child + 1 < probes->count && heap[child + 1].score < heap[child].score)
+    for (uint32_t child = 2 * at + 1; child < count; child = 2 * at + 1) {
+        if (child + 1 < count && heap[child + 1].score < heap[child].score)
             child++;
         if (!(heap[child].score < moving.score))
             break;
@@ -357,16 +357,28 @@ static void probes_sift_down(struct probes *probes, uint32_t at)
     heap[at] = moving;
 }
 
+/* Nearer than the farthest, or there is room. */
 static void probes_add(struct probes *probes, struct probe probe)
 {
     if (probes->count < probes->max) {
         probes->heap[probes->count++] = probe;
         if (probes->count == probes->max)
             for (uint32_t i = probes->max / 2; i-- > 0;)
-                probes_sift_down(probes, i);
-    } else if (probe.score > probes->heap[0].score) {
+                sift_down(probes->heap, probes->count, i);
+    } else {
         probes->heap[0] = probe;
-        probes_sift_down(probes, 0);
+        sift_down(probes->heap, probes->count, 0);
+    }
+}
+
+/* The nearest first: what it offers sets a bar that few rows of the farther lists pass. */
+static void probes_sort(struct probes *probes)
+{
+    for (uint32_t count = probes->count; count > 1; count--) {
+        const struct probe farthest = probes->heap[0];
+        probes->heap[0] = probes->heap[count - 1];
+        sift_down(probes->heap, count - 1, 0);
+        probes->heap[count - 1] = farthest;
     }
 }
 
@@ -377,9 +389,11 @@ static void find_lists(const struct ivf *ivf, struct segment_scan *scan, struct 
         const uint32_t left = ivf->lists - first, count = left < BLOCK_ROWS ? left : BLOCK_ROWS;
         scan->kernels->scan(ivf->centroid_codes + first * ivf->row_bytes, ivf->row_bytes, count,
                             scan->query->codes, dots);
-        for (uint32_t i = 0; i < count; i++)
-            probes_add(probes,
-                       (struct probe){(float)dots[i] * ivf->centroid_scales[first + i], first + i});
+        for (uint32_t i = 0; i < count; i++) {
+            const float score = (float)dots[i] * ivf->centroid_scales[first + i];
+            if (probes->count < probes->max || score > probes->heap[0].score)
+                probes_add(probes, (struct probe){score, first + i});
+        }
     }
     scan->scanned += ivf->lists;
 }
@@ -425,6 +439,14 @@ static void scan_block(const struct ivf *ivf, struct segment_scan *scan, uint32_
     scan->scanned += count;
 }
 
+/* The kernel fetches ahead within a list; a list's first rows would be waited for. */
+static void prefetch_list(const struct ivf *ivf, uint32_t list)
+{
+    const uint8_t *codes = ivf->codes + ivf->firsts[list] * ivf->row_bytes;
+    for (size_t i = 0; i < PREFETCH_ROWS * ivf->row_bytes; i += ARRAY_ALIGN)
+        __builtin_prefetch(codes + i);
+}
+
 void ivf_scan(const struct ivf *ivf, struct segment_scan *scan)
 {
     const uint32_t wanted = scan->query->nprobe * scan->widen;
@@ -434,7 +456,10 @@ void ivf_scan(const struct ivf *ivf, struct segment_scan *scan)
     probes.max = wanted < ivf->lists ? wanted : ivf->lists;
     probes.count = 0;
     find_lists(ivf, scan, &probes);
+    probes_sort(&probes);
     for (uint32_t p = 0; p < probes.count; p++) {
+        if (p + 1 < probes.count)
+            prefetch_list(ivf, probes.heap[p + 1].list);
         const uint32_t end = ivf->firsts[probes.heap[p].list + 1];
         for (uint32_t first = ivf->firsts[probes.heap[p].list]; first < end; first += BLOCK_ROWS)
             scan_block(ivf, scan, first, end - first < BLOCK_ROWS ? end - first : BLOCK_ROWS);
