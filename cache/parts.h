@@ -81,7 +81,7 @@ enum status cache_check_vector(const struct cache *cache, const float *vector, u
 /* Hands the text in to the embedder; if there is no room for the vector, done says NO_MEMORY. */
 void cache_embed(struct cache *cache, struct text query, float *unit, struct embed_job *job);
 
-/* ---- manage.c: namespaces ---------------------------------------------------------------------
+/* ---- namespaces: enter.c, wishes.c, budget.c, drop.c -------------------------------------------
  */
 
 enum status cache_make_default(struct cache *cache, const uint8_t names_key[16]);

@@ -1,6 +1,7 @@
 /*
  * policies.c - what policy holds for a namespace, and how the most used of its scopes stands under
- * it. Owns nothing. Threads: compute; it looks at every scope. NOT HERE. Changing one (manage.c).
+ * it. Owns nothing. Threads: compute; it looks at every scope. NOT HERE. Changing one (manage.c),
+ * what follows from it (wishes.c).
  */
 #include "base/check.h"
 #include "cache/cache.h"

@@ -1,7 +1,8 @@
 /*
- * Goal (manage.c): a namespace is made, changed and dropped whole, its settings are kept by every verb, and
- * nobody who only asks makes one. Method: a cache with client vectors; each setting by what a Get or
- * a Set sees of it; Sets on other threads while their namespace is dropped; ten thousand namespaces.
+ * Goal (enter.c, wishes.c, budget.c, manage.c, drop.c): a namespace is made, changed and dropped
+ * whole, its settings are kept by every verb, and nobody who only asks makes one. Method: a cache
+ * with client vectors; each setting by what a Get or a Set sees of it; Sets on other threads while
+ * their namespace is dropped; ten thousand namespaces.
  */
 #include <malloc.h>
 #include <pthread.h>
@@ -18,25 +19,22 @@ static struct identity in(const char *namespace_, const char *prompt)
 
 static struct cache_namespace_change change_of(const char *name, unsigned fields)
 {
-    return (struct cache_namespace_change){.name = text_of(name),
-                                           .fields = fields,
-                                           .settings = cache_namespace_settings_none};
+    return (struct cache_namespace_change){
+        .name = text_of(name), .fields = fields, .settings = cache_namespace_settings_none};
 }
 
 static enum status create_as(struct world *world, const struct cache_namespace_change *change)
 {
     struct cache_namespace_view view;
     world_forget(world);
-    return cache_create_namespace(world->cache, change, world->arena, NULL, &view,
-                                  &world->failure);
+    return cache_create_namespace(world->cache, change, world->arena, NULL, &view, &world->failure);
 }
 
 static enum status update_as(struct world *world, const struct cache_namespace_change *change)
 {
     struct cache_namespace_view view;
     world_forget(world);
-    return cache_update_namespace(world->cache, change, world->arena, NULL, &view,
-                                  &world->failure);
+    return cache_update_namespace(world->cache, change, world->arena, NULL, &view, &world->failure);
 }
 
 static void create(struct world *world, const char *name)
@@ -96,8 +94,7 @@ static void names_that_are_only_asked_for_fill_no_limit(void **state)
     const struct cache_namespace_change third = change_of("three", 0);
     assert_failed(world, create_as(world, &third), STATUS_LIMIT_EXCEEDED, "namespace.name");
     const struct cache_set_request request = {.identity = in("four", "hi"), .content = TEXT("x")};
-    assert_failed(world, set_request(world, &request), STATUS_LIMIT_EXCEEDED,
-                  "identity.namespace");
+    assert_failed(world, set_request(world, &request), STATUS_LIMIT_EXCEEDED, "identity.namespace");
     uint64_t removed = 0;
     assert_int_equal(drop(world, "two", &removed), STATUS_OK);
     create(world, "three");
@@ -295,8 +292,8 @@ static void a_drop_takes_everything_and_a_new_one_begins_anew(void **state)
     uint64_t removed = 0;
     world_forget(world);
     assert_failed(world,
-                  cache_drop_namespace(world->cache, TEXT(""), TEXT("a"), TEXT("b"), NULL,
-                                       &removed, &world->failure),
+                  cache_drop_namespace(world->cache, TEXT(""), TEXT("a"), TEXT("b"), NULL, &removed,
+                                       &world->failure),
                   STATUS_UNCONFIRMED, "confirm");
     assert_int_equal(drop(world, "a", &removed), STATUS_OK);
     assert_int_equal(removed, 1);
