@@ -43,8 +43,14 @@ static void keep_within(struct cache *cache, struct namespace_ *namespace_,
 {
     struct quota *quota = atomic_load(&namespace_->quota);
     struct quota_victim victim;
-    while (is_over(namespace_, budget) && quota_victim(quota, cache->store, &victim))
-        (void)store_evict(cache->store, &victim.id, has_sequence, &victim.sequence);
+    while (is_over(namespace_, budget) && quota_victim(quota, cache->store, &victim)) {
+        const enum status status =
+            store_evict(cache->store, &victim.id, has_sequence, &victim.sequence);
+        if (status == STATUS_OK || status == STATUS_NOT_FOUND)
+            continue;
+        (void)quota_note(quota, &victim.id, victim.sequence, cache->store);
+        return; /* nothing can be written now; the next Set tries again */
+    }
 }
 
 void cache_keep_budget(struct cache *cache, struct namespace_ *namespace_,

@@ -13,8 +13,9 @@
  * costs microseconds; this lock is held for nanoseconds. Tickets are made before any lock is taken,
  * so that what can fail has failed before anything has changed.
  *
- * EVICTED AND EXPIRED entries draw no number and leave no record: a restart may bring an evicted
- * one back, within the budget.
+ * EVICTED entries leave a DELETE, as those that are deleted do: otherwise a restart could bring one
+ * back behind an Invalidate that did not see it any more. It costs 64 bytes a Set in a full store.
+ * An EXPIRED one leaves no record: the log says itself when it ends.
  *
  * THREADS. Any. No lock is held when the listener or a `done` is called.
  * NOT HERE. Stripes and eviction (table.c), records and files (journal*.c), reading them back
@@ -73,9 +74,8 @@ static struct journal *journal_of(const struct store *store)
     return atomic_load_explicit(&store->journal, memory_order_acquire);
 }
 
-static void draw(void *context, struct table_draw *wanted)
+void store_draw(struct store *store, struct table_draw *wanted)
 {
-    struct store *store = context;
     lock_acquire(&store->sequence_lock);
     store->sequence++;
     wanted->sequence = store->sequence;
@@ -86,6 +86,11 @@ static void draw(void *context, struct table_draw *wanted)
     lock_release(&store->sequence_lock);
     wanted->ticket = NULL;
     assert(wanted->sequence != 0);
+}
+
+static void draw(void *context, struct table_draw *wanted)
+{
+    store_draw(context, wanted);
 }
 
 UNSHARED enum status store_create(const struct store_options *options, struct store **out_store)
@@ -270,15 +275,50 @@ static enum status make_put(const struct writing *writing, struct entry *entry,
     return status;
 }
 
-static enum status set_entry(struct store *store, struct table_set *set)
+/* DELETEs for entries that are not known yet: each gets its digest when it is drawn. Those that
+ * were not used last time are still there. */
+static enum status make_deletes(const struct writing *writing, struct table_draw *draws,
+                                size_t count)
 {
-    struct departed departed = {.count = 0};
-    bool is_done = false;
-    while (!is_done) {
-        is_done = table_set(store->table, set, &departed);
-        store_report(store, &departed);
+    static const struct digest unknown;
+    enum status status = STATUS_OK;
+    for (size_t i = 0; i < count && status == STATUS_OK; i++) {
+        draws[i].sequence = 0;
+        if (writing->journal != NULL && draws[i].ticket == NULL)
+            draws[i].ticket = ticket_delete(writing->journal, &unknown, &status);
     }
-    return set->status;
+    return status;
+}
+
+static void discard_deletes(const struct writing *writing, struct table_draw *draws, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        ticket_discard(writing->journal, &draws[i].ticket);
+}
+
+/* Whether somebody has to go is known in the stripe alone. So the first hold may evict nobody; then
+ * it is one, two, four. */
+static enum status set_entry(struct store *store, const struct writing *writing,
+                             struct table_set *set)
+{
+    struct table_draw graves[TABLE_REMOVALS_PER_HOLD]; /* as many as graves_count says */
+    struct departed departed = {.count = 0};
+    set->graves = writing->journal != NULL ? graves : NULL;
+    enum status status = STATUS_OK;
+    while (status == STATUS_OK && !table_set(store->table, set, &departed)) {
+        store_report(store, &departed);
+        if (set->graves == NULL)
+            continue;
+        const uint32_t before = set->graves_count;
+        set->graves_count = before == 0 ? 1 : before * 2;
+        if (set->graves_count > TABLE_REMOVALS_PER_HOLD)
+            set->graves_count = TABLE_REMOVALS_PER_HOLD;
+        memset(graves + before, 0, (set->graves_count - before) * sizeof(graves[0]));
+        status = make_deletes(writing, graves, set->graves_count);
+    }
+    store_report(store, &departed);
+    discard_deletes(writing, graves, set->graves_count);
+    return status == STATUS_OK ? set->status : status;
 }
 
 enum status store_add(struct store *store, const struct store_addition *addition,
@@ -299,7 +339,7 @@ enum status store_add(struct store *store, const struct store_addition *addition
         return status;
     struct table_set set = {
         .entry = entry, .now_ms = now_ms, .draw = &wanted, .unless = addition->unless};
-    status = set_entry(store, &set);
+    status = set_entry(store, &writing, &set);
     if (status != STATUS_OK) {
         assert(wanted.sequence == 0);
         ticket_discard(writing.journal, &wanted.ticket);
@@ -343,16 +383,27 @@ enum status store_delete(struct store *store, const struct digest *digest, store
     return STATUS_OK;
 }
 
-bool store_evict(struct store *store, const struct digest *digest, store_matches *matches,
-                 void *context)
+enum status store_evict(struct store *store, const struct digest *digest, store_matches *matches,
+                        void *context)
 {
+    struct writing writing;
+    enum status status = begin(store, NULL, &writing);
+    if (status != STATUS_OK)
+        return status;
+    struct table_draw wanted = {.wish = &writing.wish};
+    if (writing.journal != NULL)
+        wanted.ticket = ticket_delete(writing.journal, digest, &status);
+    if (status != STATUS_OK)
+        return status;
     struct departed departed = {.count = 0};
     const struct table_delete delete = {
-        .matches = matches, .context = context, .why = STORE_EVICTED};
+        .matches = matches, .context = context, .draw = &wanted, .why = STORE_EVICTED};
     const bool left = table_delete(store->table, digest, &delete, &departed);
     assert(departed.count == (left ? 1 : 0));
     store_report(store, &departed);
-    return left;
+    ticket_discard(writing.journal, &wanted.ticket);
+    end(&writing, false);
+    return left ? STATUS_OK : STATUS_NOT_FOUND;
 }
 
 enum status store_touch(struct store *store, const struct digest *digest, int64_t expires_ms,
@@ -455,26 +506,6 @@ uint64_t store_count(struct store *store, int64_t now_ms, store_matches *matches
 
 /* ---- removal of many ------------------------------------------------------------------------- */
 
-/* A DELETE for each that a hold may remove; which digest it is, is known only then: so each gets it
- * when it is drawn. Those that were not used last time are still there. */
-static enum status make_deletes(const struct writing *writing, struct table_draw *draws)
-{
-    static const struct digest unknown;
-    enum status status = STATUS_OK;
-    for (size_t i = 0; i < TABLE_REMOVALS_PER_HOLD && status == STATUS_OK; i++) {
-        draws[i].sequence = 0;
-        if (writing->journal != NULL && draws[i].ticket == NULL)
-            draws[i].ticket = ticket_delete(writing->journal, &unknown, &status);
-    }
-    return status;
-}
-
-static void discard_deletes(const struct writing *writing, struct table_draw *draws)
-{
-    for (size_t i = 0; i < TABLE_REMOVALS_PER_HOLD; i++)
-        ticket_discard(writing->journal, &draws[i].ticket);
-}
-
 static enum status purge(struct store *store, const struct writing *writing,
                          struct table_walk *walk)
 {
@@ -484,14 +515,14 @@ static enum status purge(struct store *store, const struct writing *writing,
     bool is_done = false;
     walk->draws = draws;
     while (!is_done && status == STATUS_OK) {
-        status = make_deletes(writing, draws);
+        status = make_deletes(writing, draws, TABLE_REMOVALS_PER_HOLD);
         if (status == STATUS_OK)
             is_done = table_purge(store->table, walk, &departed);
         if (writing->journal != NULL)
             journal_kick(writing->journal); /* or a long walk fills the queue of one who sleeps */
         store_report(store, &departed);
     }
-    discard_deletes(writing, draws);
+    discard_deletes(writing, draws, TABLE_REMOVALS_PER_HOLD);
     return status;
 }
 

@@ -41,7 +41,7 @@ struct store_options {
     uint64_t answer_max;    /* bytes; larger answers are refused                            */
     uint8_t hash_key[16];   /* drawn at start                                               */
     const struct evict_rule *rule; /* who goes when a budget is spent; NULL: evict_s3fifo    */
-    store_died *died;       /* NULL: nobody listens                                         */
+    store_died *died; /* NULL: nobody listens                                         */
     void *died_context;
 };
 
@@ -106,8 +106,9 @@ struct store_vector { /* of an entry's row: the journal keeps it beside the entr
 
 /*
  * Takes over nothing: the store keeps a reference of its own, the journal a copy of the vector
- * (NULL: none). The entry must be new (sequence 0). Evicts others when a budget would be passed;
- * replacing an entry by one that is not larger evicts nobody. STATUS_ENTRY_TOO_LARGE (answer over
+ * (NULL: none). The entry must be new (sequence 0). Evicts others when a budget would be passed,
+ * and records it: some may have gone also when it fails; replacing an entry by one that is not
+ * larger evicts nobody. STATUS_ENTRY_TOO_LARGE (answer over
  * answer_max, or entry over 1/8 of a stripe's share, or over what a segment takes; the digest keeps
  * what it had), STATUS_NO_MEMORY, and those of all that write.
  */
@@ -129,16 +130,16 @@ enum status store_add(struct store *store, const struct store_addition *addition
 /* Asked of an entry; see where it is passed. */
 typedef bool store_matches(void *context, const struct entry *entry);
 /* *out_was_there: there was one (live or expired) and `matches`, unless NULL, said yes under the
- * stripe's lock. What is not in memory may have been evicted and lie in the journal, from where a
- * restart would bring it back: so a deletion is written also when nothing was there, but not when
- * `matches` said no; then done is called at once. */
+ * stripe's lock. A deletion is written also when nothing was there, since the one before it may not
+ * have reached the disk, but not when `matches` said no; then done is called at once. */
 enum status store_delete(struct store *store, const struct digest *digest, store_matches *matches,
                          void *context, const struct journal_wish *wish, bool *out_was_there);
 
-/* One that leaves to make room, as the eviction rule would have it: without a record. True: it was
- * there, and `matches` (NULL: whatever it is) said yes under the stripe's lock. */
-bool store_evict(struct store *store, const struct digest *digest, store_matches *matches,
-                 void *context);
+/* One leaves to make room, as the eviction rule would have it; it is recorded and nobody waits. OK:
+ * it was there, and `matches` (NULL: whatever it is) said yes under the stripe's lock. NOT_FOUND,
+ * and those of all that write. */
+enum status store_evict(struct store *store, const struct digest *digest, store_matches *matches,
+                        void *context);
 
 /* The entry lives until then from now on (0: for ever). STATUS_NOT_FOUND, and those of all that
  * write. */

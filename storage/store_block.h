@@ -44,6 +44,9 @@ enum status store_open_on(struct store *store, const struct journal_options *opt
                           const struct store_disk *disk, const struct store_open_visitor *visitor,
                           struct failure *failure);
 
+/* The next number, and the ticket is queued with it. */
+void store_draw(struct store *store, struct table_draw *wanted);
+
 /* Called after each hold, with no lock of ours. Empties `departed` for the next. */
 void store_report(struct store *store, struct departed *departed);
 

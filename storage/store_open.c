@@ -2,10 +2,12 @@
  * store_open.c - the store and its data folder: taken, read back into the table, left again.
  *
  * A PUT that is read enters unless the table holds the digest with the same or a higher number, or
- * it was deleted with one. Budgets hold: what does not fit is evicted. One that has expired enters
- * too, without its vector, since a TOUCH that follows may give it more time; the sweeping hand
- * finds the others, and until the folder has been read it stands still. Each entry is shown to the
- * floor above when it enters; what leaves afterwards is reported as ever.
+ * it was deleted with one. Budgets hold: what does not fit is evicted, and a DELETE for it is the
+ * first that is written, so that a later start with more room does not bring it back behind an
+ * Invalidate. One that has expired enters too, without its vector, since a TOUCH that follows may
+ * give it more time; the sweeping hand finds the others, and until the folder has been read it
+ * stands still. Each entry is shown to the floor above when it enters; what leaves afterwards is
+ * reported as ever.
  *
  * SEQUENCES go on 2^32 above all that were seen (recover.c), so a number lost in a crash is never
  * drawn again.
@@ -14,6 +16,7 @@
  * NOT HERE. Segments (recover.c), the journal's life (journal.c).
  */
 #include <inttypes.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -32,13 +35,35 @@ static struct journal *journal_of(const struct store *store)
 
 /* ---- reading back ---------------------------------------------------------------------------- */
 
+struct turned_away { /* digests of those that found no room */
+    struct digest *digests;
+    size_t count, capacity;
+};
+
 struct loading {
     struct store *store;
     struct deletions deletions;
+    struct turned_away *turned_away;
     float *unit; /* RECORD_DIMENSION_MAX floats, aligned */
     int64_t now_ms;
     enum status status; /* NO_MEMORY: what follows does not enter */
 };
+
+static void turn_away(struct loading *loading, const struct digest *digest)
+{
+    struct turned_away *away = loading->turned_away;
+    if (away->count == away->capacity) {
+        const size_t wanted = away->capacity == 0 ? 64 : away->capacity * 2;
+        struct digest *larger = reallocarray(away->digests, wanted, sizeof(*larger));
+        if (larger == NULL) {
+            loading->status = STATUS_NO_MEMORY;
+            return;
+        }
+        away->digests = larger;
+        away->capacity = wanted;
+    }
+    away->digests[away->count++] = *digest;
+}
 
 static bool is_older(void *context, const struct entry *entry)
 {
@@ -76,6 +101,10 @@ static bool enter(struct loading *loading, struct entry *entry, uint64_t sequenc
     bool is_done = false;
     while (!is_done) {
         is_done = table_set(store->table, &set, &departed);
+        for (size_t i = 0; i < departed.count; i++) {
+            if (departed.items[i].why != STORE_REPLACED)
+                turn_away(loading, entry_digest(departed.items[i].entry));
+        }
         store_report(store, &departed);
     }
     if (set.status == STATUS_NO_MEMORY)
@@ -98,10 +127,12 @@ static bool visit_put(void *context, const struct record_put *put, uint64_t sequ
         return false;
     }
     bool has_entered = false;
-    if (store_is_too_large(loading->store, entry)) /* limits have changed: as good as evicted */
+    if (store_is_too_large(loading->store, entry)) { /* limits have changed: as good as evicted */
         remove_older(loading, &put->digest, sequence);
-    else
+        turn_away(loading, &put->digest);
+    } else {
         has_entered = enter(loading, entry, sequence);
+    }
     if (has_entered)
         show(loading, entry, put);
     entry_release(entry);
@@ -157,10 +188,11 @@ static void visit_progress(void *context, uint64_t bytes_done, uint64_t bytes_to
 }
 
 static enum status load(struct store *store, struct io *io, struct recovered *out_recovered,
-                        struct failure *failure)
+                        struct turned_away *turned_away, struct failure *failure)
 {
     const struct store_opening *opening = &store->opening;
-    struct loading loading = {.store = store, .now_ms = opening->visitor.clock_ms()};
+    struct loading loading = {
+        .store = store, .turned_away = turned_away, .now_ms = opening->visitor.clock_ms()};
     memcpy(loading.deletions.hash_key, store->options.hash_key, sizeof(loading.deletions.hash_key));
     loading.unit = calloc(RECORD_DIMENSION_MAX, sizeof(float));
     if (loading.unit == NULL)
@@ -183,6 +215,42 @@ static enum status load(struct store *store, struct io *io, struct recovered *ou
     deletions_deinit(&loading.deletions);
     free(loading.unit);
     return status;
+}
+
+/* The journal runs, and nobody else writes yet. Who is in the table now came again later in the
+ * log. NO_MEMORY. */
+static enum status bury(struct store *store, const struct digest *digest)
+{
+    struct journal *journal = journal_of(store);
+    struct table_draw wanted = {.ticket = NULL};
+    struct store_hit hit;
+    if (table_find(store->table, digest, 0, STORE_PEEK, &hit) == STORE_FOUND) {
+        entry_release(hit.entry);
+        return STATUS_OK;
+    }
+    enum status status = STATUS_OK;
+    do {
+        wanted.ticket = ticket_delete(journal, digest, &status);
+        if (status == STATUS_OVERLOADED) { /* more than a queue full of them */
+            journal_kick(journal);
+            (void)sched_yield();
+        }
+    } while (status == STATUS_OVERLOADED);
+    if (status == STATUS_OK)
+        store_draw(store, &wanted);
+    return status;
+}
+
+static enum status bury_turned_away(struct store *store, const struct turned_away *turned_away,
+                                    struct failure *failure)
+{
+    enum status status = STATUS_OK;
+    for (size_t i = 0; i < turned_away->count && status == STATUS_OK; i++)
+        status = bury(store, &turned_away->digests[i]);
+    if (status != STATUS_OK)
+        return failure_set(failure, status, "storage.path", "no memory to read it back");
+    journal_kick(journal_of(store));
+    return STATUS_OK;
 }
 
 /* ---- what lives, by segment ------------------------------------------------------------------ */
@@ -357,10 +425,10 @@ static void say_open(const struct store *store, const struct recovered *recovere
 
 /* The folder's lock, and what it holds. */
 static enum status take_over(struct store *store, struct io *io, struct recovered *out_recovered,
-                             struct failure *failure)
+                             struct turned_away *turned_away, struct failure *failure)
 {
     const enum status status = take_lock(io, store->opening.path, failure);
-    return status == STATUS_OK ? load(store, io, out_recovered, failure) : status;
+    return status == STATUS_OK ? load(store, io, out_recovered, turned_away, failure) : status;
 }
 
 enum status store_open_on(struct store *store, const struct journal_options *options,
@@ -372,23 +440,30 @@ enum status store_open_on(struct store *store, const struct journal_options *opt
     assert(disk->custodian_io != NULL);
     atomic_store_explicit(&store->phase, PHASE_LOADING, memory_order_release);
     struct recovered recovered = {.entries = 0};
+    struct turned_away turned_away = {.digests = NULL};
     enum status status = keep_options(store, options, visitor);
     store->opening.backend = disk->backend;
     if (status == STATUS_OK)
-        status = take_over(store, disk->io, &recovered, failure);
+        status = take_over(store, disk->io, &recovered, &turned_away, failure);
     else
         (void)failure_set(failure, status, "storage.path", "%s", status_text(status));
     if (status != STATUS_OK) {
         close_disk(disk);
+        free(turned_away.digests);
         return status;
     }
     count_all_living(store, &recovered);
     status = start(store, disk, &recovered, failure); /* takes both io over in any case */
+    if (status == STATUS_OK)
+        status = bury_turned_away(store, &turned_away, failure);
     if (status == STATUS_OK) {
         say_open(store, &recovered);
         atomic_store_explicit(&store->phase, PHASE_OPEN, memory_order_release);
+    } else {
+        store_close_journal(store); /* nothing, if it has not begun */
     }
     recovered_clear(&recovered);
+    free(turned_away.digests);
     return status;
 }
 

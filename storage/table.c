@@ -194,30 +194,48 @@ static enum store_death death_of(const struct entry *entry, int64_t now_ms, enum
     return entry_is_expired(entry, now_ms) ? STORE_EXPIRED : living;
 }
 
-/* False when this hold has removed its share and it is not enough; one place stays for the replaced
- * entry. */
-static bool make_room(struct stripe *stripe, struct entry **old_entry, const struct table_set *set,
-                      struct departed *departed) REQUIRES(&stripe->lock)
-{
-    while (!stripe_fits(stripe, *old_entry, set->entry)) {
-        if (departed->count + 1 >= TABLE_REMOVALS_PER_HOLD)
-            return false;
-        struct entry *victim = stripe_evict(stripe);
-        const bool is_old = victim == *old_entry;
-        const enum store_death why = is_old ? STORE_REPLACED : STORE_EVICTED;
-        stripe_depart(stripe, victim, death_of(victim, set->now_ms, why), departed);
-        if (is_old)
-            *old_entry = NULL;
-    }
-    return true;
-}
-
 static void draw_number(const struct table *table, struct table_draw *draw)
 {
     assert(draw->sequence == 0);
     table->options.draw(table->options.draw_context, draw);
     assert(draw->sequence != 0);
     assert(draw->ticket == NULL);
+}
+
+static void draw_for(const struct table *table, struct table_draw *draw,
+                     const struct digest *digest)
+{
+    draw->digest = digest;
+    draw_number(table, draw);
+    draw->digest = NULL;
+}
+
+/* One place stays for the replaced entry. */
+static bool may_evict(const struct table_set *set, const struct departed *departed)
+{
+    return departed->count + 1 < TABLE_REMOVALS_PER_HOLD &&
+           (set->graves == NULL || departed->count < set->graves_count);
+}
+
+/* False when this hold has removed its share and it is not enough. Of the expired the log knows
+ * when, and the one that is replaced has its successor there. */
+static bool make_room(const struct table *table, struct stripe *stripe, struct entry **old_entry,
+                      struct table_set *set, struct departed *departed) REQUIRES(&stripe->lock)
+{
+    while (!stripe_fits(stripe, *old_entry, set->entry)) {
+        if (!may_evict(set, departed))
+            return false;
+        struct entry *victim = stripe_evict(stripe);
+        const bool is_old = victim == *old_entry;
+        const enum store_death why =
+            death_of(victim, set->now_ms, is_old ? STORE_REPLACED : STORE_EVICTED);
+        if (why == STORE_EVICTED && set->graves != NULL)
+            draw_for(table, &set->graves[departed->count], &victim->digest);
+        stripe_depart(stripe, victim, why, departed);
+        if (is_old)
+            *old_entry = NULL;
+    }
+    return true;
 }
 
 static bool is_in_the_way(const struct table_set *set, const struct entry *old_entry)
@@ -256,7 +274,7 @@ static bool set_in_hold(const struct table *table, struct stripe *stripe, uint64
     }
     if (old_entry != NULL && !entry_is_expired(old_entry, set->now_ms))
         set->replaced = true;
-    if (!make_room(stripe, &old_entry, set, departed))
+    if (!make_room(table, stripe, &old_entry, set, departed))
         return false;
     set->status = STATUS_OK;
     if (old_entry != NULL) {
@@ -302,7 +320,7 @@ bool table_delete(struct table *table, const struct digest *digest,
         entry == NULL || delete->matches == NULL || delete->matches(delete->context, entry);
     if (entry != NULL && is_meant)
         stripe_take_out(stripe, hash, entry, delete->why, departed);
-    if (delete->draw != NULL && is_meant)
+    if (delete->draw != NULL && is_meant && (entry != NULL || delete->why != STORE_EVICTED))
         draw_number(table, delete->draw);
     lock_release(&stripe->lock);
     return entry != NULL && is_meant;
@@ -446,12 +464,8 @@ static void purge_in_hold(const struct table *table, struct stripe *stripe, stru
                                       .entries_max = TABLE_REMOVALS_PER_HOLD - departed->count};
         const uint64_t width = buckets_width(&stripe->buckets, walk->position);
         buckets_visit(&stripe->buckets, walk->position, visit_purge, &gathering);
-        for (size_t k = 0; k < gathering.entries_count && walk->draws != NULL; k++) {
-            struct table_draw *draw = &walk->draws[departed->count + k];
-            draw->digest = &gathering.entries[k]->digest;
-            draw_number(table, draw);
-            draw->digest = NULL;
-        }
+        for (size_t k = 0; k < gathering.entries_count && walk->draws != NULL; k++)
+            draw_for(table, &walk->draws[departed->count + k], &gathering.entries[k]->digest);
         take_out_gathered(table, stripe, &gathering, STORE_PURGED, departed);
         walk->matched_count += gathering.entries_count;
         if (gathering.overflowed)

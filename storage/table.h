@@ -34,7 +34,7 @@ struct table_draw {
 struct table_options {
     uint32_t stripes_count; /* a power of two, see table_stripes_count */
     uint64_t memory_bytes;
-    uint32_t entries_max; /* 0 = no limit */
+    uint32_t entries_max;          /* 0 = no limit */
     const struct evict_rule *rule; /* NULL: evict_s3fifo */
     uint8_t hash_key[16];
     /* The next sequence, and the ticket is queued with it; called under the stripe's lock. */
@@ -76,13 +76,17 @@ struct table_set {
     int64_t now_ms;
     struct table_draw *draw; /* NULL: the entry comes back, with the number that stands in `back` */
     uint64_t back;
+    /* A DELETE's for each that this hold may evict before its time, graves_count of them; NULL: who
+     * is evicted leaves no record. */
+    struct table_draw *graves;
+    uint32_t graves_count;
     const struct store_look *unless; /* NULL, or: ENTRY_EXISTS where it accepts what is there */
     bool replaced;                   /* out: the digest had a live entry            */
     enum status status;              /* out, once it is done                        */
 };
 
-/* True when it is done; false when 32 entries went and more have to. STATUS_NOT_FOUND of one that
- * comes back: the table holds a newer one. */
+/* True when it is done; false when 32 entries went, or as many as there are graves, and more have
+ * to. STATUS_NOT_FOUND of one that comes back: the table holds a newer one. */
 bool table_set(struct table *table, struct table_set *set, struct departed *departed);
 
 struct table_delete {
@@ -91,7 +95,8 @@ struct table_delete {
     struct table_draw *draw;
     enum store_death why; /* DELETED or EVICTED */
 };
-/* True if one left. Draws, unless `draw` is NULL or an entry is there and not meant. */
+/* True if one left. Draws, unless `draw` is NULL, or an entry is there and not meant, or there is
+ * none to evict. */
 bool table_delete(struct table *table, const struct digest *digest,
                   const struct table_delete *delete, struct departed *departed);
 

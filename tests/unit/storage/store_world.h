@@ -6,8 +6,9 @@
  * WHAT IS HONEST. One thread asks, so the order of asking is the order of sequences, and whoever is
  * told that his record is synced is told so of all before it. After a power cut a key is as it was
  * at the last confirmed SYNCED, or as any later request for it would have left it. Notes likewise.
- * Where recovery had to skip a gap among what was never synced, a TOUCH behind it may have moved
- * the expiry of a Set before it: then version and expiry are judged each by itself.
+ * Who is evicted is absent from then on, and nobody promises more; a start may find no room for
+ * one. Where recovery had to skip a gap among what was never synced, a TOUCH behind it may have
+ * moved the expiry of a Set before it: then version and expiry are judged each by itself.
  */
 #pragma once
 #include <pthread.h>
@@ -94,6 +95,9 @@ struct world {
     uint64_t notes_now[WORLD_NOTES];
 
     uint64_t wrong_notes; /* that recovery has shown */
+
+    bool is_opening;
+    bool had_no_room[WORLD_KEYS]; /* at the last start */
 };
 
 static _Atomic uint64_t world_clock_us = 1000000;
@@ -201,6 +205,21 @@ static inline void begin_history(struct history *history, uint64_t version, int6
 {
     history->count = 0;
     remember(history, 0, version, expires_ms);
+}
+
+/* On the thread that asks: nobody else removes. */
+static inline void world_died(void *context, const struct entry *entry, enum store_death why)
+{
+    struct world *world = context;
+    uint64_t key = 0;
+    memcpy(&key, entry_answer(entry).bytes, sizeof(key));
+    assert_true(key < WORLD_KEYS);
+    if (why != STORE_EVICTED)
+        return;
+    if (world->is_opening)
+        world->had_no_room[key] = true;
+    else
+        remember(&world->keys[key], world->requests, 0, 0);
 }
 
 /* ---- wishes ---------------------------------------------------------------------------------- */
@@ -365,8 +384,12 @@ static inline struct world *world_create(uint64_t seed, enum journal_durability 
                                               .queue_bytes = 8 << 20,
                                               .flush_interval_ms = 1,
                                               .spares = 1};
-    world->store_options = (struct store_options){
-        .memory_bytes = 8 << 20, .stripes_count = 2, .answer_max = 16384, .hash_key = {1, 2, 3}};
+    world->store_options = (struct store_options){.memory_bytes = 8 << 20,
+                                                  .stripes_count = 2,
+                                                  .answer_max = 16384,
+                                                  .hash_key = {1, 2, 3},
+                                                  .died = world_died,
+                                                  .died_context = world};
     (void)pthread_mutex_init(&world->mutex, NULL);
     (void)pthread_mutex_init(&world->notes_mutex, NULL);
     (void)pthread_cond_init(&world->changed, NULL);
@@ -388,7 +411,7 @@ static inline struct world *world_create_in_folder(enum io_choice choice)
     return world;
 }
 
-static inline enum status world_open(struct world *world)
+static inline enum status open_store(struct world *world)
 {
     const struct store_open_visitor visitor = {.context = world,
                                                .note = see_note,
@@ -413,6 +436,15 @@ static inline enum status world_open(struct world *world)
     status = store_open_on(world->store, &world->options, &disk, &visitor, NULL);
     if (status != STATUS_OK)
         store_destroy(&world->store);
+    return status;
+}
+
+static inline enum status world_open(struct world *world)
+{
+    memset(world->had_no_room, 0, sizeof(world->had_no_room));
+    world->is_opening = true;
+    const enum status status = open_store(world);
+    world->is_opening = false;
     return status;
 }
 
@@ -610,7 +642,8 @@ static inline void judge_key(struct world *world, uint64_t key, bool has_gap,
         verdict->wrong += version == 0;
         entry_release(hit.entry);
     }
-    if (is_honest(history, durable, has_gap, version, expires_ms))
+    if (is_honest(history, durable, has_gap, version, expires_ms) ||
+        (version == 0 && world->had_no_room[key]))
         return;
     verdict->lost += version == 0;
     verdict->back += version != 0;
