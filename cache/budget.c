@@ -15,13 +15,16 @@
 
 struct budget {
     uint64_t bytes_max, entries_max;
+    enum cache_eviction rule;
 };
 
 static struct budget budget_of(struct cache *cache, const struct namespace_ *namespace_)
 {
     epoch_enter(cache->epochs);
     const struct cache_namespace_settings *wants = namespace_wants(namespace_);
-    const struct budget budget = {wants->bytes_max, wants->entries_max};
+    const struct budget budget = {wants->bytes_max, wants->entries_max,
+                                  wants->eviction != EVICTION_DEFAULT ? wants->eviction
+                                                                      : cache->eviction};
     epoch_leave(cache->epochs);
     return budget;
 }
@@ -59,9 +62,45 @@ void cache_keep_budget(struct cache *cache, struct namespace_ *namespace_,
     struct quota *quota = atomic_load(&namespace_->quota);
     if (quota == NULL)
         return;
-    (void)quota_note(quota, entry_digest(entry), entry_sequence(entry), cache->store);
     const struct budget budget = budget_of(cache, namespace_);
-    keep_within(cache, namespace_, &budget);
+    keep_within(cache, namespace_, &budget); /* the new one is no victim yet */
+    (void)quota_note(quota, entry_digest(entry), entry_sequence(entry), cache->store);
+    keep_within(cache, namespace_, &budget); /* but if there was no other, it is */
+}
+
+/* Of a budget, how much pins may hold: so that there is always one to go. */
+enum { PINS_PART = 10 };
+
+/* What the pin that it replaces holds. */
+static uint64_t replaced_pin_bytes(struct cache *cache, const struct entry *entry)
+{
+    struct store_hit found;
+    if (store_find(cache->store, entry_digest(entry), 0, STORE_PEEK, &found) != STORE_FOUND)
+        return 0;
+    const bool is_pinned = (entry_marks(found.entry) & ENTRY_PINNED) != 0;
+    const uint64_t bytes = is_pinned ? entry_charge_bytes(found.entry) : 0;
+    entry_release(found.entry);
+    return bytes;
+}
+
+enum status cache_check_pins(struct cache *cache, const struct namespace_ *namespace_,
+                             const struct entry *entry, struct failure *failure)
+{
+    if ((entry_marks(entry) & ENTRY_PINNED) == 0)
+        return STATUS_OK;
+    const struct budget budget = budget_of(cache, namespace_);
+    const uint64_t freed_bytes = replaced_pin_bytes(cache, entry);
+    const uint64_t bytes = namespace_read(&namespace_->counters.pins_bytes);
+    const uint64_t count = namespace_read(&namespace_->counters.pins);
+    if (budget.bytes_max != 0 && bytes > budget.bytes_max / PINS_PART + freed_bytes)
+        return failure_set(failure, STATUS_NO_MEMORY, "pinned",
+                           "pins hold a tenth of the namespace's bytes_max at most, %llu bytes",
+                           (unsigned long long)(budget.bytes_max / PINS_PART));
+    if (budget.entries_max != 0 && count > budget.entries_max / PINS_PART + (freed_bytes > 0))
+        return failure_set(failure, STATUS_NO_MEMORY, "pinned",
+                           "a tenth of the namespace's entries_max may be pinned, %llu entries",
+                           (unsigned long long)(budget.entries_max / PINS_PART));
+    return STATUS_OK;
 }
 
 struct belongings { /* the entries of one namespace, for its quota */
@@ -108,11 +147,12 @@ static int by_sequence(const void *a, const void *b)
 
 /* The first budget of a namespace: what it holds already is made known to the quota, the oldest
  * first. Sets make themselves known from here on. */
-static enum status begin_budget(struct cache *cache, struct namespace_ *namespace_)
+static enum status begin_budget(struct cache *cache, struct namespace_ *namespace_,
+                                enum cache_eviction rule)
 {
     struct belongings belongings = {.tenant = namespace_->tenant, .name = namespace_->name};
     struct quota *made = NULL, *none = NULL;
-    enum status status = quota_create(&made);
+    enum status status = quota_create(rule, &made);
     if (status != STATUS_OK)
         return status;
     if (!atomic_compare_exchange_strong(&namespace_->quota, &none, made)) {
@@ -137,7 +177,9 @@ enum status cache_apply_budget(struct cache *cache, struct namespace_ *namespace
     if (budget.bytes_max == 0 && budget.entries_max == 0)
         return STATUS_OK;
     if (atomic_load(&namespace_->quota) == NULL)
-        status = begin_budget(cache, namespace_);
+        status = begin_budget(cache, namespace_, budget.rule);
+    if (status == STATUS_OK)
+        status = quota_change(atomic_load(&namespace_->quota), budget.rule, cache->store);
     keep_within(cache, namespace_, &budget);
     return status;
 }

@@ -12,6 +12,7 @@
 #include "base/check.h"
 #include "cache/answer.h"
 #include "cache/parts.h"
+#include "storage/evict.h"
 #include "index/vector.h"
 
 /* clang-format off */
@@ -112,6 +113,14 @@ static void read_limits(struct cache *cache, const struct options *options)
     assert(cache->limits.ttl_default_ms > 0);
 }
 
+static enum cache_eviction eviction_of(const struct options *options)
+{
+    const struct evict_rule *rule = store_evict_rule(options_text(options, "evict.policy"));
+    if (rule == &evict_lru)
+        return EVICTION_LRU;
+    return rule == &evict_lfu_aging ? EVICTION_LFU_AGING : EVICTION_S3FIFO;
+}
+
 static enum status create_store(struct cache *cache, const struct cache_setup *setup)
 {
     const struct options *options = setup->options;
@@ -125,6 +134,7 @@ static enum status create_store(struct cache *cache, const struct cache_setup *s
         .died_context = cache,
     };
     assert(store_options.memory_bytes > 0);
+    cache->eviction = eviction_of(options);
     const struct digest key = derive_key(setup, "table");
     memcpy(store_options.hash_key, key.bytes, sizeof(store_options.hash_key));
     return store_create(&store_options, &cache->store);

@@ -276,8 +276,15 @@ void cache_answer_read(const struct entry *entry, struct cache_answer *out_answe
 
 /*
  * What one namespace wants otherwise than the options say; 0, NaN, or ACK_DEFAULT: nothing. A
- * budget of 0 is none. What is over a budget leaves by second chance, whatever evict.policy says.
+ * budget of 0 is none. What is over one leaves by the namespace's own rule, and pins hold a tenth
+ * of each at most.
  */
+enum cache_eviction {                   /* as in proto */
+                      EVICTION_DEFAULT, /* as evict.policy says */
+                      EVICTION_S3FIFO,
+                      EVICTION_LRU,
+                      EVICTION_LFU_AGING,
+};
 struct cache_namespace_settings {
     unsigned tiers; /* bits 1 << enum cache_tier; 0: all */
     struct policy_wishes policy;
@@ -288,6 +295,7 @@ struct cache_namespace_settings {
     enum journal_ack ack;
     unsigned index_kind; /* numbers as in proto enum IndexKind */
     uint32_t ef_search, nprobe;
+    enum cache_eviction eviction;
 };
 extern const struct cache_namespace_settings cache_namespace_settings_none;
 
@@ -468,7 +476,8 @@ enum cache_namespace_field {
     NAMESPACE_TEMPERATURE_MAX = 1 << 9,
     NAMESPACE_USER_TURNS_MAX = 1 << 10,
     NAMESPACE_ACK = 1 << 11,
-    NAMESPACE_ALL_FIELDS = (1 << 12) - 1,
+    NAMESPACE_EVICTION = 1 << 12,
+    NAMESPACE_ALL_FIELDS = (1 << 13) - 1,
 };
 struct cache_namespace_change {
     struct text tenant, name;

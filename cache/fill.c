@@ -377,12 +377,20 @@ void cache_count_entry(struct namespace_ *namespace_, const struct entry *entry)
     assert(entry_charge_bytes(entry) > 0);
     namespace_count(&namespace_->counters.entries, 1);
     namespace_count(&namespace_->counters.size_bytes, entry_charge_bytes(entry));
+    if ((entry_marks(entry) & ENTRY_PINNED) != 0) {
+        namespace_count(&namespace_->counters.pins, 1);
+        namespace_count(&namespace_->counters.pins_bytes, entry_charge_bytes(entry));
+    }
 }
 
 void cache_uncount_entry(struct namespace_ *namespace_, const struct entry *entry)
 {
     namespace_uncount(&namespace_->counters.entries, 1);
     namespace_uncount(&namespace_->counters.size_bytes, entry_charge_bytes(entry));
+    if ((entry_marks(entry) & ENTRY_PINNED) != 0) {
+        namespace_uncount(&namespace_->counters.pins, 1);
+        namespace_uncount(&namespace_->counters.pins_bytes, entry_charge_bytes(entry));
+    }
 }
 
 /* What is within its TTL is in the way of a Set that is to be the first. */
@@ -401,7 +409,7 @@ static bool is_within_ttl(void *context, const struct entry *entry, int64_t expi
 /* Counted before it is stored: it may die on another thread before store_set has returned here. */
 static enum status store_entry(struct cache *cache, struct cache_set *set,
                                const struct cache_waiter *waiter,
-                               struct store_set_result *out_result)
+                               struct store_set_result *out_result, struct failure *failure)
 {
     assert(entry_sequence(set->entry) == 0);
     assert(set->ack > ACK_DEFAULT);
@@ -421,7 +429,9 @@ static enum status store_entry(struct cache *cache, struct cache_set *set,
         .unless = set->request->if_absent ? &first : NULL,
     };
     cache_count_entry(set->namespace_, set->entry);
-    enum status status = store_add(cache->store, &addition, &wish, set->now_ms, out_result);
+    enum status status = cache_check_pins(cache, set->namespace_, set->entry, failure);
+    if (status == STATUS_OK)
+        status = store_add(cache->store, &addition, &wish, set->now_ms, out_result);
     if (status != STATUS_OK)
         cache_uncount_entry(set->namespace_, set->entry);
     if (waits && status != STATUS_OK) /* nothing was handed in */
@@ -570,7 +580,7 @@ static enum status store_and_index(struct cache *cache, struct cache_set *set,
     if (status == STATUS_OK && set->space.id != 0)
         make_scope(cache, set);
     if (status == STATUS_OK)
-        status = store_entry(cache, set, waiter, &result);
+        status = store_entry(cache, set, waiter, &result, failure);
     if (status == STATUS_ENTRY_EXISTS) {
         entry_release(set->entry);
         (void)lease_fill(cache->leases, &set->key.exact); /* the answer is there */
@@ -581,6 +591,8 @@ static enum status store_and_index(struct cache *cache, struct cache_set *set,
     }
     if (status != STATUS_OK) {
         entry_release(set->entry);
+        if (failure->status != STATUS_OK)
+            return status;
         return failure_set(failure, status, field_of(set->request, status), "%s",
                            status_text(status));
     }

@@ -213,14 +213,17 @@ static enum status make_entry(struct arena *arena, struct coming *coming)
 }
 
 /* Counted before it is stored, as a Set's is. */
-static enum status store_entry(struct cache *cache, struct coming *coming, int64_t now_ms)
+static enum status store_entry(struct cache *cache, struct coming *coming, int64_t now_ms,
+                               struct failure *failure)
 {
     struct store_set_result result = {0};
     const struct store_vector vector = {coming->unit, coming->space.dimension};
     const struct journal_wish wish = {.ack = ACK_MEMORY};
     cache_count_entry(coming->namespace_, coming->entry);
-    enum status status = store_set(cache->store, coming->entry,
-                                   coming->space.id != 0 ? &vector : NULL, &wish, now_ms, &result);
+    enum status status = cache_check_pins(cache, coming->namespace_, coming->entry, failure);
+    if (status == STATUS_OK)
+        status = store_set(cache->store, coming->entry, coming->space.id != 0 ? &vector : NULL,
+                           &wish, now_ms, &result);
     if (status != STATUS_OK)
         cache_uncount_entry(coming->namespace_, coming->entry);
     return status;
@@ -269,7 +272,8 @@ static bool is_over_budget(const struct coming *coming)
 
 /* The namespace is held. */
 static enum status store_and_index(struct cache *cache, struct coming *coming, struct arena *arena,
-                                   int64_t now_ms, struct cache_import_reply *reply)
+                                   int64_t now_ms, struct cache_import_reply *reply,
+                                   struct failure *failure)
 {
     find_vector(cache, arena, coming);
     enum status status = make_entry(arena, coming);
@@ -278,7 +282,7 @@ static enum status store_and_index(struct cache *cache, struct coming *coming, s
     if (status == STATUS_OK && coming->space.id != 0)
         make_scope(cache, coming);
     if (status == STATUS_OK)
-        status = store_entry(cache, coming, now_ms);
+        status = store_entry(cache, coming, now_ms, failure);
     if (status == STATUS_OK) {
         namespace_count(&coming->namespace_->counters.sets, 1);
         reply->imported++;
@@ -308,11 +312,11 @@ static enum status import_one(struct cache *cache, struct coming *coming, struct
     epoch_enter(cache->epochs);
     coming->wishes = *namespace_wants(coming->namespace_);
     epoch_leave(cache->epochs);
-    status = store_and_index(cache, coming, arena, now_ms, reply);
+    status = store_and_index(cache, coming, arena, now_ms, reply, failure);
     namespace_release(coming->namespace_);
-    if (status != STATUS_OK)
+    if (status != STATUS_OK && failure->status == STATUS_OK)
         return failure_set(failure, status, "", "%s", status_text(status));
-    return STATUS_OK;
+    return status;
 }
 
 /* Where its life ends in the store; 0: never. */

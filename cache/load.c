@@ -381,9 +381,10 @@ static enum status read_folder(struct cache *cache, struct loading *loading)
     cache->loading = loading;
     cache_offer_segments(cache);
     enum status status = store_open(cache->store, &cache->journal, &visitor, loading->failure);
-    cache->loading = NULL;
     if (status == STATUS_OK)
         status = loading->status;
+    if (status != STATUS_OK)
+        cache->loading = NULL; /* what dies from here on was counted by nobody */
     settle_doubts(loading);
     cache_take_segments(cache);
     if (status == STATUS_OK)
@@ -407,6 +408,7 @@ enum status cache_load(struct cache *cache, struct failure *failure)
     if (status == STATUS_OK)
         status = directory_builder_start(cache->directory);
     atomic_store(&cache->is_loaded, status == STATUS_OK);
+    cache->loading = NULL;
     free(loading.doubtful);
     free(loading.client_spaces);
     arena_destroy(&loading.arena);

@@ -26,6 +26,7 @@ struct namespace_counters {
     _Atomic uint64_t sets, evictions, expirations;
     _Atomic uint64_t leases, lease_waits;
     _Atomic uint64_t entries, size_bytes, rows; /* held now                             */
+    _Atomic uint64_t pins, pins_bytes;          /* of the entries */
 };
 
 struct namespace_settings; /* one version of them; never changes */

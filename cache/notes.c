@@ -6,13 +6,14 @@
  *     SCOPE      key: scope digest 16, space u64, zeros 8. version u8, flags u8 (bit 0: the
  *                client's vectors), cut u32, verdicts u8, verdicts as bytes (1: right), texts
  *                tenant, namespace, model, embedder, attributes u8, a name and a value each
- *     NAMESPACE  key: SHA-256 of tenant, zero byte, name. version u8: 2, flags u8 (bit 0: dropped),
+ *     NAMESPACE  key: SHA-256 of tenant, zero byte, name. version u8: 3, flags u8 (bit 0: dropped),
  *                version of the settings u64, tiers u8, policy: mode u8, guards off u8, static
  *                threshold, adaptive initial, min, max, step each a float's bits as u32; ttl u64,
  *                ttl max u64, bytes max u64, entries max u64, a double's bits of temperature max
- *                u64, user turns max u32, ack u8, index kind u8, ef_search u32, nprobe u32 (0, NaN:
- *                as the option says), texts tenant, name. Version 1, read and not written any more,
- *                has of these index kind, ef_search, nprobe and the texts
+ *                u64, user turns max u32, ack u8, index kind u8, ef_search u32, nprobe u32,
+ *                eviction u8 (0, NaN: as the option says), texts tenant, name. Read and not written
+ *                any more: version 2, without eviction, and version 1, which has of these index
+ *                kind, ef_search, nprobe and the texts
  *
  * What is read may be any bytes: a note that does not fit is no note. Owns nothing. Threads: any.
  */
@@ -25,7 +26,8 @@
 
 enum {
     VERSION = 1,
-    NAMESPACE_VERSION = 2,
+    NAMESPACE_VERSION_1_0 = 2,
+    NAMESPACE_VERSION = 3,
     FLAG_DROPPED = 1,
     FLAG_CLIENTS = 1,
     ATTRIBUTES_MAX = 64,
@@ -307,7 +309,10 @@ static void write_wishes(struct writer *writer, const struct policy_wishes *wish
     write_number(writer, bits_of(wishes->adaptive_step), 4);
 }
 
-enum { WISHES_BYTES = 2 + 5 * 4, SETTINGS_BYTES = 1 + WISHES_BYTES + 5 * 8 + 4 + 1 + 1 + 4 + 4 };
+enum {
+    WISHES_BYTES = 2 + 5 * 4,
+    SETTINGS_BYTES = 1 + WISHES_BYTES + 5 * 8 + 4 + 1 + 1 + 4 + 4 + 1
+};
 
 static void write_settings(struct writer *writer, const struct cache_namespace_settings *settings)
 {
@@ -325,6 +330,7 @@ static void write_settings(struct writer *writer, const struct cache_namespace_s
     write_number(writer, settings->index_kind, 1);
     write_number(writer, settings->ef_search, 4);
     write_number(writer, settings->nprobe, 4);
+    write_number(writer, settings->eviction, 1);
 }
 
 enum status note_write_namespace(const struct note_namespace *namespace_, struct arena *arena,
@@ -386,10 +392,12 @@ bool note_read_namespace(const struct record_note *note, struct note_namespace *
     struct note_namespace namespace_ = {.version = 1, .settings = cache_namespace_settings_none};
     struct reader reader = reader_of(note);
     const uint64_t version = read_number(&reader, 1);
-    if (version == NAMESPACE_VERSION) {
+    if (version == NAMESPACE_VERSION || version == NAMESPACE_VERSION_1_0) {
         namespace_.is_dropped = (read_number(&reader, 1) & FLAG_DROPPED) != 0;
         namespace_.version = read_number(&reader, 8);
         read_settings(&reader, &namespace_.settings);
+        if (version == NAMESPACE_VERSION)
+            namespace_.settings.eviction = (enum cache_eviction)read_number(&reader, 1);
     } else if (version == VERSION) {
         read_index(&reader, &namespace_.settings);
     } else {

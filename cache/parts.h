@@ -30,6 +30,7 @@ struct cache {
     struct key_limits key_limits;
     struct cache_limits limits;
     struct policy_settings policy;
+    enum cache_eviction eviction; /* evict.policy */
     struct epochs *epochs;
     struct store *store;
     struct directory *directory;
@@ -121,6 +122,10 @@ void cache_configure_scope(struct cache *cache, const struct namespace_ *namespa
                            struct scope *scope);
 /* Of a namespace that is dropped: nothing is at work in them. */
 void cache_forget_scopes(struct cache *cache, struct text tenant, struct text name);
+/* Whether the entry, counted already, keeps what pins may hold of the budgets; one that it replaces
+ * counts no more. NO_MEMORY names `pinned`. The namespace is held. */
+enum status cache_check_pins(struct cache *cache, const struct namespace_ *namespace_,
+                             const struct entry *entry, struct failure *failure);
 /* One more entry has come; those that are too many leave. The namespace is held. */
 void cache_keep_budget(struct cache *cache, struct namespace_ *namespace_,
                        const struct entry *entry);

@@ -1,40 +1,37 @@
 /*
- * quota.c - a ring of ids. What has died or been replaced stays in it until the hand comes by, or
- * until the ring has doubled since it was last cleaned: so it holds at most about twice what lives.
- * Owns the ring. Threads: see quota.h.
+ * quota.c - who is known of one namespace, and who goes first. What has died or been replaced stays
+ * known until the order comes to it, or until twice as many are known as when it was last cleaned:
+ * so it holds at most about twice what lives. Owns the order. Threads: see quota.h.
  *
- * NOT HERE. How much a namespace holds and may hold (fill.c), the removal itself (storage/).
+ * NOT HERE. How much a namespace holds and may hold (budget.c), in which order (quota_order.c), the
+ * removal itself (storage/).
  */
 #include "cache/quota.h"
 
 #include <stdlib.h>
-#include <string.h>
 
 #include "base/check.h"
 #include "base/lock.h"
+#include "cache/quota_order.h"
+#include "storage/entry.h"
 
-enum { RING_FIRST = 64, CLEAN_FIRST = 256 };
-
-struct noted {
-    struct digest id;
-    uint64_t sequence;
-    uint32_t hits; /* when it was queued */
-};
+enum { CLEAN_FIRST = 256 };
 
 struct quota {
     struct lock lock;
-    struct noted *ring GUARDED; /* capacity is a power of two */
-    size_t first GUARDED, count GUARDED, capacity GUARDED;
+    struct order order GUARDED;
     size_t clean_at GUARDED; /* at so many the dead are taken out */
 };
 
-UNSHARED enum status quota_create(struct quota **out_quota)
+UNSHARED enum status quota_create(enum cache_eviction rule, struct quota **out_quota)
 {
     assert(out_quota != NULL);
+    assert(rule != EVICTION_DEFAULT);
     struct quota *quota = calloc(1, sizeof(*quota));
     if (quota == NULL)
         return STATUS_NO_MEMORY;
     quota->clean_at = CLEAN_FIRST;
+    quota->order.rule = rule;
     lock_init(&quota->lock, LOCK_RANK_QUOTA);
     *out_quota = quota;
     return STATUS_OK;
@@ -46,110 +43,80 @@ UNSHARED void quota_destroy(struct quota **quota)
     if (*quota == NULL)
         return;
     lock_deinit(&(*quota)->lock);
-    free((*quota)->ring);
+    order_deinit(&(*quota)->order);
     free(*quota);
     *quota = NULL;
 }
 
-/* ---- the ring -------------------------------------------------------------------------------- */
-
-static bool push(struct quota *quota, const struct noted *noted) REQUIRES(&quota->lock)
+/* When it was last asked for, of which the entry keeps the low half; its Set counts as well. More
+ * than half of that range is a clock that was set back. */
+static int64_t used_ms(const struct store_hit *found)
 {
-    if (quota->count == quota->capacity) {
-        const size_t capacity = quota->capacity > 0 ? quota->capacity * 2 : RING_FIRST;
-        struct noted *grown = calloc(capacity, sizeof(*grown));
-        if (grown == NULL)
-            return false;
-        for (size_t i = 0; i < quota->count; i++)
-            grown[i] = quota->ring[(quota->first + i) & (quota->capacity - 1)];
-        free(quota->ring);
-        quota->ring = grown;
-        quota->first = 0;
-        quota->capacity = capacity;
-    }
-    assert(quota->count < quota->capacity);
-    quota->ring[(quota->first + quota->count++) & (quota->capacity - 1)] = *noted;
-    return true;
+    const int64_t created_ms = entry_created_ms(found->entry);
+    const uint32_t later_ms = found->last_hit - (uint32_t)created_ms;
+    return found->hits_count > 0 && later_ms <= INT32_MAX ? created_ms + later_ms : created_ms;
 }
 
-static bool pop(struct quota *quota, struct noted *out_noted) REQUIRES(&quota->lock)
-{
-    if (quota->count == 0)
-        return false;
-    *out_noted = quota->ring[quota->first];
-    quota->first = (quota->first + 1) & (quota->capacity - 1);
-    quota->count--;
-    return true;
-}
-
-/* Whether it is the entry that was noted, expired or not; how often it has been asked for, and
- * UINT32_MAX if it is pinned. */
-static bool lives(struct store *store, const struct noted *noted, uint32_t *out_hits)
+/* Whether it is the entry that was noted, expired or not. A pin is nobody's victim: its entry is in
+ * no order. */
+static bool lives(void *context, const struct noted *noted, struct noted_now *out_now)
 {
     struct store_hit found;
-    *out_hits = 0;
-    const enum store_found state = store_find(store, &noted->id, 0, STORE_PEEK, &found);
-    if (state != STORE_FOUND)
+    if (store_find(context, &noted->id, 0, STORE_PEEK, &found) != STORE_FOUND)
         return false;
     const bool same = entry_sequence(found.entry) == noted->sequence;
     const bool is_pinned = (entry_marks(found.entry) & ENTRY_PINNED) != 0;
-    *out_hits = is_pinned ? UINT32_MAX : found.hits_count;
+    *out_now = (struct noted_now){.used_ms = used_ms(&found),
+                                  .hits = found.hits_count,
+                                  .bytes = (uint32_t)entry_charge_bytes(found.entry)};
     entry_release(found.entry);
-    return same;
+    return same && !is_pinned;
 }
 
-/* Once around. QUOTA ranks before STRIPE, so the store may be asked under it. */
-static void clean(struct quota *quota, struct store *store) REQUIRES(&quota->lock)
+static struct order_eyes eyes_of(struct store *store)
 {
-    const size_t count = quota->count;
-    for (size_t i = 0; i < count; i++) {
-        struct noted noted;
-        uint32_t hits = 0;
-        const bool some = pop(quota, &noted);
-        assert(some);
-        if (lives(store, &noted, &hits)) {
-            const bool fits = push(quota, &noted);
-            assert(fits); /* one has just left */
-        }
-    }
-    quota->clean_at = quota->count * 2 > CLEAN_FIRST ? quota->count * 2 : CLEAN_FIRST;
+    return (struct order_eyes){lives, store};
 }
 
+/* QUOTA ranks before STRIPE, so the store may be asked under it. */
 enum status quota_note(struct quota *quota, const struct digest *id, uint64_t sequence,
                        struct store *store)
 {
+    const struct order_eyes eyes = eyes_of(store);
     const struct noted noted = {.id = *id, .sequence = sequence};
+    struct noted_now now;
+    enum status status = STATUS_OK;
     assert(sequence != 0);
     lock_acquire(&quota->lock);
-    if (quota->count >= quota->clean_at)
-        clean(quota, store);
-    const bool fits = push(quota, &noted);
+    if (order_count(&quota->order) >= quota->clean_at) {
+        order_clean(&quota->order, &eyes);
+        const size_t twice = 2 * order_count(&quota->order);
+        quota->clean_at = twice > CLEAN_FIRST ? twice : CLEAN_FIRST;
+    }
+    if (lives(store, &noted, &now))
+        status = order_add(&quota->order, &noted, &now);
     lock_release(&quota->lock);
-    return fits ? STATUS_OK : STATUS_NO_MEMORY;
+    return status;
 }
 
-/* A second round ends it: by then each has had its chance. Pinned ones stay, and if there are no
- * others the budget is passed. */
 bool quota_victim(struct quota *quota, struct store *store, struct quota_victim *out_victim)
 {
-    bool found = false;
+    const struct order_eyes eyes = eyes_of(store);
+    struct noted noted;
     lock_acquire(&quota->lock);
-    for (size_t left = 2 * quota->count; left > 0 && !found; left--) {
-        struct noted noted;
-        uint32_t hits = 0;
-        if (!pop(quota, &noted))
-            break;
-        if (!lives(store, &noted, &hits))
-            continue;
-        if (hits > noted.hits || hits == UINT32_MAX) {
-            noted.hits = hits;
-            const bool fits = push(quota, &noted);
-            assert(fits); /* one has just left */
-            continue;
-        }
-        *out_victim = (struct quota_victim){noted.id, noted.sequence};
-        found = true;
-    }
+    const bool found = order_victim(&quota->order, &eyes, &noted);
     lock_release(&quota->lock);
+    if (found)
+        *out_victim = (struct quota_victim){noted.id, noted.sequence};
     return found;
+}
+
+enum status quota_change(struct quota *quota, enum cache_eviction rule, struct store *store)
+{
+    const struct order_eyes eyes = eyes_of(store);
+    assert(rule != EVICTION_DEFAULT);
+    lock_acquire(&quota->lock);
+    const enum status status = order_change(&quota->order, rule, &eyes);
+    lock_release(&quota->lock);
+    return status;
 }

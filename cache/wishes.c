@@ -152,6 +152,6 @@ bool cache_settings_are_whole(const struct cache *cache,
     return settings->index_kind <= INDEX_KINDS && (settings->tiers & ~tiers) == 0 &&
            settings->policy.mode <= (unsigned)POLICY_SHADOW + 1 &&
            (settings->policy.guards_off & ~(unsigned)GUARD_NAMES) == 0 &&
-           settings->ack <= ACK_SYNCED &&
+           settings->ack <= ACK_SYNCED && settings->eviction <= EVICTION_LFU_AGING &&
            cache_check_settings(cache, settings, &failure) == STATUS_OK;
 }

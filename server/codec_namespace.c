@@ -23,6 +23,7 @@ static const struct field_word {
     {"index_kind", NAMESPACE_INDEX_KIND},
     {"ef_search", NAMESPACE_EF_SEARCH},
     {"nprobe", NAMESPACE_NPROBE},
+    {"eviction", NAMESPACE_EVICTION},
 };
 
 /* ---- read ------------------------------------------------------------------- */
@@ -30,8 +31,10 @@ static const struct field_word {
 static enum status read_fields(char *const *fields, size_t count, unsigned *out_bits,
                                struct failure *failure)
 {
-    static const char all[] = "tiers, policy, ttl_ms, ttl_max_ms, bytes_max, entries_max, "
-                              "temperature_max, user_turns_max, ack, index_kind, ef_search, nprobe";
+    static const char all[] =
+        "tiers, policy, ttl_ms, ttl_max_ms, bytes_max, entries_max, "
+        "temperature_max, user_turns_max, ack, index_kind, ef_search, nprobe, "
+        "eviction";
     unsigned bits = 0;
     for (size_t i = 0; i < count; i++) {
         unsigned bit = 0;
@@ -77,6 +80,10 @@ static enum status check_choices(const Reprise__V1__Namespace *message, struct f
     if ((int)message->ack < 0 || (int)message->ack > REPRISE__V1__ACK__ACK_SYNCED)
         return failure_set(failure, STATUS_LIMIT_EXCEEDED, "namespace.ack",
                            "one of ACK_MEMORY, ACK_LOGGED, ACK_SYNCED, or none");
+    if ((int)message->eviction < 0 ||
+        (int)message->eviction > REPRISE__V1__EVICTION__EVICTION_LFU_AGING)
+        return failure_set(failure, STATUS_LIMIT_EXCEEDED, "namespace.eviction",
+                           "one of EVICTION_S3FIFO, _LRU, _LFU_AGING, or none");
     if (message->temperature_max_given_case != 0 && isnan(message->temperature_max))
         return failure_set(failure, STATUS_LIMIT_EXCEEDED, "namespace.temperature_max",
                            "a number from 0 to 10");
@@ -105,6 +112,7 @@ static enum status read_settings(const Reprise__V1__Namespace *message,
         return status;
     settings->ack = (enum journal_ack)message->ack;
     settings->index_kind = (unsigned)message->index_kind;
+    settings->eviction = (enum cache_eviction)message->eviction;
     return STATUS_OK;
 }
 
@@ -225,6 +233,7 @@ static void fill_numbers(const struct cache_namespace_view *view, Reprise__V1__N
     message->user_turns_max = settings->user_turns_max;
     message->ack = (Reprise__V1__Ack)settings->ack;
     message->index_kind = (Reprise__V1__IndexKind)settings->index_kind;
+    message->eviction = (Reprise__V1__Eviction)settings->eviction;
     message->version = view->version;
     message->entries = view->entries;
     message->size_bytes = view->size_bytes;

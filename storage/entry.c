@@ -103,11 +103,13 @@ static struct entry *allocate(const struct digest *digest, int64_t expires_ms, u
     if (entry == NULL)
         return NULL;
     const size_t charge_bytes = malloc_usable_size(entry) + ALLOCATOR_BYTES;
+    const size_t slack_bytes = charge_bytes - sizeof(*entry) - body_bytes;
     assert(charge_bytes <= UINT32_MAX);
+    assert(slack_bytes <= UINT16_MAX); /* a page at most, of what is mapped */
     *entry = (struct entry){.digest = *digest,
                             .expires_ms = expires_ms,
                             .body_bytes = body_bytes,
-                            .charge_bytes = (uint32_t)charge_bytes};
+                            .slack_bytes = (uint16_t)slack_bytes};
     atomic_init(&entry->references, 1);
     return entry;
 }
@@ -240,5 +242,5 @@ uint8_t entry_marks(const struct entry *entry)
 
 uint64_t entry_charge_bytes(const struct entry *entry)
 {
-    return entry->charge_bytes;
+    return entry_charge(entry);
 }

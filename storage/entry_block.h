@@ -20,11 +20,11 @@ struct entry {
     uint32_t hits_count;         /* under the stripe; saturates                               */
     _Atomic uint32_t references; /* the entry is freed when the last one is released          */
     uint32_t slot;               /* under the stripe; position in its eviction queue          */
-    uint32_t charge_bytes;       /* what the budget is charged                                */
+    uint32_t last_hit;           /* under the stripe; low half of its unix ms, if there were hits */
+    uint16_t slack_bytes;        /* what the budget is charged beside header and body         */
     uint8_t frequency;           /* under the stripe; the eviction rule's                     */
-    uint8_t queue;               /* under the stripe; which of the rule's queues holds it     */
-    uint8_t pinned;              /* under the stripe; it is in no queue, and counted as a pin */
-    uint8_t zero[1];
+    uint8_t queue : 4;           /* under the stripe; which of the rule's queues holds it     */
+    uint8_t pinned : 1;          /* under the stripe; it is in no queue, and counted as a pin */
     uint8_t body[];
 };
 
@@ -45,6 +45,12 @@ enum entry_body_offset {
     ENTRY_BODY_MARKS = 83,
     ENTRY_BODY_TEXTS = 88
 };
+
+/* What the budget is charged. */
+static inline uint32_t entry_charge(const struct entry *entry)
+{
+    return ENTRY_HEADER_BYTES + entry->body_bytes + entry->slack_bytes;
+}
 
 /* To the millisecond: at its time of expiry an entry is gone. */
 static inline bool entry_is_expired(const struct entry *entry, int64_t now_ms)

@@ -88,7 +88,7 @@ enum status ring_push(struct ring *ring, struct entry *entry)
     *slot_at(ring, ring->tail) = entry;
     ring->tail++;
     ring->entries_count++;
-    ring->size_bytes += entry->charge_bytes;
+    ring->size_bytes += entry_charge(entry);
     assert(ring->entries_count <= span_of(ring));
     return STATUS_OK;
 }
@@ -104,10 +104,10 @@ void ring_remove(struct ring *ring, struct entry *entry)
 {
     assert(ring->entries_count > 0);
     assert(*slot_at(ring, entry->slot) == entry);
-    assert(ring->size_bytes >= entry->charge_bytes);
+    assert(ring->size_bytes >= entry_charge(entry));
     *slot_at(ring, entry->slot) = NULL;
     ring->entries_count--;
-    ring->size_bytes -= entry->charge_bytes;
+    ring->size_bytes -= entry_charge(entry);
     skip_holes(ring);
 }
 
@@ -126,11 +126,11 @@ void ring_replace(struct ring *ring, struct entry *old_entry, struct entry *new_
 {
     struct entry **slot = slot_at(ring, old_entry->slot);
     assert(*slot == old_entry);
-    assert(ring->size_bytes >= old_entry->charge_bytes);
+    assert(ring->size_bytes >= entry_charge(old_entry));
     *slot = new_entry;
     new_entry->slot = old_entry->slot;
-    ring->size_bytes += new_entry->charge_bytes;
-    ring->size_bytes -= old_entry->charge_bytes;
+    ring->size_bytes += entry_charge(new_entry);
+    ring->size_bytes -= entry_charge(old_entry);
 }
 
 void ring_renew(struct ring *ring, struct entry *entry)

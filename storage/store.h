@@ -67,6 +67,7 @@ struct store_hit {
     struct entry *entry; /* a reference of the caller's */
     int64_t expires_ms;  /* 0 = never                   */
     uint32_t hits_count; /* this one included if counted */
+    uint32_t last_hit;   /* low half of the unix ms of the last counted one */
 };
 
 /* Writes *out_hit only when STORE_FOUND. */

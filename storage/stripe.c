@@ -53,9 +53,9 @@ bool stripe_fits(const struct stripe *stripe, const struct entry *old_entry,
                  const struct entry *entry)
 {
     const struct stripe_share *share = &stripe->share;
-    const uint64_t freed_bytes = old_entry != NULL ? old_entry->charge_bytes : 0;
+    const uint64_t freed_bytes = old_entry != NULL ? entry_charge(old_entry) : 0;
     assert(stripe->size_bytes >= freed_bytes);
-    if (stripe->size_bytes - freed_bytes + entry->charge_bytes > share->bytes_max)
+    if (stripe->size_bytes - freed_bytes + entry_charge(entry) > share->bytes_max)
         return false;
     return old_entry != NULL || share->entries_max == 0 ||
            stripe->buckets.entries_count < share->entries_max;
@@ -66,9 +66,9 @@ bool stripe_may_pin(const struct stripe *stripe, const struct entry *old_entry,
 {
     const struct stripe_share *share = &stripe->share;
     const bool was_pinned = old_entry != NULL && old_entry->pinned;
-    const uint64_t freed_bytes = was_pinned ? old_entry->charge_bytes : 0;
+    const uint64_t freed_bytes = was_pinned ? entry_charge(old_entry) : 0;
     assert(stripe->pins_bytes >= freed_bytes);
-    if (stripe->pins_bytes - freed_bytes + entry->charge_bytes >
+    if (stripe->pins_bytes - freed_bytes + entry_charge(entry) >
         share->bytes_max / STRIPE_PINS_PART)
         return false;
     return was_pinned || share->entries_max == 0 ||
@@ -80,7 +80,7 @@ static enum status enter_queue(struct stripe *stripe, struct entry *entry) REQUI
 {
     if (!entry->pinned)
         return stripe->evict->rule->inserted(stripe->evict, entry);
-    stripe->pins_bytes += entry->charge_bytes;
+    stripe->pins_bytes += entry_charge(entry);
     stripe->pins_count++;
     return STATUS_OK;
 }
@@ -91,9 +91,9 @@ static void leave_queue(struct stripe *stripe, struct entry *entry) REQUIRES(&st
         stripe->evict->rule->removed(stripe->evict, entry);
         return;
     }
-    assert(stripe->pins_bytes >= entry->charge_bytes);
+    assert(stripe->pins_bytes >= entry_charge(entry));
     assert(stripe->pins_count > 0);
-    stripe->pins_bytes -= entry->charge_bytes;
+    stripe->pins_bytes -= entry_charge(entry);
     stripe->pins_count--;
 }
 
@@ -106,7 +106,7 @@ enum status stripe_insert(struct stripe *stripe, uint64_t hash, struct entry *en
         return status;
     status = enter_queue(stripe, entry);
     if (status == STATUS_OK)
-        stripe->size_bytes += entry->charge_bytes;
+        stripe->size_bytes += entry_charge(entry);
     else
         buckets_remove(&stripe->buckets, hash, entry);
     return status;
@@ -126,7 +126,7 @@ enum status stripe_replace(struct stripe *stripe, uint64_t hash, struct entry *o
         leave_queue(stripe, old_entry);
     }
     buckets_replace(&stripe->buckets, hash, old_entry, new_entry);
-    stripe->size_bytes += new_entry->charge_bytes;
+    stripe->size_bytes += entry_charge(new_entry);
     return STATUS_OK;
 }
 
@@ -143,8 +143,8 @@ void stripe_depart(struct stripe *stripe, struct entry *entry, enum store_death 
                    struct departed *departed)
 {
     assert(departed->count < TABLE_REMOVALS_PER_HOLD);
-    assert(stripe->size_bytes >= entry->charge_bytes);
-    stripe->size_bytes -= entry->charge_bytes;
+    assert(stripe->size_bytes >= entry_charge(entry));
+    stripe->size_bytes -= entry_charge(entry);
     stripe->deaths_count[why]++;
     departed->items[departed->count].entry = entry;
     departed->items[departed->count].why = why;

@@ -127,12 +127,14 @@ static enum store_found read_entry(struct stripe *stripe, struct entry *entry, i
     if (touch == STORE_COUNT_HIT) {
         if (entry->hits_count < UINT32_MAX)
             entry->hits_count++;
+        entry->last_hit = (uint32_t)now_ms;
         if (!entry->pinned)
             stripe->evict->rule->hit(stripe->evict, entry);
     }
     *out_hit = (struct store_hit){.entry = entry_acquire(entry),
                                   .expires_ms = entry->expires_ms,
-                                  .hits_count = entry->hits_count};
+                                  .hits_count = entry->hits_count,
+                                  .last_hit = entry->last_hit};
     return STORE_FOUND;
 }
 
@@ -299,7 +301,7 @@ bool table_set(struct table *table, struct table_set *set, struct departed *depa
 {
     assert(set->entry->sequence == 0);
     assert((set->draw == NULL) == (set->back != 0));
-    assert(set->entry->charge_bytes <= table_charge_max(table));
+    assert(entry_charge(set->entry) <= table_charge_max(table));
     assert(departed->count == 0);
     const uint64_t hash = hash_of(table, &set->entry->digest);
     struct stripe *stripe = stripe_of(table, hash);

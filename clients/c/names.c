@@ -58,6 +58,11 @@ const char *reprise_index_kind_name(enum reprise_index_kind kind)
     return name_of(&reprise__v1__index_kind__descriptor, (int)kind, "INDEX_KIND_");
 }
 
+const char *reprise_eviction_name(enum reprise_eviction eviction)
+{
+    return name_of(&reprise__v1__eviction__descriptor, (int)eviction, "EVICTION_");
+}
+
 const char *reprise_outcome_name(enum reprise_outcome outcome)
 {
     return name_of(&reprise__v1__report_outcome__descriptor, (int)outcome, "REPORT_OUTCOME_");

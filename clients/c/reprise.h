@@ -123,6 +123,12 @@ enum reprise_index_kind {
     REPRISE_INDEX_HNSW = 3,
     REPRISE_INDEX_IVF = 4,
 };
+enum reprise_eviction {
+    REPRISE_EVICTION_DEFAULT,
+    REPRISE_EVICTION_S3FIFO,
+    REPRISE_EVICTION_LRU,
+    REPRISE_EVICTION_LFU_AGING,
+};
 
 enum reprise_verdict {
     REPRISE_VERDICT_CORRECT = 1,
@@ -167,6 +173,7 @@ const char *reprise_include_name(enum reprise_include include);
 const char *reprise_skip_name(enum reprise_skip skip);
 const char *reprise_ack_name(enum reprise_ack ack);
 const char *reprise_index_kind_name(enum reprise_index_kind kind);
+const char *reprise_eviction_name(enum reprise_eviction eviction);
 const char *reprise_outcome_name(enum reprise_outcome outcome);
 const char *reprise_mode_name(enum reprise_mode mode);
 const char *reprise_health_name(enum reprise_health health);
@@ -684,6 +691,7 @@ struct reprise_namespace {
     enum reprise_ack ack;
     enum reprise_index_kind index_kind;
     uint32_t ef_search, nprobe;
+    enum reprise_eviction eviction;              /* who leaves over its budget */
     uint64_t version, entries, size_bytes, rows; /* in replies */
 };
 extern const struct reprise_namespace reprise_namespace_none;
@@ -846,7 +854,7 @@ struct reprise_result *reprise_describe_policy(struct reprise_client *client,
                                                const struct reprise_call *call);
 /* Changes the named fields of one namespace: "tiers", "policy", "ttl_ms", "ttl_max_ms",
  * "bytes_max", "entries_max", "temperature_max", "user_turns_max", "ack", "index_kind",
- * "ef_search", "nprobe". */
+ * "ef_search", "nprobe", "eviction". */
 struct reprise_result *reprise_update_namespace(struct reprise_client *client,
                                                 const struct reprise_namespace *settings,
                                                 const char *const *fields, size_t fields_count,

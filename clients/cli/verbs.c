@@ -80,6 +80,7 @@ static const struct flag_row namespace_rows[] = {
     {"ttl-max",      "TIME",       false, "the longest life that a Set may ask for; or default"},
     {"bytes-max",    "SIZE",       false, "what its entries may take; or default: no budget of its own"},
     {"entries-max",  "N",          false, "how many there may be; or default: no budget of its own"},
+    {"eviction",     "RULE",       false, "who leaves over its budget: s3fifo, lru, lfu_aging, or default"},
     {"temperature-max", "N",       false, "warmer requests are exact only; or default: 0"},
     {"user-turns-max", "N",        false, "longer talks are exact only; or default: 1"},
     {"ack",          "LEVEL",      false, "of a Set that names none: memory, logged, synced, or default"},

@@ -48,9 +48,11 @@ static int read_word(struct typed *typed, const char *flag, const char *value,
             return (int)i + 1;
         nearest_consider(value, words[i], &best);
     }
-    typed->exit_code = verb_usage(typed->cli, "--%s does not know \"%s\"%s%s; see reprise help "
-                                  "namespace", flag, value, best != NULL ? "; did you mean " : "",
-                                  best != NULL ? best : "");
+    typed->exit_code =
+        verb_usage(typed->cli,
+                   "--%s does not know \"%s\"%s%s; see reprise help "
+                   "namespace",
+                   flag, value, best != NULL ? "; did you mean " : "", best != NULL ? best : "");
     return 0;
 }
 
@@ -62,6 +64,7 @@ static void read_words(struct typed *typed)
     static const char *const kinds[] = {"auto", "flat", "hnsw", "ivf"};
     static const char *const acks[] = {"memory", "logged", "synced"};
     static const char *const modes[] = {"off", "static", "adaptive", "shadow"};
+    static const char *const evictions[] = {"s3fifo", "lru", "lfu_aging"};
     static const char *const tiers[] = {"exact", "semantic", "all"};
     const char *value = take(typed, "index-kind", "index_kind");
     if (value != NULL)
@@ -70,10 +73,13 @@ static void read_words(struct typed *typed)
     value = take(typed, "ack", "ack");
     if (value != NULL)
         typed->settings.ack = (enum reprise_ack)READ_WORD(typed, "ack", value, acks);
+    value = take(typed, "eviction", "eviction");
+    if (value != NULL)
+        typed->settings.eviction =
+            (enum reprise_eviction)READ_WORD(typed, "eviction", value, evictions);
     value = take(typed, "policy", "policy");
     if (value != NULL)
-        typed->settings.policy.mode =
-            (enum reprise_mode)READ_WORD(typed, "policy", value, modes);
+        typed->settings.policy.mode = (enum reprise_mode)READ_WORD(typed, "policy", value, modes);
     value = take(typed, "tier", "tiers");
     if (value != NULL) {
         const int tier = READ_WORD(typed, "tier", value, tiers);
@@ -190,8 +196,8 @@ static cJSON *json_namespace(const struct reprise_namespace *reply)
     (void)cJSON_AddStringToObject(tree, "name", reply->name);
     for (size_t i = 0; i < reply->tiers_count; i++) {
         char name[64];
-        cJSON *list = i == 0 ? cJSON_AddArrayToObject(tree, "tiers")
-                             : cJSON_GetObjectItem(tree, "tiers");
+        cJSON *list =
+            i == 0 ? cJSON_AddArrayToObject(tree, "tiers") : cJSON_GetObjectItem(tree, "tiers");
         (void)snprintf(name, sizeof(name), "TIER_%s", reprise_tier_name(reply->tiers[i]));
         (void)cJSON_AddItemToArray(list, cJSON_CreateString(name));
     }
@@ -200,6 +206,8 @@ static cJSON *json_namespace(const struct reprise_namespace *reply)
     json_add_some(tree, "ttlMaxMs", reply->ttl_max_ms);
     json_add_some(tree, "bytesMax", reply->bytes_max);
     json_add_some(tree, "entriesMax", reply->entries_max);
+    if (reply->eviction != REPRISE_EVICTION_DEFAULT)
+        json_add_enum(tree, "eviction", "EVICTION_", reprise_eviction_name(reply->eviction));
     if (reply->temperature_max >= 0)
         (void)cJSON_AddNumberToObject(tree, "temperatureMax", reply->temperature_max);
     json_add_some(tree, "userTurnsMax", reply->user_turns_max);
@@ -255,6 +263,8 @@ static void print_settings(FILE *out, const struct reprise_namespace *reply)
     if (reply->bytes_max > 0)
         print_line(out, "bytes max", units_print_bytes(reply->bytes_max, text));
     print_count(out, "entries max", reply->entries_max);
+    if (reply->eviction != REPRISE_EVICTION_DEFAULT)
+        print_line(out, "eviction", print_words(reprise_eviction_name(reply->eviction), words));
     if (reply->temperature_max >= 0) {
         (void)snprintf(words, sizeof(words), "%g", reply->temperature_max);
         print_line(out, "temperature max", words);
@@ -368,15 +378,14 @@ static enum verb_exit act(const struct cli *cli, const struct typed *typed, enum
                                           typed->fields_count, NULL);
         break;
     case DROP:
-        result = reprise_drop_namespace(client, name,
-                                        arguments_text(typed->arguments, "confirm"), NULL);
+        result =
+            reprise_drop_namespace(client, name, arguments_text(typed->arguments, "confirm"), NULL);
         break;
     case LIST:
     case ACTIONS:
         return list(cli, client);
     }
-    const enum verb_exit exit_code =
-        action == DROP ? show_drop(cli, result) : show(cli, result);
+    const enum verb_exit exit_code = action == DROP ? show_drop(cli, result) : show(cli, result);
     reprise_result_free(&result);
     return exit_code;
 }
@@ -390,8 +399,7 @@ enum verb_exit verb_namespace(const struct cli *cli, const struct arguments *arg
     if (action == ACTIONS || arguments->words_count != (action == LIST ? 1 : 2))
         return verb_usage(cli, "namespace create NAME, get NAME, list, update NAME or drop NAME; "
                                "see reprise help namespace");
-    struct typed typed = {
-        .cli = cli, .arguments = arguments, .settings = reprise_namespace_none};
+    struct typed typed = {.cli = cli, .arguments = arguments, .settings = reprise_namespace_none};
     read_typed(&typed);
     if (typed.exit_code != VERB_DONE)
         return typed.exit_code;

@@ -5,6 +5,7 @@ import json
 import pathlib
 import subprocess
 import tempfile
+import time
 import unittest
 
 import grpc
@@ -54,7 +55,8 @@ class Namespaces(unittest.TestCase):
         policy = A.Policy(mode=A.POLICY_MODE_ADAPTIVE, static_threshold=0.5, guards_off=[M.GUARD_NAMES],
                           adaptive=A.Adaptive(initial=0.75, min=0.5, max=0.875, step=0.0625))
         given = dict(tiers=[M.TIER_EXACT, M.TIER_SEMANTIC], policy=policy, ttl_ms=60_000, ttl_max_ms=120_000, bytes_max=1 << 20, entries_max=3,
-                     temperature_max=0.5, user_turns_max=4, ack=M.ACK_SYNCED, index_kind=M.INDEX_KIND_FLAT, ef_search=20, nprobe=3)
+                     temperature_max=0.5, user_turns_max=4, ack=M.ACK_SYNCED, index_kind=M.INDEX_KIND_FLAT, ef_search=20, nprobe=3,
+                     eviction=A.EVICTION_LFU_AGING)
         wanted = A.Namespace(name="faq", version=1, **given)
         self.assertEqual(self.create("faq", **given), wanted)
         self.assertEqual(self.look("faq"), wanted)
@@ -75,6 +77,27 @@ class Namespaces(unittest.TestCase):
         self.assertEqual(self.look("faq").entries, 3)
         self.refused("LIMIT_EXCEEDED", self.set, "q", "faq", ttl_ms=120_001)
 
+    def test_each_namespace_evicts_in_its_own_order_and_over_a_restart_within_its_budget(self):
+        self.start()
+        self.create("recent", entries_max=3, eviction=A.EVICTION_LRU)
+        self.create("often", entries_max=3, eviction=A.EVICTION_LFU_AGING)
+        for name in ("recent", "often"):
+            for prompt in "abc":
+                self.set(prompt, name)
+            for prompt in "bbbcca":
+                time.sleep(0.003)  # a use is known to the millisecond
+                self.assertTrue(self.get(prompt, name).hit)
+            time.sleep(0.003)
+            self.set("d", name)
+        self.assertEqual([self.get(prompt, "recent").hit for prompt in "abcd"], [True, False, True, True])
+        self.assertEqual([self.get(prompt, "often").hit for prompt in "abcd"], [False, True, True, True])
+        for n in range(20):
+            self.set(f"more {n}", "recent", ack=M.ACK_SYNCED)
+        self.server.kill()
+        self.start()  # what was evicted is in the log still
+        self.assertEqual(self.look("recent").entries, 3)
+        self.assertTrue(self.get("more 19", "recent").hit)
+
     def test_only_what_was_read_may_be_changed(self):
         self.start()
         self.create("faq")
@@ -87,6 +110,7 @@ class Namespaces(unittest.TestCase):
         self.refused("BAD_THRESHOLD", self.create, "b", policy=A.Policy(static_threshold=1.5))
         self.refused("BAD_THRESHOLD", self.create, "b", policy=A.Policy(static_threshold=float("nan")))
         self.refused("LIMIT_EXCEEDED", self.create, "b", policy=A.Policy(guards_off=[M.GUARD_NEGATION]))
+        self.refused("LIMIT_EXCEEDED", self.create, "b", eviction=9)
         self.refused("BAD_NAME", self.create, "a b")
         self.refused("NOT_FOUND", self.look, "b")
 
@@ -138,16 +162,17 @@ class Namespaces(unittest.TestCase):
         run = lambda *arguments: subprocess.run([str(BIN / "reprise"), "--endpoint", self.server.address, "--timeout", "60s", *arguments], capture_output=True, text=True,
                                                 timeout=60, cwd=FOLDER)
         result = run("namespace", "create", "faq", "--ttl", "7d", "--entries-max", "1000", "--policy", "static", "--threshold", "0.92", "--tier", "semantic",
-                     "--bytes-max", "64MiB", "--temperature-max", "0.7", "--user-turns-max", "3", "--ack", "logged")
+                     "--bytes-max", "64MiB", "--temperature-max", "0.7", "--user-turns-max", "3", "--ack", "logged", "--eviction", "lru")
         self.assertEqual(result.returncode, 0, result.stderr)
         self.assertEqual(json.loads(run("-o", "json", "namespace", "get", "faq").stdout),
                          {"name": "faq", "tiers": ["TIER_SEMANTIC"], "policy": {"mode": "POLICY_MODE_STATIC", "staticThreshold": 0.92}, "ttlMs": 604800000,
-                          "bytesMax": 67108864, "entriesMax": 1000, "temperatureMax": 0.7, "userTurnsMax": 3, "ack": "ACK_LOGGED", "version": 1})
+                          "bytesMax": 67108864, "entriesMax": 1000, "temperatureMax": 0.7, "userTurnsMax": 3, "ack": "ACK_LOGGED", "eviction": "EVICTION_LRU", "version": 1})
         self.assertIn("0.92", run("namespace", "update", "faq", "--ttl", "default").stdout)
+        self.assertRegex(run("namespace", "update", "faq", "--eviction", "lfu_aging").stdout, r"eviction +lfu aging")
         self.assertIn("faq", run("namespace", "list").stdout)
         self.assertEqual(run("namespace", "drop", "faq").returncode, 1)
         self.assertEqual(run("namespace", "drop", "faq", "--confirm", "faq").stdout.split(), ["removed", "0", "entries"])
-        for words in (["create"], ["create", "a", "--policy", "strict"], ["create", "a", "--ttl", "soon"], ["list", "a"], ["get", "a", "--ttl", "1h"],
+        for words in (["create"], ["create", "a", "--policy", "strict"], ["create", "a", "--eviction", "fifo"], ["create", "a", "--ttl", "soon"], ["list", "a"], ["get", "a", "--ttl", "1h"],
                       ["update", "a"], ["tidy", "a"]):
             self.assertEqual(run("namespace", *words).returncode, 2, words)
 

@@ -178,6 +178,26 @@ static void what_a_namespace_wants_reaches_rows_read_before(void **state)
     assert_int_equal(scope_in(world, "other").index.asked, INDEX_AUTO);
 }
 
+/* Evicted is not deleted: a restart finds them again in the log, and evicts them again. */
+static void a_namespace_over_its_budget_at_start_keeps_the_budget(void **state)
+{
+    static const struct cache_namespace_settings wanted = {.entries_max = 5};
+    struct folder_world *folder = *state;
+    struct world *world = folder_open(folder, 0, NULL);
+    struct cache_namespace_settings settings;
+    char prompt[16];
+    for (int i = 0; i < 20; i++) {
+        (void)snprintf(prompt, sizeof(prompt), "p%d", i);
+        (void)set(world, in_namespace(prompt, "faq"), &here, "x");
+    }
+    assert_int_equal(change(world, "faq", NAMESPACE_ENTRIES_MAX, wanted, NULL, &settings),
+                     STATUS_OK);
+    assert_int_equal(stats_of(world, "faq").exact.entries, 5);
+    world = folder_reopen(folder);
+    assert_int_equal(stats_of(world, "faq").exact.entries, 5);
+    assert_hit(ask(world, in_namespace("p19", "faq"), NULL), CACHE_TIER_EXACT, "x");
+}
+
 /* ---- past the cache -------------------------------------------------------------------------- */
 
 static struct store *open_store(const struct folder_world *folder)
@@ -352,6 +372,7 @@ int main(void)
         TEST(another_embedders_vectors_are_counted_and_kept),
         TEST(without_a_policy_there_are_no_rows),
         TEST(what_a_namespace_wants_reaches_rows_read_before),
+        TEST(a_namespace_over_its_budget_at_start_keeps_the_budget),
         TEST(a_vector_of_another_dimension_is_dropped_and_counted),
         TEST(a_scope_whose_note_is_lost_is_made_by_its_entries),
         TEST(entries_of_another_version_are_refused),

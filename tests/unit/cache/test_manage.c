@@ -255,6 +255,7 @@ static void budgets_hold_and_an_update_at_capacity_evicts_nobody(void **state)
         (void)set(world, in("b", prompt), NULL, "x");
     }
     (void)ask(world, in("a", "p0"), NULL);
+    (void)ask(world, in("a", "p0"), NULL);
     change.settings.entries_max = 5; /* what is too much goes at once, the oldest first */
     update(world, &change);
     assert_int_equal(stats_of(world, "a").exact.entries, 5);
@@ -276,6 +277,90 @@ static void budgets_hold_and_an_update_at_capacity_evicts_nobody(void **state)
     const struct cache_set_request request = {.identity = in("a", "large"),
                                               .content = text_of(large)};
     assert_failed(world, set_request(world, &request), STATUS_ENTRY_TOO_LARGE, "content");
+}
+
+static void hold(struct world *world, const char *name, enum cache_eviction rule)
+{
+    struct cache_namespace_change change =
+        change_of(name, NAMESPACE_ENTRIES_MAX | NAMESPACE_EVICTION);
+    change.settings.entries_max = 3;
+    change.settings.eviction = rule;
+    assert_int_equal(create_as(world, &change), STATUS_OK);
+}
+
+/* a, b, c; b twice, then c, a once each; then d. */
+static void fill_and_ask(struct world *world, const char *name)
+{
+    static const char *const asked[] = {"b", "b", "c", "a"};
+    static const char *const stored[] = {"a", "b", "c"};
+    for (size_t i = 0; i < 3; i++)
+        (void)set(world, in(name, stored[i]), NULL, "x");
+    for (size_t i = 0; i < 4; i++) {
+        world->now_ms++;
+        (void)ask(world, in(name, asked[i]), NULL);
+    }
+    world->now_ms++;
+    (void)set(world, in(name, "d"), NULL, "x");
+}
+
+static void each_namespace_evicts_by_its_own_rule(void **state)
+{
+    struct world *world = *state;
+    hold(world, "recent", EVICTION_LRU);
+    hold(world, "often", EVICTION_LFU_AGING);
+    hold(world, "default-rule", EVICTION_DEFAULT);
+    fill_and_ask(world, "recent");
+    fill_and_ask(world, "often");
+    fill_and_ask(world, "default-rule");
+    assert_miss(ask(world, in("recent", "b"), NULL), CACHE_MISS_NO_CANDIDATE);
+    assert_hit(ask(world, in("often", "b"), NULL), CACHE_TIER_EXACT, "x");
+    assert_hit(ask(world, in("default-rule", "b"), NULL), CACHE_TIER_EXACT, "x");
+    assert_miss(ask(world, in("default-rule", "a"), NULL), CACHE_MISS_NO_CANDIDATE);
+    struct cache_namespace_change change = change_of("often", NAMESPACE_EVICTION);
+    change.settings.eviction = EVICTION_LRU;
+    update(world, &change);
+    world->now_ms++;
+    (void)set(world, in("often", "e"), NULL, "x"); /* b was used last, just now */
+    assert_hit(ask(world, in("often", "b"), NULL), CACHE_TIER_EXACT, "x");
+    assert_int_equal(stats_of(world, "often").exact.entries, 3);
+}
+
+static enum status pin(struct world *world, const char *name, const char *prompt)
+{
+    const struct cache_set_request request = {
+        .identity = in(name, prompt), .content = TEXT("x"), .pinned = true};
+    return set_request(world, &request);
+}
+
+static void pins_hold_a_tenth_of_a_budget(void **state)
+{
+    struct world *world = *state;
+    char prompt[16];
+    struct cache_namespace_change change = change_of("a", NAMESPACE_ENTRIES_MAX);
+    change.settings.entries_max = 20;
+    assert_int_equal(create_as(world, &change), STATUS_OK);
+    assert_int_equal(pin(world, "a", "first"), STATUS_OK);
+    assert_int_equal(pin(world, "a", "second"), STATUS_OK);
+    assert_failed(world, pin(world, "a", "third"), STATUS_NO_MEMORY, "pinned");
+    assert_int_equal(pin(world, "a", "second"), STATUS_OK); /* in its own place */
+    for (int i = 0; i < 40; i++) {
+        (void)snprintf(prompt, sizeof(prompt), "p%d", i);
+        (void)set(world, in("a", prompt), NULL, "x");
+    }
+    assert_int_equal(stats_of(world, "a").exact.entries, 20);
+    assert_hit(ask(world, in("a", "first"), NULL), CACHE_TIER_EXACT, "x");
+    change = change_of("b", NAMESPACE_BYTES_MAX);
+    change.settings.bytes_max = 10000;
+    assert_int_equal(create_as(world, &change), STATUS_OK);
+    int pinned = 0;
+    for (; pinned < 20; pinned++) {
+        (void)snprintf(prompt, sizeof(prompt), "p%d", pinned);
+        if (pin(world, "b", prompt) != STATUS_OK)
+            break;
+    }
+    assert_int_equal(world->failure.status, STATUS_NO_MEMORY);
+    assert_true(pinned > 1);
+    assert_true(stats_of(world, "b").exact.size_bytes <= 1000);
 }
 
 /* ---- dropped ---- */
@@ -431,6 +516,8 @@ int main(void)
         TEST(a_policy_holds_for_scopes_that_are_and_that_come),
         TEST(warm_and_longer_talks_are_compared_where_it_is_allowed),
         TEST(budgets_hold_and_an_update_at_capacity_evicts_nobody),
+        TEST(each_namespace_evicts_by_its_own_rule),
+        TEST(pins_hold_a_tenth_of_a_budget),
         TEST(a_drop_takes_everything_and_a_new_one_begins_anew),
         TEST(sets_and_drops_race),
         TEST(ten_thousand_are_held_and_an_idle_one_is_small),

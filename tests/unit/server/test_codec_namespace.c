@@ -100,7 +100,7 @@ static void an_update_names_its_fields(void **state)
     struct failure failure;
     Reprise__V1__Namespace wanted = named("faq");
     Reprise__V1__UpdateNamespaceRequest message = REPRISE__V1__UPDATE_NAMESPACE_REQUEST__INIT;
-    char *fields[] = {"ttl_ms", "policy", "eviction"};
+    char *fields[] = {"ttl_ms", "policy", "stale_max_ms"};
     message.namespace_ = &wanted;
     message.fields = fields;
     message.n_fields = 2;
