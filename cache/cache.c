@@ -39,6 +39,8 @@ const struct option_row cache_option_rows[] = {
      "Messages of one conversation."},
     {"limits.batch", OPTION_UINT, "256", "1", "4096", NULL, "items",
      "Items of one batch, and ids of one Delete."},
+    {"limits.calibrate", OPTION_UINT, "100000", "1", "10000000", NULL, "pairs",
+     "Labelled pairs of one Calibrate."},
     {"limits.metadata", OPTION_UINT, "16", "0", "64", NULL, "attributes",
      "Metadata attributes that one entry carries."},
     {"limits.attributes", OPTION_UINT, "16", "0", "64", NULL, "attributes",
@@ -105,6 +107,7 @@ static void read_limits(struct cache *cache, const struct options *options)
         .tags = (uint32_t)options_uint(options, "limits.tags"),
         .scopes_shown = (uint32_t)options_uint(options, "metrics.scopes_max"),
     };
+    cache->limits.calibrate = (uint32_t)options_uint(options, "limits.calibrate");
     cache->limits.lease_hold_ms = (uint32_t)option_ms(options, "lease.hold");
     cache->limits.lease_hold_max_ms = (uint32_t)option_ms(options, "lease.hold_max");
     cache->limits.lease_wait_max_ms = (uint32_t)option_ms(options, "lease.wait_max");

@@ -22,7 +22,7 @@
 
 struct cache_limits { /* from the options */
     uint64_t ttl_default_ms, ttl_max_ms, stale_max_ms, answer_bytes;
-    uint32_t dimension, batch, metadata, tags, scopes_shown;
+    uint32_t dimension, batch, metadata, tags, scopes_shown, calibrate;
     uint32_t lease_hold_ms, lease_hold_max_ms, lease_wait_max_ms;
 };
 

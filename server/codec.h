@@ -11,6 +11,7 @@
 #include "base/status.h"
 #include "base/text.h"
 #include "cache/cache.h"
+#include "cache/calibrate.h"
 #include "cache/explain.h"
 #include "cache/import.h"
 #include "cache/scroll.h"
@@ -50,6 +51,7 @@ enum codec_message {
     CODEC_GET_POLICY,
     CODEC_SET_POLICY,
     CODEC_DESCRIBE_POLICY,
+    CODEC_CALIBRATE,
     CODEC_RELEASE_LEASE,
     CODEC_GET_STREAM,
     CODEC_SET_STREAM,
@@ -269,6 +271,20 @@ enum status codec_write_set_policy(const struct cache_policy_view *view, struct 
                                    struct codec_reply *out);
 enum status codec_write_describe_policy(const struct cache_policy_view *view, struct arena *arena,
                                         struct codec_reply *out);
+
+/* One message of a Calibrate, and its reply; codec_calibrate.c. */
+struct codec_calibrate {
+    bool has_scope, has_error_max; /* the first message alone may */
+    struct cache_policy_scope scope;
+    double error_max; /* 0.02, if none is given */
+    struct cache_pair *pairs;
+    size_t count;
+};
+enum status codec_read_calibrate(struct text bytes, const struct codec_limits *limits,
+                                 struct arena *arena, struct codec_calibrate *out,
+                                 struct failure *failure);
+enum status codec_write_calibrate(const struct cache_calibration *calibration, struct arena *arena,
+                                  struct codec_reply *out);
 
 /* Streams: codec_streams.c. */
 struct codec_pace {

@@ -9,10 +9,10 @@
  * field is put together only when it is refused.
  *
  * Counts. A message that stands once but comes twice on the wire is merged, its lists appended; so
- * counts run on over such a repetition and start again only with each item of a batch. Every list
- * of a request is reached by one way only, which lets one counter a row of the table serve.
- * Repetitions of what stands once are counted too: each costs protobuf-c an allocation for two
- * bytes of ours.
+ * counts run on over such a repetition and start again only with each item of a batch (the first
+ * rows, an outer list before the one inside it). Every list of a request is reached by one way
+ * only, which lets one counter a row of the table serve. Repetitions of what stands once are
+ * counted too: each costs protobuf-c an allocation for two bytes of ours.
  *
  * Known fields with another wire type are refused, as protobuf-c refuses them. Unknown fields are
  * skipped and at most 64; what is nested in them is never entered.
@@ -39,6 +39,8 @@ static const struct rule rules[] = {
     {&reprise__v1__batch_get_request__descriptor, 1, LIMIT(batch_max)}, /* items */
     {&reprise__v1__batch_set_request__descriptor, 1, LIMIT(batch_max)}, /* items */
     {&reprise__v1__import_request__descriptor,    1, LIMIT(batch_max)}, /* entries */
+    {&reprise__v1__calibrate_request__descriptor, 3, LIMIT(batch_max)}, /* pairs */
+    {&reprise__v1__labelled_pair__descriptor,     3, 2, 0}, /* vectors */
     {&reprise__v1__get_request__descriptor,       5, CODEC_CHOICES_MAX, 0}, /* tiers */
     {&reprise__v1__get_request__descriptor,       8, CODEC_CHOICES_MAX, 0}, /* include */
     {&reprise__v1__identity__descriptor,          4, LIMIT(key.messages_max)}, /* messages */
@@ -65,7 +67,7 @@ static const struct rule rules[] = {
 };
 /* clang-format on */
 #undef LIMIT
-enum { RULES_COUNT = sizeof(rules) / sizeof(rules[0]), RULES_OF_BATCHES = 3 };
+enum { RULES_COUNT = sizeof(rules) / sizeof(rules[0]), RULES_OF_BATCHES = 5 };
 
 /* NULL: no list of a request. */
 static const struct rule *rule_find(const ProtobufCMessageDescriptor *message, uint32_t number)
@@ -217,9 +219,9 @@ static enum status count_elements(struct walk *walk, struct frame *frame, size_t
     if (elements > limit || *count > limit - elements)
         return refuse_count(walk, limit);
     *count += (uint32_t)elements;
-    if (walk->rule < &rules[RULES_OF_BATCHES]) /* an item begins: the lists inside it start at 0 */
-        memset(&walk->counts[RULES_OF_BATCHES], 0,
-               sizeof(walk->counts) - RULES_OF_BATCHES * sizeof(walk->counts[0]));
+    const size_t behind = (size_t)(walk->rule - rules) + 1;
+    if (behind <= RULES_OF_BATCHES) /* an item begins: the lists inside it start at 0 */
+        memset(&walk->counts[behind], 0, sizeof(walk->counts) - behind * sizeof(walk->counts[0]));
     return STATUS_OK;
 }
 
@@ -346,6 +348,7 @@ const ProtobufCMessageDescriptor *codec_descriptor(enum codec_message type)
         [CODEC_GET_POLICY] = &reprise__v1__get_policy_request__descriptor,
         [CODEC_SET_POLICY] = &reprise__v1__set_policy_request__descriptor,
         [CODEC_DESCRIBE_POLICY] = &reprise__v1__describe_policy_request__descriptor,
+        [CODEC_CALIBRATE] = &reprise__v1__calibrate_request__descriptor,
         [CODEC_DROP_NAMESPACE] = &reprise__v1__drop_namespace_request__descriptor,
         [CODEC_RELEASE_LEASE] = &reprise__v1__release_lease_request__descriptor,
         [CODEC_GET_STREAM] = &reprise__v1__get_stream_request__descriptor,

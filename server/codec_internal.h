@@ -128,6 +128,10 @@ enum status codec_policy(const Reprise__V1__Policy *message, const char *field,
 enum status codec_fill_policy(const struct policy_wishes *wishes, struct arena *arena,
                               Reprise__V1__Policy **out);
 
+/* A NULL message is the namespace `default`; codec_policies.c. */
+enum status codec_policy_scope(const Reprise__V1__PolicyScope *message, struct arena *arena,
+                               struct cache_policy_scope *out, struct failure *failure);
+
 /* What Stats says of one scope; codec_stats.c. NULL when memory is spent. */
 Reprise__V1__ScopePolicy *codec_scope_policy(const struct cache_scope_stats *from,
                                              struct arena *arena);

@@ -4,8 +4,8 @@
  */
 #include "server/codec_internal.h"
 
-static enum status read_scope(const Reprise__V1__PolicyScope *message, struct arena *arena,
-                              struct cache_policy_scope *out, struct failure *failure)
+enum status codec_policy_scope(const Reprise__V1__PolicyScope *message, struct arena *arena,
+                               struct cache_policy_scope *out, struct failure *failure)
 {
     *out = (struct cache_policy_scope){.tenant = {NULL, 0}};
     if (message == NULL)
@@ -34,7 +34,7 @@ enum status codec_read_policy_scope(enum codec_message type, struct text bytes,
     const Reprise__V1__PolicyScope *scope =
         type == CODEC_GET_POLICY ? ((const Reprise__V1__GetPolicyRequest *)unpacked)->scope
                                  : ((const Reprise__V1__DescribePolicyRequest *)unpacked)->scope;
-    return read_scope(scope, arena, out, failure);
+    return codec_policy_scope(scope, arena, out, failure);
 }
 
 enum status codec_read_set_policy(struct text bytes, const struct codec_limits *limits,
@@ -47,7 +47,7 @@ enum status codec_read_set_policy(struct text bytes, const struct codec_limits *
     if (status != STATUS_OK)
         return status;
     const Reprise__V1__SetPolicyRequest *message = (const Reprise__V1__SetPolicyRequest *)unpacked;
-    status = read_scope(message->scope, arena, &scope, failure);
+    status = codec_policy_scope(message->scope, arena, &scope, failure);
     if (status != STATUS_OK)
         return status;
     if (scope.model.length > 0 || scope.embedder.length > 0 || scope.attributes_count > 0)

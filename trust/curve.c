@@ -61,7 +61,9 @@ bool curve_choose(const struct curve *curve, double error_max, size_t *out_index
     for (size_t i = CURVE_POINTS; i > 0; i--) {
         hits += curve->hits[i - 1];
         wrong += curve->wrong[i - 1];
-        if (hits == 0 || interval_upper(wrong, hits, miss / CURVE_POINTS) > error_max)
+        if (curve->hits[i - 1] == 0) /* the same hits as at the threshold above */
+            continue;
+        if (interval_upper(wrong, hits, miss / CURVE_POINTS) > error_max)
             continue;
         *out_index = i - 1;
         is_found = true;

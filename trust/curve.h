@@ -37,9 +37,9 @@ struct curve_point curve_point(const struct curve *curve, size_t index);
 
 /*
  * The lowest threshold of which the pairs prove, with 95 % confidence, that at most `error_max` of
- * its hits are wrong (0 < error_max < 1). Valid for pairs drawn as questions will come; which
- * threshold is looked at last does not matter (curve.c). False: none, for the pairs are too few or
- * too often wrong.
+ * its hits are wrong (0 < error_max < 1); never one lower than its lowest hit asks for. Valid for
+ * pairs drawn as questions will come; which threshold is looked at last does not matter (curve.c).
+ * False: none, for the pairs are too few or too often wrong.
  */
 bool curve_choose(const struct curve *curve, double error_max, size_t *out_index);
 /* So many hits prove error_max if none of them is wrong; with fewer there is nothing to choose. */

@@ -42,6 +42,7 @@ void handle_compact(struct call *call);
 void handle_release_lease(struct call *call);
 void handle_get_stream(struct call *call);
 void handle_set_stream(struct call *call); /* of each message */
+void handle_calibrate(struct call *call);  /* the same */
 
 /* What it waited for has come; its caller has gone. */
 void get_woken(struct call *call);
@@ -50,6 +51,7 @@ void get_stream_woken(struct call *call);
 void get_stream_written(struct call *call, bool success);
 void get_stream_closed(struct call *call);
 void set_stream_ended(struct call *call);
+void calibrate_ended(struct call *call);
 /* Parked calls go on here: what they waited for is on the disk, or cannot be. Threads: I/O. */
 void set_woken(struct call *call);
 void batch_set_woken(struct call *call);

@@ -62,6 +62,8 @@ static const struct method methods[] = {
      .handle = handle_set_stream, .ended = set_stream_ended, .woken = set_woken},
     {.path = "/reprise.v1.Cache/Touch", .acceptor = SLOT_GENERIC, .handle = handle_touch},
     {.path = "/reprise.v1.Feedback/BatchReport", .acceptor = SLOT_GENERIC, .handle = handle_batch_report},
+    {.path = "/reprise.v1.Feedback/Calibrate", .acceptor = SLOT_GENERIC, .stream = true, .finishes = true,
+     .handle = handle_calibrate, .ended = calibrate_ended},
     {.path = "/reprise.v1.Feedback/DescribePolicy", .acceptor = SLOT_GENERIC, .handle = handle_describe_policy},
     {.path = "/reprise.v1.Feedback/GetPolicy", .acceptor = SLOT_GENERIC, .handle = handle_get_policy},
     {.path = "/reprise.v1.Feedback/Report",  .acceptor = SLOT_GENERIC,   .handle = handle_report},

@@ -129,6 +129,7 @@ struct scratch { /* what a reader writes; nobody looks */
     struct codec_import import;
     struct codec_listing listing;
     struct codec_drop drop;
+    struct codec_calibrate calibrate;
     struct codec_pace pace;
     struct codec_reflection reflection;
     struct text text;
@@ -176,6 +177,8 @@ static enum status read_request(enum codec_message type, struct text bytes, stru
     case CODEC_GET_POLICY:
     case CODEC_DESCRIBE_POLICY:
         return codec_read_policy_scope(type, bytes, &limits, arena, &out.scope, failure);
+    case CODEC_CALIBRATE:
+        return codec_read_calibrate(bytes, &limits, arena, &out.calibrate, failure);
     case CODEC_SET_POLICY:
         return codec_read_set_policy(bytes, &limits, arena, &out.change, failure);
     case CODEC_BATCH_REPORT:

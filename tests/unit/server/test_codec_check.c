@@ -281,6 +281,36 @@ static void each_item_of_a_batch_has_the_limits_to_itself(void **state)
     assert_string_equal(failure.field, "items");
 }
 
+/* Numbers of both vectors of a pair may be as many as the limit each, and no more. */
+static void each_list_inside_a_list_has_the_limits_to_itself(void **state)
+{
+    struct wire vector, pair, wire;
+    struct failure failure;
+    wire_init(&vector, *state, 0);
+    for (uint32_t i = 0; i < small_limits.dimension_max; i++)
+        wire_float(&vector, 1, 0.5F);
+    wire_init(&pair, *state, 0);
+    wire_message(&pair, 3, &vector);
+    wire_message(&pair, 3, &vector);
+    wire_init(&wire, *state, 0);
+    wire_message(&wire, 3, &pair);
+    wire_message(&wire, 3, &pair);
+    assert_int_equal(check(CODEC_CALIBRATE, &wire, &failure), STATUS_OK);
+    wire_float(&vector, 1, 0.5F);
+    wire_init(&pair, *state, 0);
+    wire_message(&pair, 3, &vector);
+    wire_message(&wire, 3, &pair);
+    assert_int_equal(check(CODEC_CALIBRATE, &wire, &failure), STATUS_LIMIT_EXCEEDED);
+    assert_string_equal(failure.field, "pairs[2].vectors[0].f32");
+    wire_init(&pair, *state, 0);
+    for (int i = 0; i < 3; i++)
+        wire_open(&pair, 3, 0);
+    wire_init(&wire, *state, 0);
+    wire_message(&wire, 3, &pair);
+    assert_int_equal(check(CODEC_CALIBRATE, &wire, &failure), STATUS_LIMIT_EXCEEDED);
+    assert_string_equal(failure.field, "pairs[0].vectors");
+}
+
 static void a_path_names_each_index_on_the_way(void **state)
 {
     struct wire bad, identity = repeated(*state, 4, 2), wire;
@@ -506,6 +536,7 @@ int main(void)
         ARENA_TEST(a_choice_is_counted_by_its_varints),
         ARENA_TEST(a_message_that_comes_twice_is_counted_as_the_one_it_becomes),
         ARENA_TEST(each_item_of_a_batch_has_the_limits_to_itself),
+        ARENA_TEST(each_list_inside_a_list_has_the_limits_to_itself),
         ARENA_TEST(a_path_names_each_index_on_the_way),
         ARENA_TEST(unknown_fields_are_counted_over_the_whole_request),
         ARENA_TEST(broken_bytes_are_no_message),
