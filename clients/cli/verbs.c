@@ -166,10 +166,17 @@ static const struct flag_row encode_rows[] = {
 };
 
 static const struct flag_row embed_rows[] = {
-    {"provider",     "NAME",       false, "auto (without it), lexical or local"},
-    {"embedder",     "MODEL",      false, "a model in the folder, or a path (minilm-l6)"},
+    {"provider",     "NAME",       false, "auto (without it), lexical, local, openai, tei or ollama"},
+    {"embedder",     "MODEL",      false, "a model in the folder, or a path (minilm-l6), or the remote one's name"},
     {"folder",       "PATH",       false, "where models lie; else REPRISE_EMBED_FOLDER"},
     {"precision",    "KIND",       false, "auto (without it), int8 or fp32"},
+    {"url",          "URL",        false, "where a remote embedder answers"},
+    {"key-file",     "PATH",       false, "holds its key"},
+    {"dimensions",   "N",          false, "numbers in its vectors; without it: as it answers"},
+};
+static const struct flag_row similarity_rows[] = {
+    {"mode",         "MODE",       false, "the policy: off, static, adaptive or shadow"},
+    {"threshold",    "N",          false, "from which similarity on static serves"},
 };
 
 const struct verb_row verb_rows[] = {
@@ -232,7 +239,7 @@ const struct verb_row verb_rows[] = {
      "reprise embed \"How do I reset my password?\" -o json", {TABLE(embed_rows)}, verb_embed},
     {"similarity", "TEXT TEXT", 2, "how near two texts are, and whether the guard lets them pass",
      "reprise similarity \"How do I turn it on?\" \"How do I turn it off?\"",
-     {TABLE(embed_rows)}, verb_similarity},
+     {TABLE(embed_rows), TABLE(similarity_rows)}, verb_similarity},
     {"fsck", "FOLDER", 1, "check a data folder, without a server; exit 1: damage",
      "reprise fsck data", {{NULL, 0}}, verb_fsck},
     {"dump", "FOLDER", 1, "the records of a data folder as JSON lines, prompts and all",

@@ -1,176 +1,18 @@
 /*
- * verbs_embed.c - embed and similarity: the embedder and the guard that a server with the same
- * options has, here and without a server. Options come from REPRISE_EMBED_* as the server's do;
- * flags of the verbs speak last. Owns nothing beyond a verb. Threads: the main thread.
+ * verbs_embed.c - embed and similarity: what the embedder, the guard and the policy of a server
+ * with the same options say (embed_desk.c), printed. Owns nothing beyond a verb. Threads: the main
+ * thread.
  */
-#include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/check.h"
+#include "clients/cli/embed_desk.h"
 #include "clients/cli/json.h"
 #include "clients/cli/json_parts.h"
 #include "clients/cli/print.h"
-#include "clients/cli/verbs.h"
-#include "embed/embedder.h"
 #include "trust/guard.h"
 
-enum {
-    EMBED_FLAGS = 4,
-    FLAG_BYTES_MAX = 4200,
-    NUMBERS_SHOWN = 6,
-    PIECES_SHOWN = 40,
-    NAME_BYTES = 80,
-    TEXTS_MAX = 2,
-};
-
-static const char *const embed_flags[EMBED_FLAGS][2] = {
-    {"provider", "--embed-provider"},
-    {"embedder", "--embed-model"},
-    {"folder", "--embed-folder"},
-    {"precision", "--embed-precision"},
-};
-
-struct desk { /* what a verb works with; all zero is nothing */
-    struct options *options;
-    struct embedder *embedder;
-    struct arena *arena;
-    char name[NAME_BYTES]; /* of the space: "minilm-l6-int8-53aa5117" */
-    struct text texts[TEXTS_MAX];
-    float *units[TEXTS_MAX];
-};
-
-/* ---- options --------------------------------------------------------------------------------- */
-
-/* Other REPRISE_ variables are the server's or the command's, and no fault. */
-static enum status read_environment(struct options *options, FILE *errors)
-{
-    static const char prefix[] = "REPRISE_EMBED_";
-    size_t count = 0, used = 0;
-    while (environ[count] != NULL)
-        count++;
-    char **kept = calloc(count + 1, sizeof(*kept));
-    if (kept == NULL)
-        return STATUS_NO_MEMORY;
-    for (size_t i = 0; i < count; i++)
-        if (strncmp(environ[i], prefix, sizeof(prefix) - 1) == 0)
-            kept[used++] = environ[i];
-    const enum status status = options_read_environment(options, kept, errors);
-    free(kept);
-    return status;
-}
-
-static enum status read_flags(struct options *options, const struct arguments *arguments,
-                              FILE *errors)
-{
-    enum status status = STATUS_OK;
-    for (size_t i = 0; i < EMBED_FLAGS && status == STATUS_OK; i++) {
-        const char *value = arguments_text(arguments, embed_flags[i][0]);
-        if (value == NULL)
-            continue;
-        char flag[FLAG_BYTES_MAX];
-        if (snprintf(flag, sizeof(flag), "%s=%s", embed_flags[i][1], value) >= (int)sizeof(flag))
-            return STATUS_LIMIT_EXCEEDED;
-        char *const typed[] = {flag, flag};
-        status = options_read_flags(options, 2, typed, errors);
-    }
-    return status;
-}
-
-static enum status make_options(const struct cli *cli, const struct arguments *arguments,
-                                struct options **out_options)
-{
-    const struct option_table table = {embed_option_rows, embed_option_rows_count};
-    struct options *options = NULL;
-    enum status status = options_create(&table, 1, &options);
-    if (status == STATUS_OK)
-        status = read_environment(options, cli->errors);
-    if (status == STATUS_OK)
-        status = read_flags(options, arguments, cli->errors);
-    if (status != STATUS_OK)
-        options_destroy(&options);
-    else
-        *out_options = options;
-    return status;
-}
-
-/* ---- a desk ---------------------------------------------------------------------------------- */
-
-static void desk_close(struct desk *desk)
-{
-    for (size_t i = 0; i < TEXTS_MAX; i++)
-        free(desk->units[i]);
-    embedder_destroy(&desk->embedder);
-    arena_destroy(&desk->arena);
-    options_destroy(&desk->options);
-}
-
-static enum verb_exit refused(const struct cli *cli, enum status status,
-                              const struct failure *failure)
-{
-    const bool has_words = failure->status != STATUS_OK;
-    const bool has_field = has_words && failure->field[0] != '\0';
-    return verb_fail(cli, "%s%s%s%s: %s", status_name(status), has_field ? " (" : "",
-                     has_field ? failure->field : "", has_field ? ")" : "",
-                     has_words ? failure->message : status_text(status));
-}
-
-static enum verb_exit desk_open(const struct cli *cli, const struct arguments *arguments,
-                                struct desk *desk)
-{
-    struct failure failure = {.status = STATUS_OK};
-    enum status status = make_options(cli, arguments, &desk->options);
-    if (status == STATUS_BAD_OPTION)
-        return VERB_USAGE; /* the options have said which, and why */
-    if (status == STATUS_OK)
-        status = arena_create(&desk->arena);
-    if (status == STATUS_OK) {
-        const struct embedder_setup setup = {.options = desk->options};
-        status = embedder_open(&setup, &desk->embedder, &failure);
-    }
-    if (status == STATUS_UNIMPLEMENTED)
-        return verb_fail(cli, "remote embedders are asked by the server; here --provider is "
-                              "lexical or local");
-    if (status != STATUS_OK)
-        return refused(cli, status, &failure);
-    if (desk->embedder == NULL)
-        return verb_fail(cli, "with embed.provider = none there is nobody to ask");
-    const struct embed_space *space = embedder_space(desk->embedder);
-    (void)snprintf(desk->name, sizeof(desk->name), "%s-%s", space->name, space->version);
-    return VERB_DONE;
-}
-
-/* The text as the server would compare it, and its vector. */
-static enum verb_exit desk_take(const struct cli *cli, struct desk *desk, size_t place,
-                                const char *typed)
-{
-    assert(place < TEXTS_MAX);
-    struct failure failure = {.status = STATUS_OK};
-    const struct text text = text_of(typed);
-    const uint32_t dimension = embedder_space(desk->embedder)->dimension;
-    enum status status = STATUS_BAD_TEXT;
-    if (text_is_clean(text.bytes, text.length))
-        status = text_canonical(text, desk->arena, &desk->texts[place]);
-    desk->units[place] = calloc(dimension, sizeof(float));
-    if (status == STATUS_OK && desk->units[place] == NULL)
-        status = STATUS_NO_MEMORY;
-    if (status == STATUS_OK)
-        status =
-            embedder_embed(desk->embedder, desk->texts[place], desk->arena, desk->units[place]);
-    if (status == STATUS_NOT_FOUND)
-        return verb_fail(
-            cli, "\"%s\" has no vector: no word, or words that the model does not know", typed);
-    return status == STATUS_OK ? VERB_DONE : refused(cli, status, &failure);
-}
-
-static enum verb_exit begin(const struct cli *cli, const struct arguments *arguments,
-                            size_t texts_count, struct desk *desk)
-{
-    enum verb_exit exit_code = desk_open(cli, arguments, desk);
-    for (size_t i = 0; i < texts_count && exit_code == VERB_DONE; i++)
-        exit_code = desk_take(cli, desk, i, arguments->words[i]);
-    return exit_code;
-}
+enum { NUMBERS_SHOWN = 6, PIECES_SHOWN = 40 };
 
 /* ---- embed ----------------------------------------------------------------------------------- */
 
@@ -200,15 +42,14 @@ static void print_vector(const struct cli *cli, const struct desk *desk,
 {
     const struct embed_space *space = embedder_space(desk->embedder);
     struct embedder_state about;
-    char id[EMBED_SPACE_HEX + 1];
     embedder_state(desk->embedder, &about);
-    embed_space_hex(space, id);
     (void)fprintf(cli->out, "%-*s%s%s%s\n", PRINT_LABEL, "embedder", desk->name,
                   about.isa[0] != '\0' ? ", " : "", about.isa);
-    (void)fprintf(cli->out, "%-*s%s\n", PRINT_LABEL, "space", id);
+    (void)fprintf(cli->out, "%-*s%s\n", PRINT_LABEL, "space", desk->space);
     (void)fprintf(cli->out, "%-*s%.2f, and nothing below %.2f is looked at\n", PRINT_LABEL,
                   "threshold", (double)space->threshold_default, (double)space->min_similarity);
-    print_tokens(cli, tokens);
+    if (tokens->pieces != NULL)
+        print_tokens(cli, tokens);
     (void)fprintf(cli->out, "%-*s%u numbers:", PRINT_LABEL, "vector", space->dimension);
     for (uint32_t i = 0; i < NUMBERS_SHOWN && i < space->dimension; i++)
         (void)fprintf(cli->out, " %.4f", (double)desk->units[0][i]);
@@ -217,6 +58,8 @@ static void print_vector(const struct cli *cli, const struct desk *desk,
 
 static void add_tokens(cJSON *tree, const struct embedder_tokens *tokens, struct arena *arena)
 {
+    if (tokens->pieces == NULL)
+        return;
     json_add_count(tree, "tokens", tokens->count);
     json_add_count(tree, "unknown", tokens->unknown);
     (void)cJSON_AddBoolToObject(tree, "isHead", tokens->is_head);
@@ -237,11 +80,9 @@ static enum verb_exit print_vector_json(const struct cli *cli, const struct desk
                                         const struct embedder_tokens *tokens)
 {
     const struct embed_space *space = embedder_space(desk->embedder);
-    char id[EMBED_SPACE_HEX + 1];
-    embed_space_hex(space, id);
     cJSON *tree = cJSON_CreateObject();
     (void)cJSON_AddStringToObject(tree, "embedder", desk->name);
-    (void)cJSON_AddStringToObject(tree, "spaceId", id);
+    (void)cJSON_AddStringToObject(tree, "spaceId", desk->space);
     json_add_count(tree, "dimension", space->dimension);
     json_add_float(tree, "threshold", (double)space->threshold_default);
     json_add_float(tree, "minSimilarity", (double)space->min_similarity);
@@ -255,16 +96,26 @@ static enum verb_exit print_vector_json(const struct cli *cli, const struct desk
     return json_print(tree, false, cli->out) ? VERB_DONE : verb_fail(cli, "out of memory");
 }
 
+/* A remote embedder's pieces are its own; none are no fault. */
+static enum verb_exit cut(const struct cli *cli, struct desk *desk,
+                          struct embedder_tokens *out_tokens)
+{
+    const enum status status =
+        embedder_tokens(desk->embedder, desk->texts[0], desk->arena, out_tokens);
+    if (status == STATUS_OK || status == STATUS_UNIMPLEMENTED)
+        return VERB_DONE;
+    return verb_fail(cli, "out of memory");
+}
+
 enum verb_exit verb_embed(const struct cli *cli, const struct arguments *arguments)
 {
     if (arguments->words_count != 1)
         return verb_usage(cli, "embed wants one text, in quotes; see reprise help embed");
     struct desk desk = {.options = NULL};
     struct embedder_tokens tokens = {.count = 0};
-    enum verb_exit exit_code = begin(cli, arguments, 1, &desk);
-    if (exit_code == VERB_DONE &&
-        embedder_tokens(desk.embedder, desk.texts[0], desk.arena, &tokens) != STATUS_OK)
-        exit_code = verb_fail(cli, "out of memory");
+    enum verb_exit exit_code = desk_begin(cli, arguments, 1, &desk);
+    if (exit_code == VERB_DONE)
+        exit_code = cut(cli, &desk, &tokens);
     if (exit_code == VERB_DONE && cli->json)
         exit_code = print_vector_json(cli, &desk, &tokens);
     else if (exit_code == VERB_DONE)
@@ -276,31 +127,73 @@ enum verb_exit verb_embed(const struct cli *cli, const struct arguments *argumen
 /* ---- similarity ------------------------------------------------------------------------------ */
 
 struct comparison {
-    double similarity, threshold;
-    unsigned guards; /* reasons to refuse */
-    bool is_served;
+    double similarity;
+    unsigned guards; /* reasons to refuse, by the rules that are on */
+    struct decision decision;
 };
 
+static double cosine(const float *a, const float *b, uint32_t dimension)
+{
+    double sum = 0;
+    for (uint32_t i = 0; i < dimension; i++)
+        sum += (double)a[i] * (double)b[i];
+    return sum;
+}
+
+/* As if the second text were stored and the first one asked. */
 static enum status compare(const struct desk *desk, struct comparison *out_comparison)
 {
     const struct embed_space *space = embedder_space(desk->embedder);
-    struct guard_signature signatures[TEXTS_MAX];
-    for (size_t i = 0; i < TEXTS_MAX; i++) {
-        const enum status status = guard_sign(desk->texts[i], desk->arena, &signatures[i]);
-        if (status != STATUS_OK)
-            return status;
-    }
-    double sum = 0;
-    for (uint32_t i = 0; i < space->dimension; i++)
-        sum += (double)desk->units[0][i] * (double)desk->units[1][i];
-    const unsigned guards = guard_check(&signatures[0], &signatures[1], GUARD_ALL);
+    struct guard_signature asked, stored;
+    struct policy_scope *scope = NULL;
+    enum status status = guard_sign(desk->texts[0], desk->arena, &asked);
+    if (status == STATUS_OK)
+        status = guard_sign(desk->texts[1], desk->arena, &stored);
+    if (status == STATUS_OK)
+        status = policy_scope_create(&desk->policy, space->threshold_default, &scope);
+    if (status != STATUS_OK)
+        return status;
+    const double similarity = cosine(desk->units[0], desk->units[1], space->dimension);
+    const struct candidate candidate = {.similarity = (float)similarity, .signature = &stored};
     *out_comparison = (struct comparison){
-        .similarity = sum,
-        .threshold = (double)space->threshold_default,
-        .guards = guards,
-        .is_served = guards == 0 && sum >= (double)space->threshold_default,
+        .similarity = similarity,
+        .guards = guard_check(&asked, &stored, desk->policy.guard_rules),
+        .decision = policy_decide(scope, &asked, &candidate, 1, space->min_similarity, 0),
     };
+    policy_scope_destroy(&scope);
     return STATUS_OK;
+}
+
+static const char *policy_word(const struct desk *desk)
+{
+    return options_text(desk->options, "semantic.policy");
+}
+
+static void print_served(const struct cli *cli, const struct desk *desk,
+                         const struct comparison *comparison)
+{
+    const char *policy = policy_word(desk);
+    (void)fprintf(cli->out, "%-*s", PRINT_LABEL, "served");
+    if (desk->policy.mode == POLICY_OFF) {
+        (void)fprintf(cli->out, "no: policy off\n");
+        return;
+    }
+    switch (comparison->decision.verdict) {
+    case POLICY_SERVE:
+        (void)fprintf(cli->out, "yes: policy %s gives one the answer of the other\n", policy);
+        return;
+    case POLICY_WOULD_SERVE:
+        (void)fprintf(cli->out, "no: policy %s serves nothing; static would\n", policy);
+        return;
+    case POLICY_GUARD_BLOCKED:
+        (void)fprintf(cli->out, "no: the guard forbids it\n");
+        return;
+    case POLICY_BELOW_CUT:
+    case POLICY_NO_CANDIDATE:
+        (void)fprintf(cli->out, "no: below the threshold%s\n",
+                      comparison->guards != 0 ? ", and the guard forbids it" : "");
+        return;
+    }
 }
 
 /* Bit n of the guard's is value n + 1 of the protocol's. */
@@ -309,29 +202,30 @@ static enum reprise_guard guard_at(int bit)
     return (enum reprise_guard)(REPRISE_GUARD_NUMBER + bit);
 }
 
-static void print_comparison(const struct cli *cli, const struct desk *desk,
-                             const struct comparison *comparison)
+static void print_guards(const struct cli *cli, unsigned guards)
 {
     char words[64];
-    (void)fprintf(cli->out, "%-*s%.3f\n", PRINT_LABEL, "similarity", comparison->similarity);
-    (void)fprintf(cli->out, "%-*s%.2f, of %s\n", PRINT_LABEL, "threshold", comparison->threshold,
-                  desk->name);
-    (void)fprintf(cli->out, "%-*s", PRINT_LABEL, "guard");
     const char *before = "";
-    for (int bit = 0; comparison->guards >> bit != 0; bit++) {
-        if ((comparison->guards >> bit & 1) == 0)
+    (void)fprintf(cli->out, "%-*s", PRINT_LABEL, "guard");
+    for (int bit = 0; guards >> bit != 0; bit++) {
+        if ((guards >> bit & 1) == 0)
             continue;
         (void)fprintf(cli->out, "%s%s", before,
                       print_words(reprise_guard_name(guard_at(bit)), words));
         before = ", ";
     }
-    (void)fprintf(cli->out, "%s\n", comparison->guards == 0 ? "clean" : "");
-    const char *verdict = "yes: policy static gives one the answer of the other";
-    if (comparison->guards != 0)
-        verdict = "no: the guard forbids it";
-    else if (!comparison->is_served)
-        verdict = "no: below the threshold";
-    (void)fprintf(cli->out, "%-*s%s\n", PRINT_LABEL, "served", verdict);
+    (void)fprintf(cli->out, "%s\n", guards == 0 ? "clean" : "");
+}
+
+static void print_comparison(const struct cli *cli, const struct desk *desk,
+                             const struct comparison *comparison)
+{
+    (void)fprintf(cli->out, "%-*s%.3f\n", PRINT_LABEL, "similarity", comparison->similarity);
+    (void)fprintf(cli->out, "%-*s%.2f, policy %s with %s\n", PRINT_LABEL, "threshold",
+                  (double)comparison->decision.threshold, policy_word(desk), desk->name);
+    (void)fprintf(cli->out, "%-*s%s\n", PRINT_LABEL, "space", desk->space);
+    print_guards(cli, comparison->guards);
+    print_served(cli, desk, comparison);
 }
 
 static enum verb_exit print_comparison_json(const struct cli *cli, const struct desk *desk,
@@ -340,8 +234,10 @@ static enum verb_exit print_comparison_json(const struct cli *cli, const struct 
     char name[64];
     cJSON *tree = cJSON_CreateObject();
     json_add_float(tree, "similarity", comparison->similarity);
-    json_add_float(tree, "threshold", comparison->threshold);
+    json_add_float(tree, "threshold", (double)comparison->decision.threshold);
+    (void)cJSON_AddStringToObject(tree, "policy", policy_word(desk));
     (void)cJSON_AddStringToObject(tree, "embedder", desk->name);
+    (void)cJSON_AddStringToObject(tree, "spaceId", desk->space);
     cJSON *guards = cJSON_AddArrayToObject(tree, "guards");
     for (int bit = 0; comparison->guards >> bit != 0 && guards != NULL; bit++) {
         if ((comparison->guards >> bit & 1) == 0)
@@ -349,7 +245,7 @@ static enum verb_exit print_comparison_json(const struct cli *cli, const struct 
         (void)snprintf(name, sizeof(name), "GUARD_%s", reprise_guard_name(guard_at(bit)));
         (void)cJSON_AddItemToArray(guards, cJSON_CreateString(name));
     }
-    (void)cJSON_AddBoolToObject(tree, "served", comparison->is_served);
+    (void)cJSON_AddBoolToObject(tree, "served", comparison->decision.verdict == POLICY_SERVE);
     return json_print(tree, false, cli->out) ? VERB_DONE : verb_fail(cli, "out of memory");
 }
 
@@ -360,7 +256,7 @@ enum verb_exit verb_similarity(const struct cli *cli, const struct arguments *ar
                                "similarity");
     struct desk desk = {.options = NULL};
     struct comparison comparison = {.guards = 0};
-    enum verb_exit exit_code = begin(cli, arguments, 2, &desk);
+    enum verb_exit exit_code = desk_begin(cli, arguments, 2, &desk);
     if (exit_code == VERB_DONE && compare(&desk, &comparison) != STATUS_OK)
         exit_code = verb_fail(cli, "out of memory");
     if (exit_code == VERB_DONE && cli->json)

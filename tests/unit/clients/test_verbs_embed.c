@@ -1,15 +1,17 @@
 /*
  * Goal: embed and similarity say what a server with the same options would see, and name what is
- * wrong. Method: whole command lines in memory, with the embedder that needs no weights.
- * Room: verbs_embed.
+ * wrong. Method: whole command lines in memory, with the embedder that needs no weights, and with
+ * remote ones that answer from a script. Rooms: verbs_embed, embed_desk.
  */
 #include <cjson/cJSON.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "clients/cli/verbs.h"
+#include "tests/support/embed_script.h"
 #include "tests/support/unit.h"
 
 struct said {
@@ -97,15 +99,99 @@ static void near_texts_are_served_unless_the_guard_forbids_it(void **state)
                "lexical"),
            VERB_DONE,
            "similarity   1.000\n"
-           "threshold    0.90, of lexical-1\n"
+           "threshold    0.90, policy static with lexical-1\n"
+           "space        35385a5c8746f0af\n"
            "guard        clean\n"
-           "served       yes",
+           "served       yes: policy static gives one the answer of the other\n",
            "");
     expect(RUN("similarity", "How do I open 3 doors?", "How do I close 4 doors?", "--provider",
                "lexical"),
-           VERB_DONE, "guard        number, antonym\nserved       no: the guard forbids it\n", "");
+           VERB_DONE,
+           "guard        number, antonym\nserved       no: below the threshold, and the guard "
+           "forbids it\n",
+           "");
+    expect(RUN("similarity", "How do I reset 3 doors here?", "How do I reset 4 doors here?",
+               "--provider", "lexical", "--threshold", "0.5"),
+           VERB_DONE, "guard        number\nserved       no: the guard forbids it\n", "");
     expect(RUN("similarity", "open the door", "what is the weather", "--provider", "lexical"),
            VERB_DONE, "served       no: below the threshold\n", "");
+}
+
+static void the_policy_that_is_configured_speaks(void **state)
+{
+    (void)state;
+    expect(RUN("similarity", "open the door", "open the door", "--provider=lexical", "--mode=off"),
+           VERB_DONE, "served       no: policy off\n", "");
+    expect(
+        RUN("similarity", "open the door", "open the door", "--provider=lexical", "--mode=shadow"),
+        VERB_DONE, "served       no: policy shadow serves nothing; static would\n", "");
+    assert_int_equal(setenv("REPRISE_SEMANTIC_POLICY", "adaptive", 1), 0);
+    assert_int_equal(setenv("REPRISE_ADAPTIVE_INITIAL", "0.93", 1), 0);
+    expect(RUN("similarity", "open the door", "open the door", "--provider=lexical"), VERB_DONE,
+           "threshold    0.93, policy adaptive with lexical-1\n", "");
+    assert_int_equal(unsetenv("REPRISE_SEMANTIC_POLICY"), 0);
+    assert_int_equal(unsetenv("REPRISE_ADAPTIVE_INITIAL"), 0);
+    assert_int_equal(setenv("REPRISE_GUARD_NAMES", "false", 1), 0);
+    expect(RUN("similarity", "Did they see Paris?", "Did they see London?", "--provider=lexical"),
+           VERB_DONE, "guard        clean\n", "");
+    assert_int_equal(unsetenv("REPRISE_GUARD_NAMES"), 0);
+}
+
+/* ---- remote embedders ---- */
+
+static const char *const providers[] = {
+    [EMBED_OPENAI] = "openai", [EMBED_TEI] = "tei", [EMBED_OLLAMA] = "ollama"};
+
+static void every_remote_embedder_is_asked(void **state)
+{
+    (void)state;
+    for (int shape = EMBED_OPENAI; shape <= EMBED_OLLAMA; shape++) {
+        struct embed_script *script = embed_script_create((enum embed_script_shape)shape, 8);
+        char url[64];
+        (void)snprintf(url, sizeof(url), "http://127.0.0.1:%u",
+                       http_script_port(embed_script_http(script)));
+        expect(RUN("embed", "open the door", "--provider", providers[shape], "--embedder", "m",
+                   "--url", url, "--timeout", "30s"),
+               VERB_DONE, "vector       8 numbers: ", "");
+        expect(RUN("similarity", "open the door", "open the door", "--provider", providers[shape],
+                   "--embedder", "m", "--url", url, "--dimensions", "8", "--timeout", "30s"),
+               VERB_DONE, "similarity   1.000\nthreshold    0.95, policy static with m-", "");
+        expect(RUN("embed", "hi", "--provider", providers[shape], "--embedder", "m", "--url", url,
+                   "--dimensions", "9", "--timeout", "30s"),
+               VERB_ERROR, "", "EMBEDDER_MISMATCH (embed.dimensions)");
+        embed_script_destroy(&script);
+    }
+}
+
+static void a_key_comes_from_its_file(void **state)
+{
+    (void)state;
+    struct embed_script *script = embed_script_create(EMBED_OPENAI, 8);
+    char url[64], path[] = "/tmp/reprise-key-XXXXXX";
+    const int file = mkstemp(path);
+    assert_true(file >= 0);
+    assert_int_equal(write(file, "sesame\n", 7), 7);
+    assert_int_equal(close(file), 0);
+    (void)snprintf(url, sizeof(url), "http://127.0.0.1:%u",
+                   http_script_port(embed_script_http(script)));
+    expect(RUN("embed", "hi", "--provider", "openai", "--embedder", "m", "--url", url, "--key-file",
+               path, "--timeout", "30s"),
+           VERB_DONE, "vector ", "");
+    assert_non_null(strstr(embed_script_head(script, 0), "Bearer sesame"));
+    assert_int_equal(unlink(path), 0);
+    embed_script_destroy(&script);
+}
+
+static void a_remote_embedder_that_fails_is_a_clear_error(void **state)
+{
+    (void)state;
+    char url[64];
+    (void)snprintf(url, sizeof(url), "http://127.0.0.1:%u", http_closed_port());
+    expect(RUN("embed", "hi", "--provider", "tei", "--url", url, "--timeout", "1s"), VERB_ERROR, "",
+           "EMBEDDER_DOWN (embed.url)");
+    expect(RUN("embed", "hi", "--provider", "tei", "--url", url, "--timeout", "1s", "--dimensions",
+               "8"),
+           VERB_ERROR, "", "EMBEDDER_DOWN");
 }
 
 static void a_comparison_is_a_document_too(void **state)
@@ -133,7 +219,10 @@ static void what_is_wrong_is_named(void **state)
     expect(RUN("embed", "...", "--provider", "lexical"), VERB_ERROR, "", "\"...\" has no vector");
     expect(RUN("embed", "bad \xff", "--provider", "lexical"), VERB_ERROR, "", "BAD_TEXT");
     expect(RUN("embed", "hi", "--provider", "lexicla"), VERB_USAGE, "", "\"lexicla\"");
-    expect(RUN("embed", "hi", "--provider", "openai"), VERB_ERROR, "", "asked by the server");
+    expect(RUN("embed", "hi", "--provider", "openai"), VERB_ERROR, "", "BAD_OPTION (embed.url)");
+    expect(RUN("embed", "hi", "--provider", "tei", "--url", "ftp://x"), VERB_ERROR, "",
+           "BAD_OPTION (embed.url)");
+    expect(RUN("similarity", "a", "b", "--mode", "sometimes"), VERB_USAGE, "", "\"sometimes\"");
     expect(RUN("embed", "hi", "--provider", "none"), VERB_ERROR, "", "nobody to ask");
     expect(RUN("embed", "hi", "--provider", "local", "--folder", "/nowhere"), VERB_ERROR, "",
            "WEIGHTS_MISSING (/nowhere/minilm-l6/manifest.json)");
@@ -156,6 +245,10 @@ int main(void)
         cmocka_unit_test(a_text_is_shown_with_its_embedder),
         cmocka_unit_test(json_holds_the_whole_vector),
         cmocka_unit_test(near_texts_are_served_unless_the_guard_forbids_it),
+        cmocka_unit_test(the_policy_that_is_configured_speaks),
+        cmocka_unit_test(every_remote_embedder_is_asked),
+        cmocka_unit_test(a_key_comes_from_its_file),
+        cmocka_unit_test(a_remote_embedder_that_fails_is_a_clear_error),
         cmocka_unit_test(a_comparison_is_a_document_too),
         cmocka_unit_test(what_is_wrong_is_named),
         cmocka_unit_test(the_environment_speaks_as_to_the_server),
