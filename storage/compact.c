@@ -24,19 +24,8 @@
  * of the table is the better copy (custodian.c).
  */
 #include <stdlib.h>
-#include <string.h>
 
-#include "storage/custodian_inside.h"
-#include "storage/recover_segment.h"
-#include "storage/segment_writer.h"
-
-struct copy {
-    struct custodian *custodian;
-    struct segment_writer writer;
-    struct piece piece;
-    bool copies_notes;
-    uint64_t notes_count; /* that were not copied */
-};
+#include "storage/segment_copy.h"
 
 /* ---- which ----------------------------------------------------------------------------------- */
 
@@ -91,73 +80,15 @@ static uint32_t extent_of(const struct custodian *custodian, enum compact_extent
 
 /* ---- copying --------------------------------------------------------------------------------- */
 
-static enum status write_copy(struct copy *copy, const struct record *record, int64_t expires_ms)
-{
-    assert(record->type == RECORD_PUT || record->type == RECORD_NOTE);
-    assert(expires_ms >= 0);
-    uint8_t *bytes = NULL;
-    const enum status status =
-        segment_writer_reserve(&copy->writer, record_size(record->payload.length), &bytes);
-    if (status != STATUS_OK)
-        return status;
-    struct record copied = *record;
-    copied.flags = 0; /* its group has ended */
-    copied.expires_ms = expires_ms;
-    memcpy(bytes + RECORD_HEADER_BYTES, record->payload.bytes, record->payload.length);
-    segment_writer_add(&copy->writer, bytes, &copied);
-    return STATUS_OK;
-}
-
-static enum status copy_record(struct copy *copy, const struct record *record)
-{
-    assert(record->sequence > 0);
-    const struct custodian_source *source = copy->custodian->source;
-    if (record->type == RECORD_NOTE && copy->copies_notes)
-        return write_copy(copy, record, record->expires_ms);
-    copy->notes_count += record->type == RECORD_NOTE;
-    struct record_put put;
-    if (record->type != RECORD_PUT || record_put_read(record->payload, &put) != STATUS_OK)
-        return STATUS_OK;
-    int64_t expires_ms = 0;
-    if (!source->is_live(source->context, &put.digest, record->sequence, &expires_ms))
-        return STATUS_OK;
-    return write_copy(copy, record, expires_ms);
-}
-
-static enum status copy_piece(struct copy *copy, struct segment_reader *reader)
-{
-    assert(!reader->is_done);
-    enum status status = segment_read(reader, &copy->piece);
-    for (uint32_t i = 0; status == STATUS_OK && i < copy->piece.records_count; i++)
-        status = copy_record(copy, &copy->piece.records[i]);
-    if (status == STATUS_OK && atomic_load(&copy->custodian->is_stopping))
-        status = STATUS_CANCELLED;
-    return status;
-}
-
-static enum status copy_segment(struct copy *copy, const struct manifest_segment *segment)
-{
-    assert(segment->last_sequence != 0);
-    struct segment_reader reader = {.io = copy->custodian->io, .segment = *segment};
-    enum status status = segment_open(&reader);
-    while (status == STATUS_OK && !reader.is_done)
-        status = copy_piece(copy, &reader);
-    segment_close(&reader);
-    return status == STATUS_OK && reader.is_damaged ? STATUS_CORRUPT : status;
-}
-
-static enum status copy_all(struct copy *copy, const struct journal_segment *segments,
-                            uint32_t count)
+static enum status copy_all(struct custodian *custodian, struct segment_copy *copy,
+                            const struct journal_segment *segments, uint32_t count)
 {
     assert(count > 0);
-    enum status status = STATUS_OK;
-    for (uint32_t i = 0; status == STATUS_OK && i < count; i++)
-        status = copy_segment(copy, &segments[i].segment);
+    enum status status = segment_copy_run(copy, segments, count);
     if (status == STATUS_OK)
-        status = segment_writer_finish(&copy->writer);
+        status = segment_writer_finish(copy->writer);
     if (status != STATUS_OK || copy->copies_notes)
         return status;
-    struct custodian *custodian = copy->custodian;
     uint64_t last = 0;
     status = copy->notes_count > 0 ? snapshot_renew_notes(custodian)
                                    : journal_rotate(custodian->journal, &last);
@@ -174,19 +105,15 @@ static enum status copy_prefix(struct custodian *custodian, enum compact_extent 
     assert(count > 0);
     assert(segments[count - 1].segment.last_sequence != 0);
     const bool is_full_disk = extent == COMPACT_FULL_DISK;
-    struct copy copy = {
-        .custodian = custodian,
-        .writer = {.custodian = custodian, .uses_emergency = is_full_disk},
-        .copies_notes = is_full_disk,
-    };
-    enum status status = copy_all(&copy, segments, count);
+    struct segment_writer writer = {.custodian = custodian, .uses_emergency = is_full_disk};
+    struct segment_copy copy = {.writer = &writer, .copies_notes = is_full_disk};
+    enum status status = copy_all(custodian, &copy, segments, count);
     if (status == STATUS_OK)
-        status =
-            journal_replace(custodian->journal, count, copy.writer.made, copy.writer.made_count);
+        status = journal_replace(custodian->journal, count, writer.made, writer.made_count);
     else
-        segment_writer_undo(&copy.writer);
-    segment_writer_deinit(&copy.writer);
-    piece_deinit(&copy.piece);
+        segment_writer_undo(&writer);
+    segment_copy_deinit(&copy);
+    segment_writer_deinit(&writer);
     return status;
 }
 

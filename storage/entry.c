@@ -10,9 +10,9 @@
  *    32  tenant 16           64  cost 4            80  vector dimension 2, kind 1, marks 1, zero 4
  *                            68  metadata bytes 4  88  metadata, prompt, answer
  *
- * Cost is zero: nobody below cache/ knows one, and cache/ keeps it in the metadata. Dimension and
- * kind are zero too: the vector lives in index/, and only a record that carries it along fills them
- * in.
+ * Cost is zero: nobody below cache/ knows one, and cache/ keeps it in the metadata. Kind is zero
+ * too: the vector lives in index/. Its dimension is known once a record carries it along, so that
+ * the record's size on the disk can be told when the entry dies.
  *
  * THREADS. Whoever holds a reference may read; the last release frees, on whatever thread that is.
  * NOT HERE. Hit counts, queues and the sequence: they belong to table.c and the eviction rule.

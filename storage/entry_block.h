@@ -9,6 +9,7 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <string.h>
 
 #include "storage/entry.h"
 
@@ -50,6 +51,23 @@ enum entry_body_offset {
 static inline uint32_t entry_charge(const struct entry *entry)
 {
     return ENTRY_HEADER_BYTES + entry->body_bytes + entry->slack_bytes;
+}
+
+/* Of the vector that its PUT record carries: no part of the entry, but of what it takes on the
+ * disk. Written before any other thread can see the entry. */
+static inline uint32_t entry_dimension(const struct entry *entry)
+{
+    uint16_t dimension;
+    static_assert(ENTRY_BODY_DIMENSION + sizeof(dimension) < ENTRY_BODY_MARKS, "it has its place");
+    memcpy(&dimension, entry->body + ENTRY_BODY_DIMENSION, sizeof(dimension));
+    return dimension;
+}
+
+static inline void entry_note_dimension(struct entry *entry, uint32_t dimension)
+{
+    const uint16_t narrow = (uint16_t)dimension;
+    assert(dimension == narrow);
+    memcpy(entry->body + ENTRY_BODY_DIMENSION, &narrow, sizeof(narrow));
 }
 
 /* To the millisecond: at its time of expiry an entry is gone. */

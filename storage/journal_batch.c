@@ -108,7 +108,7 @@ static void count_live(struct journal *journal, const struct ticket *ticket)
     if (ticket->type != RECORD_PUT)
         return;
     lock_acquire(&journal->segments_lock);
-    journal->open_live_bytes += (int64_t)record_size(record_put_size(ticket->entry, 0));
+    journal->open_live_bytes += (int64_t)record_size(ticket->payload_bytes);
     lock_release(&journal->segments_lock);
 }
 

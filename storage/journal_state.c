@@ -5,7 +5,7 @@
  * DEAD BYTES are counted by sequence: an entry that leaves the table takes its record out of the
  * segment whose numbers cover it. A compacted segment may cover the numbers of its neighbours; then
  * the newest that covers it is taken. The figures decide when to compact, nothing else, so that
- * they may be off by a vector (which the store does not know any more) or by a neighbour.
+ * they may be off by a neighbour.
  *
  * WHEN THE DISK FAILS nothing is tried again on the file: after a failed fsync ext4, XFS and Btrfs
  * mark its pages clean, and the next fsync reports success for lost data (Rebello et al., "Can

@@ -90,6 +90,7 @@ struct ticket *ticket_put(struct journal *journal, struct entry *entry, const fl
         make(journal, RECORD_PUT, record_put_size(entry, dimension), vector_bytes, out_status);
     if (ticket == NULL)
         return NULL;
+    entry_note_dimension(entry, dimension);
     ticket->entry = entry_acquire(entry);
     ticket->expires_ms = entry->expires_ms;
     ticket->dimension = dimension;

@@ -337,13 +337,13 @@ void record_put_write(uint8_t *payload, const struct entry *entry, const float *
     assert(dimension <= RECORD_DIMENSION_MAX);
     memcpy(payload, entry->digest.bytes, DIGEST_BYTES);
     memcpy(payload + DIGEST_BYTES, entry->body, entry->body_bytes);
+    write_u16(payload + PUT_DIMENSION, (uint16_t)dimension); /* of this record's own vector */
     if (dimension == 0)
         return;
     const size_t texts_end = (size_t)DIGEST_BYTES + entry->body_bytes;
     const size_t vector_at = vector_offset(texts_end);
     memset(payload + texts_end, 0, vector_at - texts_end);
     memcpy(payload + vector_at, vector, dimension * sizeof(float));
-    write_u16(payload + PUT_DIMENSION, (uint16_t)dimension);
     payload[PUT_VECTOR_KIND] = VECTOR_F32;
 }
 

@@ -1,10 +1,17 @@
 /*
- * snapshot.c - all that lives, from the table into compacted segments, which take the place of all
- * that were finished when it began.
+ * snapshot.c - all that lives, into compacted segments, which take the place of all that were
+ * finished when it began.
  *
  * First the log is rotated: whatever is set or deleted from then on is in the log behind the
- * snapshot, whether the walk has seen it or not, and recovery compares sequences. Nothing is locked
- * for longer than 256 references take to gather, and there is no fork.
+ * snapshot, and recovery compares sequences.
+ *
+ * FROM THE SEGMENTS as far as they can be read: a record is copied with its vector, and for a row
+ * that is in no index (another embedder made it, or the namespace has no semantic tier any more)
+ * there is no other place to have it from.
+ *
+ * FROM THE TABLE what is in none of them: what was set while the disk had failed, and what a
+ * damaged segment has lost. Those get the vector that the index has, if it has one. The walk locks
+ * nothing for longer than 256 references take to gather, and there is no fork.
  *
  * OUT OF A DEGRADED STATE it is the same: the rotation begins a segment, the walk finds what was
  * set meanwhile and exists nowhere else, and only then the journal is durable again.
@@ -17,8 +24,7 @@
  */
 #include <stdlib.h>
 
-#include "storage/custodian_inside.h"
-#include "storage/segment_writer.h"
+#include "storage/segment_copy.h"
 #include "storage/snapshot_folder.h"
 
 enum { ENTRIES_AT_ONCE = 256 };
@@ -33,9 +39,21 @@ enum status snapshot_renew_notes(struct custodian *custodian)
 
 /* ---- the walk -------------------------------------------------------------------------------- */
 
+struct walk {
+    struct segment_writer *writer;
+    struct sequences *copied; /* out of the segments   */
+    uint64_t log_first;       /* the log has it, from here on */
+};
+
+static bool is_held(struct walk *walk, const struct entry *entry)
+{
+    const uint64_t sequence = entry_sequence(entry);
+    assert(sequence > 0);
+    return sequence >= walk->log_first || sequences_hold(walk->copied, sequence);
+}
+
 static enum status write_entry(struct segment_writer *writer, const struct entry *entry)
 {
-    assert(entry_sequence(entry) > 0);
     const struct custodian_source *source = writer->custodian->source;
     float *vector = writer->custodian->vector;
     int64_t expires_ms = 0;
@@ -60,25 +78,23 @@ static enum status write_entry(struct segment_writer *writer, const struct entry
     return STATUS_OK;
 }
 
-static enum status write_entries(struct segment_writer *writer, struct entry *const *entries,
-                                 uint32_t count)
+static enum status write_entries(struct walk *walk, struct entry *const *entries, uint32_t count)
 {
     assert(count <= ENTRIES_AT_ONCE);
     enum status status = STATUS_OK;
     for (uint32_t i = 0; i < count; i++) {
-        if (status == STATUS_OK)
-            status = write_entry(writer, entries[i]);
+        if (status == STATUS_OK && !is_held(walk, entries[i]))
+            status = write_entry(walk->writer, entries[i]);
         entry_release(entries[i]);
     }
-    if (status == STATUS_OK && atomic_load(&writer->custodian->is_stopping))
+    if (status == STATUS_OK && atomic_load(&walk->writer->custodian->is_stopping))
         status = STATUS_CANCELLED;
     return status;
 }
 
-static enum status walk(struct segment_writer *writer)
+static enum status walk_table(struct walk *walk)
 {
-    assert(writer->made_count == 0);
-    const struct custodian_source *source = writer->custodian->source;
+    const struct custodian_source *source = walk->writer->custodian->source;
     struct entry *entries[ENTRIES_AT_ONCE];
     uint64_t cursor = 0;
     enum status status = STATUS_OK;
@@ -86,26 +102,45 @@ static enum status walk(struct segment_writer *writer)
         const uint32_t count =
             source->next_entries(source->context, &cursor, entries, ENTRIES_AT_ONCE);
         assert(count <= ENTRIES_AT_ONCE);
-        status = write_entries(writer, entries, count);
+        status = write_entries(walk, entries, count);
     } while (status == STATUS_OK && cursor != 0);
-    return status == STATUS_OK ? segment_writer_finish(writer) : status;
+    return status;
 }
 
 /* ---- all of it ------------------------------------------------------------------------------- */
 
-/* How many segments are finished now. */
-static enum status count_finished(struct journal *journal, uint32_t *out_finished)
+struct finished { /* segments; and where the log begins behind them */
+    struct journal_segment *segments;
+    uint32_t count;
+    uint64_t log_first;
+};
+
+static enum status list_finished(struct journal *journal, struct finished *out_finished)
 {
-    struct journal_segment *segments = NULL;
     uint32_t count = 0;
-    const enum status status = journal_segments(journal, &segments, &count);
+    const enum status status = journal_segments(journal, &out_finished->segments, &count);
     if (status != STATUS_OK)
         return status;
-    while (count > 0 && segments[count - 1].segment.last_sequence == 0)
-        count--;
-    free(segments);
-    *out_finished = count;
+    out_finished->log_first = UINT64_MAX;
+    while (count > 0 && out_finished->segments[count - 1].segment.last_sequence == 0)
+        out_finished->log_first = out_finished->segments[--count].segment.first_sequence;
+    out_finished->count = count;
     return STATUS_OK;
+}
+
+static enum status write_living(struct segment_writer *writer, const struct finished *finished)
+{
+    struct sequences copied = {.items = NULL};
+    struct segment_copy copy = {.writer = writer, .skips_damage = true, .copied = &copied};
+    struct walk walk = {.writer = writer, .copied = &copied, .log_first = finished->log_first};
+    enum status status = segment_copy_run(&copy, finished->segments, finished->count);
+    if (status == STATUS_OK)
+        status = walk_table(&walk);
+    if (status == STATUS_OK)
+        status = segment_writer_finish(writer);
+    segment_copy_deinit(&copy);
+    sequences_deinit(&copied);
+    return status;
 }
 
 /* After a failed MANIFEST the new files stay: see compact.c. `failures` of the disk before it
@@ -115,12 +150,13 @@ static enum status write_all(struct custodian *custodian, struct segment_writer 
 {
     struct journal *journal = custodian->journal;
     uint64_t last = 0;
-    uint32_t finished = 0;
+    struct finished finished = {.segments = NULL};
     enum status status = journal_rotate(journal, &last);
     if (status == STATUS_OK)
-        status = count_finished(journal, &finished);
+        status = list_finished(journal, &finished);
     if (status == STATUS_OK)
-        status = walk(writer);
+        status = write_living(writer, &finished);
+    free(finished.segments);
     if (status == STATUS_OK)
         status = snapshot_renew_notes(custodian);
     if (status == STATUS_OK && journal_failures(journal) != failures)
@@ -129,7 +165,7 @@ static enum status write_all(struct custodian *custodian, struct segment_writer 
         segment_writer_undo(writer);
         return status;
     }
-    return journal_replace(journal, finished, writer->made, writer->made_count);
+    return journal_replace(journal, finished.count, writer->made, writer->made_count);
 }
 
 static enum status link_folder(struct custodian *custodian, const char *name,

@@ -142,7 +142,8 @@ void store_report(struct store *store, struct departed *departed)
         if (store->options.died != NULL)
             store->options.died(store->options.died_context, entry, departed->items[i].why);
         if (journal != NULL)
-            journal_count_dead(journal, entry_sequence(entry), record_put_size(entry, 0));
+            journal_count_dead(journal, entry_sequence(entry),
+                               record_put_size(entry, entry_dimension(entry)));
         entry_release(entry);
     }
     departed->count = 0;

@@ -126,6 +126,7 @@ static bool visit_put(void *context, const struct record_put *put, uint64_t sequ
         loading->status = status == STATUS_NO_MEMORY ? status : loading->status;
         return false;
     }
+    entry_note_dimension(entry, put->dimension);
     bool has_entered = false;
     if (store_is_too_large(loading->store, entry)) { /* limits have changed: as good as evicted */
         remove_older(loading, &put->digest, sequence);
@@ -265,7 +266,7 @@ static void count_living(struct recovered *recovered, const struct entry *entry)
                      sequence > manifest->segments[i - 1].last_sequence))
         i--;
     if (i > 0)
-        recovered->live_bytes[i - 1] += record_size(record_put_size(entry, 0));
+        recovered->live_bytes[i - 1] += record_size(record_put_size(entry, entry_dimension(entry)));
 }
 
 /* Counted anew from the table: while a folder is read, what lives now may be dead at its end. */

@@ -43,6 +43,7 @@ enum {
     WORLD_ANSWER_MAX = 3000,
     WORLD_WISHES_MAX = 4096,
     WORLD_NOTE_OWNER = 7,
+    WORLD_DIMENSION = 256,
 };
 
 static const int64_t world_now_ms = 1700000000000;
@@ -97,7 +98,8 @@ struct world {
     uint64_t wrong_notes; /* that recovery has shown */
 
     bool is_opening;
-    bool had_no_room[WORLD_KEYS]; /* at the last start */
+    bool had_no_room[WORLD_KEYS];         /* at the last start                          */
+    uint64_t vector_versions[WORLD_KEYS]; /* whose vector came with the entry; 0: none's */
 };
 
 static _Atomic uint64_t world_clock_us = 1000000;
@@ -139,6 +141,19 @@ static inline size_t fill_answer(uint64_t key, uint64_t version, char *answer)
     return size;
 }
 
+/* Every third has one. It is in no index: what the disk has is all there is. */
+static inline uint32_t world_dimension(uint64_t key)
+{
+    return key % 3 == 0 ? WORLD_DIMENSION : 0;
+}
+
+static inline void fill_vector(uint64_t key, uint64_t version, float unit[WORLD_DIMENSION])
+{
+    uint64_t state = key * 7 + version;
+    for (int i = 0; i < WORLD_DIMENSION; i++)
+        unit[i] = (float)(next_random(&state) >> 48);
+}
+
 static inline struct entry *world_entry(uint64_t key, uint64_t version, int64_t expires_ms)
 {
     char answer[16 + WORLD_ANSWER_MAX];
@@ -146,6 +161,7 @@ static inline struct entry *world_entry(uint64_t key, uint64_t version, int64_t 
     const struct entry_source source = {.digest = digest_number(key),
                                         .scope = {(uint8_t)(1 + key % 4)},
                                         .tenant = {(uint8_t)(1 + key % 2)},
+                                        .space = world_dimension(key),
                                         .created_ms = 1,
                                         .expires_ms = expires_ms,
                                         .prompt = TEXT("prompt"),
@@ -411,9 +427,23 @@ static inline struct world *world_create_in_folder(enum io_choice choice)
     return world;
 }
 
+static inline void see_entry(void *context, struct entry *entry, const struct store_vector *vector)
+{
+    struct world *world = context;
+    uint64_t key = 0;
+    float expected[WORLD_DIMENSION];
+    memcpy(&key, entry_answer(entry).bytes, sizeof(key));
+    const uint64_t version = version_of(entry, key);
+    fill_vector(key, version, expected);
+    const bool is_right = vector != NULL && vector->dimension == WORLD_DIMENSION &&
+                          memcmp(vector->unit, expected, sizeof(expected)) == 0;
+    world->vector_versions[key] = is_right ? version : 0;
+}
+
 static inline enum status open_store(struct world *world)
 {
     const struct store_open_visitor visitor = {.context = world,
+                                               .entry = see_entry,
                                                .note = see_note,
                                                .renew_notes = renew_world_notes,
                                                .clock_us = world_us,
@@ -480,11 +510,15 @@ static inline enum status ask_set(struct world *world, uint64_t key, int64_t exp
     const uint64_t version = ++world->versions;
     struct entry *entry = world_entry(key, version, expires_ms);
     struct store_set_result result;
+    float unit[WORLD_DIMENSION];
+    const struct store_vector vector = {unit, world_dimension(key)};
     if (entry == NULL)
         return STATUS_NO_MEMORY;
+    fill_vector(key, version, unit);
     const struct journal_wish wish = make_wish(world, ack, out_told);
     const unsigned request = world->requests;
-    const enum status status = store_set(world->store, entry, NULL, &wish, world_now_ms, &result);
+    const enum status status =
+        store_set(world->store, entry, &vector, &wish, world_now_ms, &result);
     entry_release(entry);
     if (status != STATUS_OK) {
         take_wish_back(world, *out_told);
@@ -625,6 +659,8 @@ static inline void ask_anything(struct world *world)
 
 struct verdict { /* what must not be */
     uint64_t lost, back, wrong, notes;
+    uint64_t vectors; /* that an entry had and has no more; of what was set while the disk had
+                         failed that may be */
 };
 
 static inline void judge_key(struct world *world, uint64_t key, bool has_gap,
@@ -640,6 +676,7 @@ static inline void judge_key(struct world *world, uint64_t key, bool has_gap,
         version = version_of(hit.entry, key);
         expires_ms = hit.expires_ms;
         verdict->wrong += version == 0;
+        verdict->vectors += world_dimension(key) > 0 && world->vector_versions[key] != version;
         entry_release(hit.entry);
     }
     if (is_honest(history, durable, has_gap, version, expires_ms) ||

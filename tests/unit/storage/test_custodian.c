@@ -1,9 +1,9 @@
 /*
  * Goal: the custodian keeps spares ready, gives dead bytes back, takes snapshots, leads back from a
  * full disk by itself and from any other failure when an operator asks; and loses nothing by it.
- * Exercises custodian, custodian_spares, compact, snapshot and segment_writer. Method: a whole
- * store on a simulated disk that fills up, fails and rots as the test says; the clock is turned by
- * hand.
+ * Exercises custodian, custodian_spares, compact, snapshot, segment_copy and segment_writer.
+ * Method: a whole store on a simulated disk that fills up, fails and rots as the test says; the
+ * clock is turned by hand.
  */
 #include <errno.h>
 #include <sched.h>
@@ -204,6 +204,66 @@ static void a_name_that_is_taken_or_bad_is_refused(void **state)
     world_destroy(&world);
 }
 
+/* None of these vectors is in an index: they are where the Set has left them. */
+static void a_snapshot_holds_the_vector_of_every_entry(void **state)
+{
+    (void)state;
+    struct world *world = open_world(MEMORY);
+    for (unsigned round = 0; round < 2; round++) { /* out of the log, and out of a snapshot */
+        if (round == 0)
+            set_all(world);
+        assert_int_equal(take_snapshot(world), STATUS_OK);
+        assert_all_is_kept(world);
+        for (uint64_t key = 0; key < WORLD_KEYS; key++)
+            assert_int_equal(world->vector_versions[key] != 0, world_dimension(key) > 0);
+    }
+    world_destroy(&world);
+}
+
+/* One segment cannot be read to its end: what it holds before and behind the damage is as good as
+ * ever, and what it has lost goes on without a vector. */
+static void a_snapshot_takes_what_a_damaged_segment_still_holds(void **state)
+{
+    (void)state;
+    struct world *world = open_world(MEMORY);
+    set_all(world);
+    io_sim_flip(world->disk, "0000000000000001.journal", SEGMENT_HEADER_BYTES + 200, 0x10);
+    assert_int_equal(take_snapshot(world), STATUS_OK);
+    assert_all_is_kept(world);
+    unsigned lost = 0;
+    for (uint64_t key = 0; key < WORLD_KEYS; key++)
+        lost += world_dimension(key) > 0 && world->vector_versions[key] == 0;
+    assert_int_equal(lost, 1);
+    world_destroy(&world);
+}
+
+static uint64_t bytes_of_keys_from(uint64_t first)
+{
+    uint64_t bytes = 0;
+    for (uint64_t key = first; key < WORLD_KEYS; key++) {
+        struct entry *entry = world_entry(key, key + 1, 0);
+        assert_non_null(entry);
+        bytes += record_size(record_put_size(entry, world_dimension(key)));
+        entry_release(entry);
+    }
+    return bytes;
+}
+
+static void vectors_count_among_the_bytes_that_live(void **state)
+{
+    (void)state;
+    struct world *world = world_create(11, DURABILITY_EVERYSEC);
+    world->options.segment_bytes = 1 << 20; /* so large that nothing is compacted meanwhile */
+    assert_int_equal(world_open(world), STATUS_OK);
+    set_all(world);
+    assert_int_equal(stats_of(world).live_bytes, bytes_of_keys_from(0));
+    assert_all_is_kept(world);
+    assert_int_equal(stats_of(world).live_bytes, bytes_of_keys_from(0));
+    assert_int_equal(remove_key(world, 0), STATUS_OK);
+    assert_int_equal(stats_of(world).live_bytes, bytes_of_keys_from(1));
+    world_destroy(&world);
+}
+
 /* What the disk has lost lives in the table. */
 static void a_damaged_segment_is_replaced_by_a_snapshot(void **state)
 {
@@ -399,6 +459,9 @@ int main(void)
         cmocka_unit_test(compaction_has_notes_written_anew),
         cmocka_unit_test(a_snapshot_takes_the_place_of_all_before_it),
         cmocka_unit_test(a_name_that_is_taken_or_bad_is_refused),
+        cmocka_unit_test(a_snapshot_holds_the_vector_of_every_entry),
+        cmocka_unit_test(a_snapshot_takes_what_a_damaged_segment_still_holds),
+        cmocka_unit_test(vectors_count_among_the_bytes_that_live),
         cmocka_unit_test(a_damaged_segment_is_replaced_by_a_snapshot),
         cmocka_unit_test(who_asks_while_it_stops_is_told_so),
         cmocka_unit_test(a_full_disk_is_left_once_there_is_space),

@@ -1,14 +1,13 @@
 /*
  * Goal: whenever the power goes, a store that is opened again has lost nothing that was confirmed
- * as SYNCED, brings nothing back that was confirmed as deleted or purged, or was evicted before what
- * was confirmed, and gives no wrong byte; a sequence is never drawn twice; when the process ends
- * nothing confirmed as LOGGED is lost; a clean end loses nothing at all.
- * Method: seeded requests of every kind against a store on a simulated disk and a model beside it,
- * the custodian at work meanwhile. The power goes in the middle of a call of the disk, by chance
- * also while the store opens or closes; what was not synced is then dropped, kept, torn or kept in
- * part. REPRISE_POWER_CUTS says how many seeds, 1,000 if it says nothing (fewer under a sanitizer);
- * REPRISE_POWER_SEED is the first.
- * Exercises store_open.
+ * as SYNCED, brings nothing back that was confirmed as deleted or purged, or was evicted before
+ * what was confirmed, keeps its vector beside each entry, and gives no wrong byte; a sequence is
+ * never drawn twice; when the process ends nothing confirmed as LOGGED is lost; a clean end loses
+ * nothing at all. Method: seeded requests of every kind against a store on a simulated disk and a
+ * model beside it, the custodian at work meanwhile. The power goes in the middle of a call of the
+ * disk, by chance also while the store opens or closes; what was not synced is then dropped, kept,
+ * torn or kept in part. REPRISE_POWER_CUTS says how many seeds, 1,000 if it says nothing (fewer
+ * under a sanitizer); REPRISE_POWER_SEED is the first. Exercises store_open.
  */
 #include "tests/unit/storage/store_world.h"
 
@@ -35,6 +34,7 @@ static void add(struct sum *sum, const struct verdict *verdict)
     sum->verdict.back += verdict->back;
     sum->verdict.wrong += verdict->wrong;
     sum->verdict.notes += verdict->notes;
+    sum->verdict.vectors += verdict->vectors;
 }
 
 /* The power may go while it opens; then once more, with power. */
@@ -131,6 +131,7 @@ static void nothing_confirmed_is_lost_whenever_the_power_goes(void **state)
     assert_int_equal(sum.verdict.back, 0);
     assert_int_equal(sum.verdict.wrong, 0);
     assert_int_equal(sum.verdict.notes, 0);
+    assert_int_equal(sum.verdict.vectors, 0);
     assert_true(sum.durable > seeds); /* else nothing was shown */
     assert_true(sum.entries > seeds);
 }
@@ -176,6 +177,7 @@ static void nothing_logged_is_lost_whenever_the_process_ends(void **state)
     assert_int_equal(sum.verdict.back, 0);
     assert_int_equal(sum.verdict.wrong, 0);
     assert_int_equal(sum.verdict.notes, 0);
+    assert_int_equal(sum.verdict.vectors, 0);
     assert_int_equal(sum.damaged_bytes, 0); /* writes go in order: a torn tail at most */
     assert_true(sum.durable > seeds);
 }
@@ -193,6 +195,7 @@ static void a_clean_end_loses_nothing(void **state)
         assert_int_equal(world_open(world), STATUS_OK);
         const struct verdict verdict = judge(world);
         assert_true(is_clean(&verdict));
+        assert_int_equal(verdict.vectors, 0);
         begin_anew(world);
         world_destroy(&world);
     }
