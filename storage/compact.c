@@ -127,7 +127,7 @@ static void remember_size(struct custodian *custodian)
     free(segments);
 }
 
-enum status compact_run(struct custodian *custodian, enum compact_extent extent)
+static enum status run(struct custodian *custodian, enum compact_extent extent)
 {
     struct journal_segment *segments = NULL;
     uint32_t count = 0;
@@ -147,5 +147,15 @@ enum status compact_run(struct custodian *custodian, enum compact_extent extent)
     free(segments);
     if (status == STATUS_OK)
         remember_size(custodian);
+    return status;
+}
+
+enum status compact_run(struct custodian *custodian, enum compact_extent extent)
+{
+    if (extent != COMPACT_ALL)
+        return run(custodian, extent);
+    journal_purge_begin(custodian->journal);
+    const enum status status = run(custodian, extent);
+    journal_purge_end(custodian->journal, status == STATUS_NOT_FOUND ? STATUS_OK : status);
     return status;
 }

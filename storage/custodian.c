@@ -6,7 +6,8 @@
  *   2. what was asked for: snapshots, compaction;
  *   3. compaction of what is more than half dead; of a damaged segment a snapshot instead, since
  * the table may still hold what the disk has lost;
- *   4. with a full disk, every 5 s: compaction through the emergency spare, and if a new spare can
+ *   4. compaction of everything once what was purged has waited for half of its deadline;
+ *   5. with a full disk, every 5 s: compaction through the emergency spare, and if a new spare can
  *      be made then, a snapshot, which leads out. After any other failure of the disk only an
  *      operator's snapshot does: the device is suspect.
  *
@@ -243,6 +244,18 @@ static void compact_if_worth(struct custodian *custodian)
         tell(custodian, "compaction has failed", compact_or_snapshot(custodian, COMPACT_IF_WORTH));
 }
 
+static void keep_purge_deadline(struct custodian *custodian)
+{
+    const uint64_t now_us = custodian->journal->clock_us();
+    const bool has_failed = custodian->purged_us != 0 && now_us - custodian->purged_us < PROBE_US;
+    if (has_failed || !journal_is_purge_due(custodian->journal) ||
+        journal_state(custodian->journal) != STORAGE_DURABLE)
+        return;
+    custodian->purged_us = now_us;
+    tell(custodian, "compaction for a purge has failed",
+         compact_or_snapshot(custodian, COMPACT_ALL));
+}
+
 static void probe_full_disk(struct custodian *custodian)
 {
     assert(custodian->probed_us <= custodian->journal->clock_us());
@@ -263,6 +276,7 @@ static void run(void *argument)
         keep_spares(custodian);
         serve_all(custodian);
         compact_if_worth(custodian);
+        keep_purge_deadline(custodian);
         probe_full_disk(custodian);
         if (!is_stopping(custodian) && !atomic_exchange(&custodian->is_woken, false)) {
             rest(custodian, (uint64_t)TURN_MS * US_PER_MS);

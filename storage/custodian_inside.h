@@ -35,6 +35,7 @@ struct custodian {
     /* The custodian's thread alone. */
     uint64_t paced_until_us; /* compact.rate_max: not a byte before */
     uint64_t probed_us;      /* of a full disk                      */
+    uint64_t purged_us;      /* tried for the purges' deadline; 0: not yet */
     uint64_t rested_bytes;   /* the journal's size after the last compaction by itself */
     uint64_t failures;       /* of the disk when compaction began   */
     float *vector;           /* RECORD_DIMENSION_MAX                */

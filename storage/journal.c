@@ -263,6 +263,8 @@ UNSHARED static enum status take_over(struct journal *journal, const struct jour
     }
     memcpy(journal->node, journal->manifest.node, sizeof(journal->node));
     journal->sequence_taken = recovered->sequence_next - 1;
+    if (journal->recovered.removals > 0)
+        journal_note_purge(journal);
     atomic_init(&journal->counters.durable_sequence, recovered->sequence_next - 1);
     return status;
 }

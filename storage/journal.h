@@ -38,7 +38,7 @@ enum storage_state {
 const char *storage_state_name(enum storage_state state); /* "durable" */
 enum storage_error_action { ON_ERROR_MEMORY_ONLY, ON_ERROR_READ_ONLY, ON_ERROR_EXIT };
 
-/* storage.path, storage.io, storage.error_action, journal.*, compact.* */
+/* storage.path, storage.io, storage.error_action, storage.purge_deadline, journal.*, compact.* */
 extern const struct option_row journal_option_rows[];
 extern const size_t journal_option_rows_count;
 
@@ -50,6 +50,7 @@ struct journal_options { /* from the rows */
     enum storage_error_action error_action;
     enum journal_ack ack_default; /* ACK_DEFAULT: auto, see store_ack_default */
     uint64_t segment_bytes, queue_bytes, compact_bytes_per_s;
+    uint64_t purge_deadline_us; /* 0: none */
     uint32_t flush_interval_ms, spares;
 };
 
@@ -74,6 +75,9 @@ struct journal_stats {
     uint64_t bytes, live_bytes, segments; /* on disk now */
     uint64_t records, batches, syncs, sync_us_last, queue_bytes;
     uint64_t durable_sequence; /* all up to it are synced */
+    /* How long the bytes of something that was purged have been waiting in the folder, 0: of
+     * nothing; how long the last ones did; how often all were off the disk. */
+    uint64_t purge_pending_ms, purge_ms_last, purges_settled;
     uint64_t recovered_entries, recovered_bytes, recovered_ms, damaged_bytes, torn_bytes,
         read_errors;
     double loading_done; /* 0 to 1 */

@@ -74,6 +74,13 @@ struct journal_counters { /* each written by one thread, read by all */
     _Atomic uint64_t records, batches, syncs, sync_us_last, durable_sequence;
 };
 
+struct journal_purges {        /* monotonic times, 0: none */
+    _Atomic uint64_t since_us; /* of the oldest that nobody takes care of */
+    _Atomic uint64_t begun_us; /* of the oldest that the custodian does   */
+    _Atomic uint64_t ms_last, settled;
+    bool is_late; /* the custodian's: the deadline is over, and it has been said */
+};
+
 struct journal {
     struct journal_options options;
     struct io_backend backend;
@@ -99,6 +106,7 @@ struct journal {
     _Atomic uint64_t failures;          /* of the disk, so far                    */
     _Atomic uint64_t unsynced_since_us; /* 0: all is synced */
     struct journal_counters counters;
+    struct journal_purges purges;
 
     struct lock manifest_lock; /* held while MANIFEST is written */
     struct manifest manifest
@@ -151,6 +159,11 @@ enum status manifest_save_list(struct journal *journal, struct io *io)
 enum status manifest_write_floors(struct journal *journal, const struct chain *tickets);
 /* Takes over what recovery has found. */
 enum status segments_init(struct journal *journal, struct recovered *recovered);
+
+/* ---- journal_purge.c ----------------------------------------------------------------------------
+ */
+
+void journal_add_purges(const struct journal *journal, struct journal_stats *stats);
 
 /* ---- journal_batch.c: on the journal's thread ---------------------------------------------------
  */

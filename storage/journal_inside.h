@@ -48,6 +48,17 @@ bool journal_is_pressed(const struct journal *journal);
 /* The record of this sequence is dead: its entry was replaced, deleted, evicted, or has expired. */
 void journal_count_dead(struct journal *journal, uint64_t sequence, uint64_t put_payload_bytes);
 
+/* ---- purges: journal_purge.c ----------------------------------------------------------------- */
+
+/* Something was purged, and its records are handed in: its bytes are to leave the folder. */
+void journal_note_purge(struct journal *journal);
+/* Whether half of the deadline is over. */
+bool journal_is_purge_due(const struct journal *journal);
+/* Before everything is written anew: what was purged until now goes by it, if the status at the end
+ * is STATUS_OK. The custodian's, not nested. */
+void journal_purge_begin(struct journal *journal);
+void journal_purge_end(struct journal *journal, enum status status);
+
 /* ---- recovery: recover.c --------------------------------------------------------------------- */
 
 struct recovered {
@@ -56,6 +67,7 @@ struct recovered {
     uint64_t sequence_next;   /* 2^32 above the highest seen; 1 in an empty folder */
     uint64_t segment_next;
     uint64_t entries, bytes, duration_ms, damaged_bytes, torn_bytes; /* duration: the caller's */
+    uint64_t removals; /* records of what has left: the bytes that they killed may be there still */
     char
         remark[192]; /* what was not as it should be, a sentence without a full stop; "": nothing */
 };

@@ -17,6 +17,9 @@ const struct option_row journal_option_rows[] = {
     {.name = "storage.error_action", .type = OPTION_CHOICE, .standard = "memory_only",
      .choices = "memory_only|read_only|exit", .unit = "action",
      .meaning = "When the disk fails: go on in memory, refuse to write, or end (advised with journal.durability = always)."},
+    {.name = "storage.purge_deadline", .type = OPTION_DURATION, .standard = "24h", .low = "1s", .high = "30d", .unit = "time",
+     .meaning = "How long the bytes of what Invalidate or DropNamespace has removed may stay in the data folder; at half of "
+                "it the log is written anew without them."},
     {.name = "journal.durability", .type = OPTION_CHOICE, .standard = "everysec", .choices = "always|everysec|none", .unit = "mode",
      .meaning = "When the journal syncs by itself: after every batch, a second after a write, or at a segment's end."},
     {.name = "journal.recovery", .type = OPTION_CHOICE, .standard = "salvage", .choices = "salvage|point_in_time|strict", .unit = "mode",
@@ -74,6 +77,7 @@ enum status journal_options_read(const struct options *options, struct journal_o
         .queue_bytes = options_uint(options, "journal.queue_max"),
         .compact_bytes_per_s = options_uint(options, "compact.rate_max"),
         .flush_interval_ms = (uint32_t)(options_us(options, "journal.flush_interval") / US_PER_MS),
+        .purge_deadline_us = options_us(options, "storage.purge_deadline"),
         .spares = (uint32_t)options_uint(options, "journal.spares"),
     };
     if (read.path[0] == '\0' && read.ack_default > ACK_MEMORY)

@@ -227,5 +227,6 @@ void journal_stats(struct journal *journal, struct journal_stats *out_stats)
     static_assert(sizeof(stats.io_reason) == sizeof(journal->backend.reason), "reasons fit");
     memcpy(stats.io_reason, journal->backend.reason, sizeof(stats.io_reason));
     add_segments(journal, &stats);
+    journal_add_purges(journal, &stats);
     *out_stats = stats;
 }

@@ -181,6 +181,7 @@ static bool visit_digest(struct recovery *recovery, const struct record *record)
         return false;
     memcpy(digest.bytes, record->payload.bytes, sizeof(digest.bytes));
     const struct recover_visitor *visitor = recovery->visitor;
+    recovery->found.removals += record->type == RECORD_DELETE;
     if (record->type == RECORD_DELETE)
         visitor->remove(visitor->context, &digest, record->sequence);
     else
@@ -200,6 +201,7 @@ static bool visit_purge(struct recovery *recovery, const struct record *record,
     memcpy(floor.scope, purge.scope, sizeof(floor.scope));
     see(recovery, purge.floor);
     *out_status = floors_add(&recovery->floors, &floor);
+    recovery->found.removals++;
     const struct recover_visitor *visitor = recovery->visitor;
     visitor->purge(visitor->context, &purge, record->sequence);
     return true;

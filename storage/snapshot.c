@@ -190,7 +190,9 @@ enum status snapshot_run(struct custodian *custodian, const char *name,
         return STATUS_BAD_NAME;
     struct segment_writer writer = {.custodian = custodian};
     const uint64_t failures = journal_failures(custodian->journal);
+    journal_purge_begin(custodian->journal);
     enum status status = write_all(custodian, &writer, failures);
+    journal_purge_end(custodian->journal, status);
     segment_writer_deinit(&writer);
     if (status == STATUS_OK)
         status = journal_resume(custodian->journal, failures);

@@ -546,6 +546,8 @@ enum status store_purge(struct store *store, store_matches *matches, void *conte
     struct table_walk walk = {.matches = matches, .context = context};
     status = purge(store, &writing, &walk);
     *out_removed = walk.matched_count;
+    if (writing.journal != NULL && walk.matched_count > 0)
+        journal_note_purge(writing.journal);
     const bool is_written = status == STATUS_OK && barrier != NULL;
     if (is_written) {
         submit_barrier(store, &writing, barrier);
@@ -608,6 +610,8 @@ enum status store_drop(struct store *store, const struct record_purge *what,
     struct record_purge purge_ = *what;
     purge_.floor = wanted.sequence;
     *out_removed = store_remove_purged(store, &purge_);
+    if (writing.journal != NULL)
+        journal_note_purge(writing.journal);
     end(&writing, writing.journal != NULL);
     return STATUS_OK;
 }

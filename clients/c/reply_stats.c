@@ -153,6 +153,9 @@ static bool read_journal(const Reprise__V1__StatsResponse *message, struct arena
         .damaged_bytes = from->damaged_bytes,
         .torn_bytes = from->torn_bytes,
         .read_errors = from->read_errors,
+        .purge_pending_ms = from->purge_pending_ms,
+        .purge_ms_last = from->purge_ms_last,
+        .purges_settled = from->purges_settled,
     };
     reply->journal = journal;
     return true;

@@ -51,6 +51,17 @@ static void print_recovery(FILE *out, const struct reprise_journal_info *journal
         (void)fprintf(out, "READ ERRORS: %" PRIu64 "\n", journal->read_errors);
 }
 
+static void print_purges(FILE *out, const struct reprise_journal_info *journal)
+{
+    char waited[UNITS_TEXT_MAX];
+    if (journal->purge_pending_ms > 0)
+        (void)fprintf(out, "removed %s ago and not off the disk yet\n",
+                      units_print_ms(journal->purge_pending_ms, waited));
+    else if (journal->purges_settled > 0)
+        (void)fprintf(out, "what was removed is off the disk, the last after %s\n",
+                      units_print_ms(journal->purge_ms_last, waited));
+}
+
 static void print_storage(FILE *out, const struct reprise_stats_reply *reply)
 {
     char size[UNITS_TEXT_MAX], live[UNITS_TEXT_MAX];
@@ -69,6 +80,7 @@ static void print_storage(FILE *out, const struct reprise_stats_reply *reply)
         (void)fprintf(out, "because: %s\n", journal->cause);
     (void)fprintf(out, "i/o: %s\n", journal->io_reason);
     print_recovery(out, journal);
+    print_purges(out, journal);
 }
 
 static void print_server(FILE *out, const struct reprise_stats_reply *reply)

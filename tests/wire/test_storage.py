@@ -644,5 +644,38 @@ class Namespaces(Folders):
         self.server.stop()
 
 
+class Removal(Folders):
+    """What is removed leaves the disk, and Stats says so."""
+
+    def holds(self, canary):
+        return any(canary in path.read_bytes() for path in self.folder.rglob("*") if path.is_file())
+
+    def await_settled(self, times):
+        while self.stats().journal.purges_settled < times:
+            time.sleep(0.05)
+
+    def test_what_is_removed_is_off_the_disk_within_the_deadline(self):
+        self.start(storage_purge_deadline="1s")
+        for namespace in ("kept", "dropped", "emptied"):
+            for i in range(20):
+                self.set(f"{namespace} {i}", content=f"canary-{namespace}-{i}-" + "x" * 200, ack=LOGGED, namespace=namespace)
+        self.assertTrue(self.holds(b"canary-dropped-7-"))
+        self.assertEqual(self.stats().journal.purge_pending_ms, 0)
+        self.server.admin.DropNamespace(A.DropNamespaceRequest(name="dropped", confirm="dropped"), timeout=60)
+        self.await_settled(1)
+        self.assertFalse(self.holds(b"canary-dropped-"))
+        self.assertFalse(self.holds(b"dropped 7"))
+        self.server.cache.Invalidate(C.InvalidateRequest(selector=C.Selector(namespace="emptied"), confirm="emptied"), timeout=60)
+        self.await_settled(2)
+        self.assertFalse(self.holds(b"canary-emptied-"))
+        self.assertTrue(self.holds(b"canary-kept-7-"))
+        journal = self.stats().journal
+        self.assertEqual(journal.purge_pending_ms, 0)
+        self.assertGreaterEqual(journal.purge_ms_last, 500)
+        stats = subprocess.run([str(BIN / "reprise"), "--endpoint", self.server.address, "stats"], capture_output=True, text=True, timeout=120,
+                               cwd=FOLDER)
+        self.assertIn("what was removed is off the disk", stats.stdout)
+
+
 if __name__ == "__main__":
     unittest.main()

@@ -1,9 +1,15 @@
 /*
  * Goal: what has left the store on request is gone for good, whatever else had left before it: an
  * entry that was evicted, at run time or by a start with less room, does not come back behind a
- * removal that could not see it. Method: a store on a simulated disk, filled over its budget,
- * emptied by selector, and opened again with room for all. Exercises store, store_open and table.
+ * removal that could not see it; and its bytes leave the data folder within storage.purge_deadline.
+ * Method: a store on a simulated disk, filled over its budget, emptied by selector, and opened
+ * again with room for all. For the bytes a real folder, every file of which is searched for them,
+ * and a clock that is turned by hand. Exercises store, store_open, table and journal_purge.
  */
+#include <dirent.h>
+#include <sched.h>
+
+#include "storage/journal_block.h"
 #include "tests/unit/storage/store_world.h"
 
 enum { ROOM_FOR_FEW = 6 };
@@ -63,7 +69,7 @@ static void what_a_quota_evicted_stays_away(void **state)
     set_all(world);
     assert_int_equal(store_evict(world->store, &digest, NULL, NULL), STATUS_OK);
     assert_int_equal(store_evict(world->store, &digest, NULL, NULL), STATUS_NOT_FOUND);
-    
+
     assert_int_equal(purge_all(world), WORLD_KEYS - 1);
     reopen_with_room_for(world, 0);
     assert_int_equal(count_of(world), 0);
@@ -120,6 +126,160 @@ static void who_is_set_again_after_an_eviction_stays(void **state)
     world_destroy(&world);
 }
 
+/* ---- off the disk ---------------------------------------------------------------------------- */
+
+enum { NEEDLE_BYTES = 16, DEADLINE_S = 10, US_PER_S = 1000000 };
+
+static struct world *open_folder(void)
+{
+    struct world *world = world_create_in_folder(IO_POSIX);
+    world->options.purge_deadline_us = (uint64_t)DEADLINE_S * US_PER_S;
+    assert_int_equal(world_open(world), STATUS_OK);
+    return world;
+}
+
+static struct journal_stats journal_of(struct world *world)
+{
+    struct journal_stats stats;
+    store_journal_stats(world->store, &stats);
+    return stats;
+}
+
+static bool file_holds(const char *folder, const char *name, const void *needle)
+{
+    char path[400];
+    (void)snprintf(path, sizeof(path), "%s/%s", folder, name);
+    FILE *file = fopen(path, "rb");
+    if (file == NULL)
+        return false; /* the custodian has just removed it */
+    (void)fseek(file, 0, SEEK_END);
+    const long size = ftell(file);
+    (void)fseek(file, 0, SEEK_SET);
+    char *bytes = malloc(size > 0 ? (size_t)size : 1);
+    assert_non_null(bytes);
+    const size_t read = fread(bytes, 1, (size_t)size, file);
+    (void)fclose(file);
+    const bool holds = memmem(bytes, read, needle, NEEDLE_BYTES) != NULL;
+    free(bytes);
+    return holds;
+}
+
+/* Of the answer what is drawn by chance: no other record looks like it. */
+static bool folder_holds(const struct world *world, uint64_t key, uint64_t version)
+{
+    char answer[16 + WORLD_ANSWER_MAX];
+    assert_true(fill_answer(key, version, answer) >= 16 + NEEDLE_BYTES);
+    DIR *folder = opendir(world->folder);
+    assert_non_null(folder);
+    bool holds = false;
+    for (struct dirent *file = readdir(folder); file != NULL && !holds; file = readdir(folder))
+        holds = file->d_type == DT_REG && file_holds(world->folder, file->d_name, answer + 16);
+    (void)closedir(folder);
+    return holds;
+}
+
+/* Each 1 + key % 4 is the scope of a key. */
+static void assert_folder_is_without(struct world *world, uint8_t scope)
+{
+    for (uint64_t key = 0; key < WORLD_KEYS; key++)
+        assert_int_equal(folder_holds(world, key, key + 1), 1 + key % 4 != scope);
+}
+
+static void turn_clock(struct world *world, uint64_t seconds)
+{
+    atomic_fetch_add(&world_clock_us, seconds * US_PER_S);
+    journal_wake_custodian(atomic_load(&world->store->journal));
+}
+
+/* A test that waits in vain is ended by ctest. */
+static void await_settled(struct world *world, uint64_t settled)
+{
+    while (journal_of(world).purges_settled < settled) {
+        journal_wake_custodian(atomic_load(&world->store->journal));
+        (void)sched_yield();
+    }
+}
+
+static void purge_scope(struct world *world, uint8_t scope, bool drops)
+{
+    struct wish_told *told = NULL;
+    assert_int_equal(ask_purge(world, scope, drops, ACK_SYNCED, &told), STATUS_OK);
+    assert_int_equal(await_wish(world, told), STATUS_OK);
+}
+
+static void purged_bytes_leave_the_folder_within_the_deadline(void **state)
+{
+    (void)state;
+    for (unsigned drops = 0; drops < 2; drops++) {
+        struct world *world = open_folder();
+        set_all(world);
+        assert_int_equal(journal_of(world).purge_pending_ms, 0);
+        assert_folder_is_without(world, 0); /* all are there */
+        purge_scope(world, 2, drops == 1);
+        assert_true(journal_of(world).purge_pending_ms > 0);
+        turn_clock(world, DEADLINE_S / 2);
+        await_settled(world, 1);
+        assert_int_equal(journal_of(world).purge_pending_ms, 0);
+        assert_int_equal(journal_of(world).purge_ms_last, 1000 * DEADLINE_S / 2);
+        assert_folder_is_without(world, 2);
+        assert_int_equal(count_of(world), WORLD_KEYS - WORLD_KEYS / 4);
+        world_destroy(&world);
+    }
+}
+
+static void many_purges_share_one_compaction(void **state)
+{
+    (void)state;
+    struct world *world = open_folder();
+    set_all(world);
+    purge_scope(world, 1, false);
+    turn_clock(world, DEADLINE_S / 2 - 1);
+    purge_scope(world, 2, false);
+    purge_scope(world, 3, true);
+    assert_int_equal(journal_of(world).purge_pending_ms, 1000 * (DEADLINE_S / 2 - 1));
+    assert_int_equal(journal_of(world).purges_settled, 0);
+    turn_clock(world, 1);
+    await_settled(world, 1);
+    assert_int_equal(journal_of(world).purge_pending_ms, 0);
+    for (uint64_t key = 0; key < WORLD_KEYS; key++)
+        assert_int_equal(folder_holds(world, key, key + 1), 1 + key % 4 == 4);
+    world_destroy(&world);
+}
+
+static void a_purge_that_waits_outlives_a_restart(void **state)
+{
+    (void)state;
+    struct world *world = open_folder();
+    set_all(world);
+    purge_scope(world, 2, false);
+    world_close(world);
+    assert_int_equal(world_open(world), STATUS_OK);
+    assert_true(journal_of(world).purge_pending_ms > 0);
+    turn_clock(world, DEADLINE_S / 2);
+    await_settled(world, 1);
+    assert_folder_is_without(world, 2);
+    world_destroy(&world);
+}
+
+static void an_operators_compaction_does_not_wait_for_the_deadline(void **state)
+{
+    (void)state;
+    struct world *world = open_folder();
+    set_all(world);
+    purge_scope(world, 2, true);
+    ask_compaction(world);
+    assert_int_equal(await_jobs(world), STATUS_OK);
+    assert_int_equal(journal_of(world).purges_settled, 1);
+    assert_folder_is_without(world, 2);
+    purge_scope(world, 3, true);
+    ask_snapshot(world);
+    assert_int_equal(await_jobs(world), STATUS_OK);
+    assert_int_equal(journal_of(world).purges_settled, 2);
+    for (uint64_t key = 0; key < WORLD_KEYS; key++)
+        assert_int_equal(folder_holds(world, key, key + 1), 1 + key % 4 != 2 && 1 + key % 4 != 3);
+    world_destroy(&world);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -128,6 +288,10 @@ int main(void)
         cmocka_unit_test(what_found_no_room_at_a_start_stays_away),
         cmocka_unit_test(what_was_too_large_at_a_start_stays_away),
         cmocka_unit_test(who_is_set_again_after_an_eviction_stays),
+        cmocka_unit_test(purged_bytes_leave_the_folder_within_the_deadline),
+        cmocka_unit_test(many_purges_share_one_compaction),
+        cmocka_unit_test(a_purge_that_waits_outlives_a_restart),
+        cmocka_unit_test(an_operators_compaction_does_not_wait_for_the_deadline),
     };
     log_setup(false, LOG_ERROR);
     return cmocka_run_group_tests(tests, NULL, NULL);
