@@ -5,10 +5,10 @@
  * share one, which costs time, never a count, because the additions are atomic. Relaxed order is
  * enough: a count says nothing about other memory.
  *
- * A histogram is a set of counters, one a bucket. Bucket edges lie at 2^(n/8) us, so that
- * neighbours differ by 9.05 %; the octave is the position of the highest bit and the eighth is
- * found by comparing the value, shifted up to bit 63, with seven constants. No floating point, so
- * equal on every machine.
+ * A histogram is a set of counters, one a bucket, and one for the sum. Bucket edges lie at 2^(n/8)
+ * us, so that neighbours differ by 9.05 %; the octave is the position of the highest bit and the
+ * eighth is found by comparing the value, shifted up to bit 63, with seven constants. No floating
+ * point, so equal on every machine.
  *
  * THREADS. Any.
  * NOT HERE. The tables of names, units and meanings: they are in the rooms that count.
@@ -29,6 +29,8 @@ enum {
     CELLS_PER_LINE = CACHE_LINE_BYTES / 8,
     OCTAVES = 32, /* 2^32 us is 71 minutes; what is longer counts as that */
     BUCKETS = OCTAVES * 8,
+    SUM_US = BUCKETS, /* the counter behind the buckets */
+    OCTAVES_WRITTEN = 26,
 };
 
 struct counters {
@@ -138,7 +140,7 @@ enum status histogram_create(struct histogram **out_histogram)
     struct histogram *histogram = calloc(1, sizeof(*histogram));
     if (histogram == NULL)
         return STATUS_NO_MEMORY;
-    enum status status = counters_create(BUCKETS, &histogram->buckets);
+    enum status status = counters_create(BUCKETS + 1, &histogram->buckets);
     if (status != STATUS_OK)
         goto destroy_histogram;
     *out_histogram = histogram;
@@ -162,6 +164,7 @@ void histogram_destroy(struct histogram **histogram)
 void histogram_add(struct histogram *histogram, uint64_t value_us)
 {
     counters_add(histogram->buckets, bucket_of(value_us), 1);
+    counters_add(histogram->buckets, SUM_US, value_us);
 }
 
 static uint64_t read_buckets(const struct histogram *histogram, uint64_t out_counts[BUCKETS])
@@ -198,8 +201,9 @@ uint64_t histogram_quantile_us(const struct histogram *histogram, double quantil
 /* https://prometheus.io/docs/instrumenting/exposition_formats/ */
 void metric_write_head(const struct metric_row *row, FILE *out)
 {
+    static const char *const kinds[] = {"counter", "gauge", "histogram"};
     (void)fprintf(out, "# HELP %s %s\n# TYPE %s %s\n", row->name, row->meaning, row->name,
-                  row->kind == METRIC_COUNTER ? "counter" : "gauge");
+                  kinds[row->kind]);
 }
 
 void metric_write_value(const struct metric_row *row, const char *labels, uint64_t value, FILE *out)
@@ -207,4 +211,46 @@ void metric_write_value(const struct metric_row *row, const char *labels, uint64
     const bool has_labels = labels[0] != '\0';
     (void)fprintf(out, "%s%s%s%s %" PRIu64 "\n", row->name, has_labels ? "{" : "", labels,
                   has_labels ? "}" : "", value);
+}
+
+void metric_write_real(const struct metric_row *row, const char *labels, double value, FILE *out)
+{
+    const bool has_labels = labels[0] != '\0';
+    (void)fprintf(out, "%s%s%s%s %.9g\n", row->name, has_labels ? "{" : "", labels,
+                  has_labels ? "}" : "", value);
+}
+
+void metric_write_histogram(const struct metric_row *row, const char *labels,
+                            const struct histogram *histogram, FILE *out)
+{
+    assert(row->kind == METRIC_HISTOGRAM);
+    uint64_t counts[BUCKETS], seen = 0;
+    const uint64_t total = read_buckets(histogram, counts);
+    const char *comma = labels[0] != '\0' ? "," : "";
+    for (uint32_t bucket = 0; bucket < OCTAVES_WRITTEN * 8; bucket++) {
+        seen += counts[bucket];
+        if (bucket % 8 == 7)
+            (void)fprintf(out, "%s_bucket{%s%sle=\"%.9g\"} %" PRIu64 "\n", row->name, labels, comma,
+                          (double)bucket_upper_us(bucket) / 1e6, seen);
+    }
+    (void)fprintf(out, "%s_bucket{%s%sle=\"+Inf\"} %" PRIu64 "\n", row->name, labels, comma, total);
+    const double sum_s = (double)counters_read(histogram->buckets, SUM_US) / 1e6;
+    const bool has_labels = labels[0] != '\0';
+    (void)fprintf(out, "%s_sum%s%s%s %.9g\n", row->name, has_labels ? "{" : "", labels,
+                  has_labels ? "}" : "", sum_s);
+    (void)fprintf(out, "%s_count%s%s%s %" PRIu64 "\n", row->name, has_labels ? "{" : "", labels,
+                  has_labels ? "}" : "", total);
+}
+
+void metric_write_escaped(struct text value, FILE *out)
+{
+    for (size_t i = 0; i < value.length; i++) {
+        const char byte = value.bytes[i];
+        if (byte == '\n')
+            (void)fputs("\\n", out);
+        else if (byte == '\\' || byte == '"')
+            (void)fprintf(out, "\\%c", byte);
+        else
+            (void)fputc(byte, out);
+    }
 }

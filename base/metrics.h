@@ -9,6 +9,7 @@
 #include <stdio.h>
 
 #include "base/status.h"
+#include "base/text.h"
 
 struct counters;
 
@@ -28,7 +29,7 @@ void histogram_add(struct histogram *histogram, uint64_t value_us);
 uint64_t histogram_quantile_us(const struct histogram *histogram, double quantile);
 
 enum { METRIC_LABELS_MAX = 256 };
-enum metric_kind { METRIC_COUNTER, METRIC_GAUGE };
+enum metric_kind { METRIC_COUNTER, METRIC_GAUGE, METRIC_HISTOGRAM };
 
 /* A room's table has one for each name; where several values share a name, labels tell them apart.
  */
@@ -46,3 +47,9 @@ struct metric_row {
 void metric_write_head(const struct metric_row *row, FILE *out);
 void metric_write_value(const struct metric_row *row, const char *labels, uint64_t value,
                         FILE *out);
+void metric_write_real(const struct metric_row *row, const char *labels, double value, FILE *out);
+/* In seconds: a bucket an octave up to 67 s, then _sum and _count. The row is METRIC_HISTOGRAM. */
+void metric_write_histogram(const struct metric_row *row, const char *labels,
+                            const struct histogram *histogram, FILE *out);
+/* A label's value that is not ours, between its quotes: backslash, quote and line feed escaped. */
+void metric_write_escaped(struct text value, FILE *out);

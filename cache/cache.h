@@ -10,7 +10,9 @@
 #pragma once
 #include <stdbool.h>
 #include <stdint.h>
+#include <stdio.h>
 
+#include "base/metrics.h"
 #include "base/options.h"
 #include "base/status.h"
 #include "base/text.h"
@@ -576,10 +578,22 @@ struct cache_stats {
     struct journal_stats journal; /* its state and loading_done without a folder, too */
     uint64_t recovered_rows;      /* entries whose vector was read at start            */
     uint64_t recovered_rowless;   /* whose vector belongs to no space of today         */
+    struct directory_stats index; /* of the whole only                                */
 };
 /* namespace empty: all. */
 enum status cache_stats(struct cache *cache, struct text tenant, struct text namespace_,
                         struct arena *arena, int64_t now_ms, struct cache_stats *out_stats);
+
+/* What does not work as it should, in the words of StatsResponse.degraded. */
+enum { CACHE_DEGRADED_MAX = 2 + EMBEDDER_DEGRADED_MAX };
+size_t cache_degraded(const struct cache_stats *stats, const char *out_words[CACHE_DEGRADED_MAX]);
+/* Every word there is; NULL after the last. */
+extern const char *const cache_degraded_words[];
+/* The embedder's, as Prometheus text; nothing without one. */
+void cache_embedder_metrics(const struct cache *cache, FILE *out);
+/* Latencies of hits, by tier. */
+const struct histogram *cache_exact_us(const struct cache *cache);
+const struct histogram *cache_semantic_us(const struct cache *cache);
 
 /* What the keeper does every 100 ms: one tick of the sweep, and freeing what readers have left. */
 void cache_tick(struct cache *cache, int64_t now_ms);

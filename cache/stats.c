@@ -94,9 +94,8 @@ static void fill_server(const struct cache *cache, bool whole, int64_t now_ms,
     cache_folder_stats(cache, stats);
     if (!whole)
         return;
-    struct directory_stats rows;
-    directory_stats(cache->directory, &rows);
-    stats->semantic.size_bytes = rows.size_bytes;
+    directory_stats(cache->directory, &stats->index);
+    stats->semantic.size_bytes = stats->index.size_bytes;
     stats->exact.p50_us = (uint32_t)histogram_quantile_us(cache->exact_us, 0.5);
     stats->exact.p99_us = (uint32_t)histogram_quantile_us(cache->exact_us, 0.99);
     stats->semantic.p50_us = (uint32_t)histogram_quantile_us(cache->semantic_us, 0.5);
@@ -246,4 +245,39 @@ enum status cache_stats(struct cache *cache, struct text tenant, struct text nam
     if (status == STATUS_OK)
         *out_stats = stats;
     return status;
+}
+
+/* ---- what is wrong --------------------------------------------------------------------------- */
+
+const char *const cache_degraded_words[] = {"index_memory",     "no_weights", "embedder_down",
+                                            "embedder_changed", "loading",    "memory_only",
+                                            "read_only",        NULL};
+
+size_t cache_degraded(const struct cache_stats *stats, const char *out_words[CACHE_DEGRADED_MAX])
+{
+    size_t count = 0;
+    if (stats->index_memory_spent)
+        out_words[count++] = "index_memory";
+    for (size_t i = 0; i < stats->embedder_state.degraded_count; i++)
+        out_words[count++] = stats->embedder_state.degraded[i];
+    const enum storage_state storage = stats->journal.state;
+    if (storage != STORAGE_NONE && storage != STORAGE_DURABLE)
+        out_words[count++] = storage_state_name(storage);
+    assert(count <= CACHE_DEGRADED_MAX);
+    return count;
+}
+
+const struct histogram *cache_exact_us(const struct cache *cache)
+{
+    return cache->exact_us;
+}
+
+const struct histogram *cache_semantic_us(const struct cache *cache)
+{
+    return cache->semantic_us;
+}
+
+void cache_embedder_metrics(const struct cache *cache, FILE *out)
+{
+    embedder_metrics(cache->embedder, out);
 }

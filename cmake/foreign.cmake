@@ -3,7 +3,7 @@ find_package(PkgConfig REQUIRED)
 find_package(Threads REQUIRED)
 
 foreach(pair IN ITEMS grpc=grpc protobuf_c=libprotobuf-c uring=liburing utf8proc=libutf8proc xxhash=libxxhash
-                      crypto=libcrypto cjson=libcjson yaml=yaml-0.1 curl=libcurl ssl=libssl
+                      crypto=libcrypto cjson=libcjson yaml=yaml-0.1 curl=libcurl microhttpd=libmicrohttpd ssl=libssl
                       cmocka=cmocka)
   string(REPLACE "=" ";" pair ${pair})
   list(GET pair 0 name)

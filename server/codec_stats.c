@@ -196,27 +196,17 @@ static enum status fill_embedder(const struct cache_stats *stats, struct arena *
 
 static const char *storage_word(enum storage_state state)
 {
-    static const char *const words[] = {
-        [STORAGE_NONE] = "none",           [STORAGE_LOADING] = "loading",
-        [STORAGE_DURABLE] = "durable",     [STORAGE_MEMORY_ONLY] = "memory_only",
-        [STORAGE_READ_ONLY] = "read_only",
-    };
-    return words[state];
+    return state == STORAGE_NONE ? "none" : storage_state_name(state);
 }
 
-enum { DEGRADED_MAX = 2 + EMBEDDER_DEGRADED_MAX };
-
 static enum status fill_degraded(const struct cache_stats *stats, struct arena *arena,
-                                 char *list[DEGRADED_MAX], Reprise__V1__StatsResponse *message)
+                                 char *list[CACHE_DEGRADED_MAX],
+                                 Reprise__V1__StatsResponse *message)
 {
-    size_t count = 0;
-    if (stats->index_memory_spent)
-        list[count++] = codec_string(TEXT("index_memory"), arena);
-    for (size_t i = 0; i < stats->embedder_state.degraded_count; i++)
-        list[count++] = codec_string(text_of(stats->embedder_state.degraded[i]), arena);
-    const enum storage_state storage = stats->journal.state;
-    if (storage != STORAGE_NONE && storage != STORAGE_DURABLE)
-        list[count++] = codec_string(text_of(storage_word(storage)), arena);
+    const char *words[CACHE_DEGRADED_MAX];
+    const size_t count = cache_degraded(stats, words);
+    for (size_t i = 0; i < count; i++)
+        list[i] = codec_string(text_of(words[i]), arena);
     message->n_degraded = count;
     message->degraded = list;
     for (size_t i = 0; i < count; i++)
@@ -297,7 +287,7 @@ enum status codec_write_stats(const struct cache_stats *stats, const struct code
     message.n_misses = fill_misses(stats, counts, misses);
     message.misses = misses;
     fill_totals(stats, &message);
-    char *degraded[DEGRADED_MAX];
+    char *degraded[CACHE_DEGRADED_MAX];
     if (fill_degraded(stats, arena, degraded, &message) != STATUS_OK)
         return codec_spent(failure);
     message.version = codec_string(text_of(stats->version), arena);

@@ -96,6 +96,8 @@ static int run(const struct settings *settings, const sigset_t *signals)
         return report(&failure);
     }
     (void)printf("listening on %s\n", service_address(service));
+    if (service_http_port(service) != 0)
+        (void)printf("metrics and probes on port %d\n", service_http_port(service));
     (void)fflush(stdout);
     if (service_load(service, settings->restore, &failure) != STATUS_OK) {
         service_destroy(&service);

@@ -1,7 +1,7 @@
 /*
  * service.c - the process as one object. Top to bottom: settings of the parts, the compute pool,
- * the cache, the gRPC door, the keeper; destroyed in the opposite order. Owns them all. Threads:
- * main.
+ * the cache, the gRPC door, the HTTP door, the keeper; destroyed in the opposite order. Owns them
+ * all. Threads: main.
  */
 #include "server/service.h"
 
@@ -18,6 +18,7 @@
 #include "cache/cache.h"
 #include "server/codec.h"
 #include "server/grpc/listener.h"
+#include "server/http/listener.h"
 #include "server/keeper.h"
 
 /* clang-format off */
@@ -39,6 +40,7 @@ struct service {
     struct pool *pool;
     struct cache *cache;
     struct listener *listener;
+    struct http_listener *http;
     struct keeper *keeper;
     char address[64];
 };
@@ -121,6 +123,8 @@ enum status service_check(const struct options *options, FILE *warnings, struct 
     status = create_cache(&service, "", failure);
     if (status == STATUS_OK)
         status = listener_check(options, failure);
+    if (status == STATUS_OK)
+        status = http_listener_check(options, failure);
     if (options_uint(options, "limits.answer") >= options_uint(options, "server.reply_max"))
         (void)fprintf(warnings,
                       "warning: limits.answer is not below server.reply_max: such an answer "
@@ -152,6 +156,12 @@ static enum status open_door(struct service *service, struct failure *failure)
     (void)snprintf(service->address, sizeof(service->address), "%.*s:%d", host_length,
                    setup.address, listener_port(service->listener));
     return STATUS_OK;
+}
+
+static enum status open_http(struct service *service, struct failure *failure)
+{
+    const struct http_sources sources = {service->cache, service->listener, service->pool};
+    return http_listener_create(service->options, &sources, &service->http, failure);
 }
 
 static void serve(struct service *service)
@@ -193,6 +203,9 @@ enum status service_create(const struct options *options, const char *version,
     status = listener_start(service->listener, failure);
     if (status != STATUS_OK)
         goto destroy_service;
+    status = open_http(service, failure);
+    if (status != STATUS_OK)
+        goto destroy_service;
     if (!cache_has_folder(service->cache))
         serve(service);
     *out_service = service;
@@ -210,6 +223,7 @@ void service_destroy(struct service **service)
     if (doomed == NULL)
         return;
     *service = NULL;
+    http_listener_destroy(&doomed->http);
     keeper_stop(&doomed->keeper);
     listener_destroy(&doomed->listener);
     pool_destroy(&doomed->pool);
@@ -252,6 +266,11 @@ enum status service_load(struct service *service, const char *restore, struct fa
 const char *service_address(const struct service *service)
 {
     return service->address;
+}
+
+int service_http_port(const struct service *service)
+{
+    return http_listener_port(service->http);
 }
 
 void service_drain(struct service *service)

@@ -35,6 +35,9 @@ enum status service_load(struct service *service, const char *restore, struct fa
 /* Where it listens: "127.0.0.1:7371". */
 const char *service_address(const struct service *service);
 
+/* The HTTP door's port; 0: it has none. */
+int service_http_port(const struct service *service);
+
 /* Refuses new calls, lets those in flight finish within server.drain_timeout. Once. */
 void service_drain(struct service *service);
 /* Ends the waits of a drain that is going on. */

@@ -13,6 +13,7 @@
 #include "embed/embedder.h"
 #include "index/directory.h"
 #include "server/grpc/listener.h"
+#include "server/http/listener.h"
 #include "server/service.h"
 #include "storage/journal.h"
 #include "storage/store.h"
@@ -140,6 +141,7 @@ enum status settings_create(int argc, char **argv, char **environment, FILE *err
     const struct option_table tables[] = {
         {service_option_rows, service_option_rows_count},
         {listener_option_rows, listener_option_rows_count},
+        {http_option_rows, http_option_rows_count},
         {cache_option_rows, cache_option_rows_count},
         {policy_option_rows, policy_option_rows_count},
         {embed_option_rows, embed_option_rows_count},

@@ -22,10 +22,7 @@
  */
 #include "server/grpc/arguments.h"
 
-#include <arpa/inet.h>
 #include <limits.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/check.h"
@@ -167,37 +164,4 @@ void arguments_deinit(struct arguments *arguments)
     if (arguments->quota != NULL)
         grpc_resource_quota_unref(arguments->quota);
     arguments->quota = NULL;
-}
-
-static bool host_is_loopback(const char *host)
-{
-    struct in_addr address;
-    if (strcmp(host, "localhost") == 0 || strcmp(host, "[::1]") == 0)
-        return true;
-    return inet_pton(AF_INET, host, &address) == 1 && (ntohl(address.s_addr) >> 24) == 127;
-}
-
-static bool port_is_valid(const char *port)
-{
-    size_t digits = strspn(port, "0123456789");
-    return digits > 0 && digits <= 5 && port[digits] == '\0' && strtol(port, NULL, 10) <= 65535;
-}
-
-enum status arguments_check_address(const char *address, struct failure *failure)
-{
-    char host[64];
-    const char *colon = strrchr(address, ':');
-    size_t host_length = colon != NULL ? (size_t)(colon - address) : sizeof(host);
-    if (host_length >= sizeof(host) || !port_is_valid(colon + 1)) {
-        return failure_set(failure, STATUS_BAD_OPTION, "grpc.listen",
-                           "wants HOST:PORT, for example 127.0.0.1:7371");
-    }
-    memcpy(host, address, host_length);
-    host[host_length] = '\0';
-    if (host_is_loopback(host))
-        return STATUS_OK;
-    return failure_set(failure, STATUS_BAD_OPTION, "grpc.listen",
-                       "\"%s\" is not a loopback address: there is neither TLS nor tokens yet, so "
-                       "the door opens to this machine only (127.0.0.1, [::1], localhost)",
-                       host);
 }

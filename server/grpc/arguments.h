@@ -19,6 +19,3 @@ struct arguments {
 /* Fills the arguments; they hold a resource quota that deinit lets go. */
 void arguments_init(struct arguments *arguments, const struct options *options);
 void arguments_deinit(struct arguments *arguments);
-
-/* Is it HOST:PORT with a host that only this machine can reach? */
-enum status arguments_check_address(const char *address, struct failure *failure);

@@ -6,9 +6,9 @@
  * busy client must not be left with one thread. The server's shutdown reports to a queue of its own
  * that polls nothing, on which the draining thread can wait with a time limit.
  *
- * THREADS. listener.h says who calls what. `hurry` and the door's counts are atomic, all else is
- * constant after create. NOT HERE. What happens to calls (call.c), the arguments of the core
- * (arguments.c).
+ * THREADS. listener.h says who calls what. `hurry`, `leaving` and the door's counts are atomic, all
+ * else is constant after create. NOT HERE. What happens to calls (call.c), the arguments of the
+ * core (arguments.c).
  */
 #include "server/grpc/listener.h"
 
@@ -23,6 +23,7 @@
 #include "base/check.h"
 #include "base/log.h"
 #include "proto/descriptor_set.h"
+#include "server/address.h"
 #include "server/codec.h"
 #include "server/grpc/arguments.h"
 #include "server/grpc/door.h"
@@ -55,6 +56,7 @@ struct listener {
     int port;
     bool started;
     atomic_bool hurry;
+    atomic_bool leaving; /* a drain has begun */
 };
 
 /* ---- Create ---- */
@@ -177,7 +179,7 @@ static enum status bind_port(struct listener *listener, const char *address,
 
 enum status listener_check(const struct options *options, struct failure *failure)
 {
-    return arguments_check_address(options_text(options, "grpc.listen"), failure);
+    return address_read("grpc.listen", options_text(options, "grpc.listen"), NULL, failure);
 }
 
 enum status listener_create(const struct listener_setup *setup, struct listener **out_listener,
@@ -185,7 +187,7 @@ enum status listener_create(const struct listener_setup *setup, struct listener 
 {
     assert(setup->io_threads > 0);
     assert(setup->io_threads <= THREADS_MAX);
-    enum status status = arguments_check_address(setup->address, failure);
+    enum status status = address_read("grpc.listen", setup->address, NULL, failure);
     if (status != STATUS_OK)
         return status;
     struct listener *listener = calloc(1, sizeof(*listener));
@@ -280,6 +282,13 @@ void listener_open(struct listener *listener)
     int loading = DOOR_LOADING;
     if (atomic_compare_exchange_strong(&listener->door.stage, &loading, DOOR_OPEN))
         health_set_serving(listener->door.health, true);
+}
+
+enum listener_readiness listener_readiness(const struct listener *listener)
+{
+    if (atomic_load(&listener->leaving))
+        return LISTENER_DRAINING;
+    return atomic_load(&listener->door.stage) == DOOR_LOADING ? LISTENER_LOADING : LISTENER_SERVING;
 }
 
 void listener_tick(struct listener *listener, int64_t now_ms)
@@ -473,6 +482,7 @@ void listener_drain(struct listener *listener, int64_t delay_ms, int64_t timeout
 {
     assert(listener->started);
     assert(listener->door.server != NULL); /* once */
+    atomic_store(&listener->leaving, true);
     health_set_serving(listener->door.health, false);
     log_write(LOG_INFO, "grpc", "not serving", "delay_ms=%lld", (long long)delay_ms);
     wait_for_delay(listener, delay_ms);

@@ -45,6 +45,11 @@ enum status listener_start(struct listener *listener, struct failure *failure);
 /* Lets calls in; health says SERVING from here on. Once, unless it drains already. */
 void listener_open(struct listener *listener);
 
+/* As health says it: LOADING until listener_open, DRAINING from the beginning of a drain. Any
+ * thread. */
+enum listener_readiness { LISTENER_LOADING, LISTENER_SERVING, LISTENER_DRAINING };
+enum listener_readiness listener_readiness(const struct listener *listener);
+
 /* Every 100 ms, with the monotonic clock: cancels calls whose message is not complete in time,
  * and those whose reply is not taken in time. */
 void listener_tick(struct listener *listener, int64_t now_ms);

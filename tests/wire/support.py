@@ -65,7 +65,7 @@ class Server:
         environment = {name: value for name, value in os.environ.items() if not name.startswith("REPRISE_")}
         environment.setdefault("ASAN_OPTIONS", "detect_leaks=1")
         self.log = open(FOLDER / f"server-{next(NUMBERS)}.log", "a+")
-        self.process = subprocess.Popen([str(BIN / "reprise-server"), "--grpc-listen=127.0.0.1:0", *flags],
+        self.process = subprocess.Popen([str(BIN / "reprise-server"), "--grpc-listen=127.0.0.1:0", "--http-listen=", *flags],
                                         stdout=subprocess.PIPE, stderr=self.log, text=True, cwd=FOLDER, env=environment)
         line = self.process.stdout.readline()
         if not line.startswith("listening on "):

@@ -324,7 +324,7 @@ class OneFolder(Folders):
     def test_a_second_process_ends_at_once_and_says_why(self):
         self.start()
         started = time.monotonic()
-        second = subprocess.run([str(BIN / "reprise-server"), "--grpc-listen=127.0.0.1:0", f"--storage-path={self.folder}",
+        second = subprocess.run([str(BIN / "reprise-server"), "--grpc-listen=127.0.0.1:0", "--http-listen=", f"--storage-path={self.folder}",
                                  "--embed-provider=lexical"], capture_output=True, text=True, timeout=60, cwd=FOLDER)
         self.assertLess(time.monotonic() - started, 5)  # under a second where nothing slows it down
         self.assertNotEqual(second.returncode, 0)
@@ -336,7 +336,7 @@ class OneFolder(Folders):
     def test_a_path_that_is_no_folder(self):
         path = self.folder / "file"
         path.write_text("x")
-        result = subprocess.run([str(BIN / "reprise-server"), "--grpc-listen=127.0.0.1:0", f"--storage-path={path}", "--embed-provider=lexical"],
+        result = subprocess.run([str(BIN / "reprise-server"), "--grpc-listen=127.0.0.1:0", "--http-listen=", f"--storage-path={path}", "--embed-provider=lexical"],
                                 capture_output=True, text=True, timeout=60, cwd=FOLDER)
         self.assertEqual(result.returncode, 1)
         self.assertIn(str(path), result.stderr)
@@ -467,7 +467,7 @@ class Snapshots(Folders):
         self.is_refused(lambda: admin.DeleteSnapshot(A.DeleteSnapshotRequest(), timeout=30), grpc.StatusCode.INVALID_ARGUMENT, "BAD_NAME")
         self.is_refused(lambda: admin.DeleteSnapshot(A.DeleteSnapshotRequest(name="no-such"), timeout=30), grpc.StatusCode.NOT_FOUND, "NOT_FOUND")
         self.server.stop()
-        result = subprocess.run([str(BIN / "reprise-server"), "--grpc-listen=127.0.0.1:0", f"--storage-path={self.folder}", "--embed-provider=lexical",
+        result = subprocess.run([str(BIN / "reprise-server"), "--grpc-listen=127.0.0.1:0", "--http-listen=", f"--storage-path={self.folder}", "--embed-provider=lexical",
                                  "--restore", "no-such"], capture_output=True, text=True, timeout=60, cwd=FOLDER)
         self.assertEqual(result.returncode, 1)
         self.assertIn("no-such", result.stderr)
@@ -535,7 +535,7 @@ class AtRest(Folders):
         data = bytearray(log.read_bytes())
         data[data.find(b"answer 5")] ^= 1
         log.write_bytes(data)
-        result = subprocess.run([str(BIN / "reprise-server"), "--grpc-listen=127.0.0.1:0", f"--storage-path={self.folder}", "--embed-provider=lexical",
+        result = subprocess.run([str(BIN / "reprise-server"), "--grpc-listen=127.0.0.1:0", "--http-listen=", f"--storage-path={self.folder}", "--embed-provider=lexical",
                                  "--journal-recovery=strict"], capture_output=True, text=True, timeout=60, cwd=FOLDER)
         self.assertEqual(result.returncode, 1, result.stderr)
 

@@ -137,6 +137,44 @@ static void a_metric_is_written_as_prometheus_reads_it(void **state)
     free(said);
 }
 
+static void a_histogram_is_written_with_a_bucket_an_octave_a_sum_and_a_count(void **state)
+{
+    (void)state;
+    static const struct metric_row row = {"reprise_c_seconds", METRIC_HISTOGRAM, "seconds", "C."};
+    struct histogram *histogram = histogram_of();
+    histogram_add(histogram, 1);
+    histogram_add(histogram, 3);
+    histogram_add(histogram, UINT64_C(100) * 1000 * 1000); /* longer than the last bucket */
+    char *said = NULL;
+    size_t size = 0;
+    FILE *out = open_memstream(&said, &size);
+    metric_write_head(&row, out);
+    metric_write_histogram(&row, "tier=\"x\"", histogram, out);
+    (void)fclose(out);
+    assert_ptr_equal(
+        strstr(said, "# HELP reprise_c_seconds C.\n# TYPE reprise_c_seconds histogram\n"), said);
+    assert_non_null(strstr(said, "reprise_c_seconds_bucket{tier=\"x\",le=\"1e-06\"} 1\n"));
+    assert_non_null(strstr(said, "reprise_c_seconds_bucket{tier=\"x\",le=\"3e-06\"} 2\n"));
+    assert_non_null(strstr(said, "reprise_c_seconds_bucket{tier=\"x\",le=\"67.108863\"} 2\n"));
+    assert_non_null(strstr(said, "reprise_c_seconds_bucket{tier=\"x\",le=\"+Inf\"} 3\n"));
+    assert_non_null(strstr(said, "reprise_c_seconds_sum{tier=\"x\"} 100.000004\n"));
+    assert_non_null(strstr(said, "reprise_c_seconds_count{tier=\"x\"} 3\n"));
+    free(said);
+    histogram_destroy(&histogram);
+}
+
+static void a_label_from_outside_cannot_leave_its_quotes(void **state)
+{
+    (void)state;
+    char *said = NULL;
+    size_t size = 0;
+    FILE *out = open_memstream(&said, &size);
+    metric_write_escaped(TEXT("a\"b\\c\nd"), out);
+    (void)fclose(out);
+    assert_string_equal(said, "a\\\"b\\\\c\\nd");
+    free(said);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -146,6 +184,8 @@ int main(void)
         cmocka_unit_test(small_values_are_exact_and_large_ones_stay_in_the_last_bucket),
         cmocka_unit_test(quantiles_follow_the_nearest_rank),
         cmocka_unit_test(a_metric_is_written_as_prometheus_reads_it),
+        cmocka_unit_test(a_histogram_is_written_with_a_bucket_an_octave_a_sum_and_a_count),
+        cmocka_unit_test(a_label_from_outside_cannot_leave_its_quotes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

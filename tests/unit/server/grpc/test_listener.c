@@ -78,22 +78,6 @@ static void addresses_beyond_this_machine_are_refused_with_the_reason(void **sta
     }
 }
 
-static void what_is_no_address_is_refused(void **state)
-{
-    (void)state;
-    const char *const refused[] = {
-        "",          "127.0.0.1",       "127.0.0.1:",      "127.0.0.1:x",
-        ":7371",     "127.0.0.1:-1",    "127.0.0.1:65536", "127.0.0.1:7371 ",
-        "localhost", "127.0.0.1:000000"};
-    for (size_t i = 0; i < sizeof(refused) / sizeof(refused[0]); i++) {
-        struct failure failure = {.status = STATUS_OK};
-        assert_int_equal(arguments_check_address(refused[i], &failure), STATUS_BAD_OPTION);
-    }
-    const char *const taken[] = {"127.0.0.1:0", "127.1.2.3:65535", "[::1]:7371", "localhost:7371"};
-    for (size_t i = 0; i < sizeof(taken) / sizeof(taken[0]); i++)
-        assert_int_equal(arguments_check_address(taken[i], NULL), STATUS_OK);
-}
-
 static void a_free_port_is_picked_and_a_taken_one_refused(void **state)
 {
     struct listener *first = open_free(state, 2), *second = NULL;
@@ -192,7 +176,6 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(addresses_beyond_this_machine_are_refused_with_the_reason),
-        cmocka_unit_test(what_is_no_address_is_refused),
         cmocka_unit_test(a_free_port_is_picked_and_a_taken_one_refused),
         cmocka_unit_test(a_door_that_nobody_entered_closes),
         cmocka_unit_test(destroying_a_started_door_drains_it),

@@ -1,0 +1,378 @@
+/*
+ * metrics_page.c - /metrics: all that Stats says and what the gRPC door counts, in the text that
+ * Prometheus reads.
+ *
+ * A value without labels is one row of `plain`. A family whose values differ by a label is a
+ * function below. Label values from outside (namespaces, models) are escaped, and only those of the
+ * metrics.scopes_max most used scopes are written, so that nobody outside decides how long the page
+ * gets. Every reason has its line, so that an alert sees a 0 and not a gap.
+ *
+ * https://prometheus.io/docs/instrumenting/exposition_formats/
+ *
+ * Owns nothing. Threads: the door's own, which may enter an epoch.
+ */
+#include <assert.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/arena.h"
+#include "base/clock.h"
+#include "base/metrics.h"
+#include "base/pool.h"
+#include "cache/cache.h"
+#include "server/grpc/door.h"
+#include "server/grpc/listener.h"
+#include "server/http/pages.h"
+#include "server/http/process.h"
+
+struct facts {
+    struct cache_stats cache;
+    struct listener_stats grpc;
+    uint32_t compute_waiting, compute_threads;
+};
+
+/* ---- one value a name ------------------------------------------------------------------------ */
+
+struct plain_row {
+    struct metric_row row;
+    size_t offset, size; /* of a uint32_t or uint64_t in struct facts */
+};
+
+/* clang-format off */
+#define ROW(name, kind, member, unit, meaning) {{name, kind, unit, meaning}, offsetof(struct facts, member), sizeof(((struct facts *)0)->member)}
+static const struct plain_row plain[] = {
+    ROW("reprise_uptime_seconds",               METRIC_GAUGE,   cache.uptime_s,            "seconds", "Since the start."),
+    ROW("reprise_requests_total",               METRIC_COUNTER, cache.total_requests,      "requests", "Gets, each item of a batch counted."),
+    ROW("reprise_answered_total",               METRIC_COUNTER, cache.cached_requests,     "requests", "Gets that got an answer."),
+    ROW("reprise_sets_total",                   METRIC_COUNTER, cache.sets,                "entries", "Answers that were stored."),
+    ROW("reprise_evictions_total",              METRIC_COUNTER, cache.evictions,           "entries", "Entries that went for want of room."),
+    ROW("reprise_expirations_total",            METRIC_COUNTER, cache.expirations,         "entries", "Entries that went at the end of their life."),
+    ROW("reprise_leases_total",                 METRIC_COUNTER, cache.leases,              "requests", "Gets that were told to compute the answer."),
+    ROW("reprise_lease_waits_total",            METRIC_COUNTER, cache.lease_waits,         "requests", "Gets that waited for another's answer."),
+    ROW("reprise_entries",                      METRIC_GAUGE,   cache.entries,             "entries", "Entries stored."),
+    ROW("reprise_entries_max",                  METRIC_GAUGE,   cache.entries_max,         "entries", "storage.entries_max; 0: no limit."),
+    ROW("reprise_size_bytes",                   METRIC_GAUGE,   cache.size_bytes,          "bytes", "Memory of the entries."),
+    ROW("reprise_size_max_bytes",               METRIC_GAUGE,   cache.bytes_max,           "bytes", "storage.memory."),
+    ROW("reprise_index_rows",                   METRIC_GAUGE,   cache.index.rows,          "vectors", "Vectors in the index, dead ones too."),
+    ROW("reprise_index_dead_rows",              METRIC_GAUGE,   cache.index.dead_rows,     "vectors", "Vectors of entries that are gone, not yet rewritten away."),
+    ROW("reprise_index_graph_rows",             METRIC_GAUGE,   cache.index.graph_rows,    "vectors", "Vectors that graphs and lists cover."),
+    ROW("reprise_index_partitions",             METRIC_GAUGE,   cache.index.partitions,    "scopes", "Scopes that have vectors."),
+    ROW("reprise_index_segments",               METRIC_GAUGE,   cache.index.segments,      "segments", "Graphs and lists."),
+    ROW("reprise_index_bytes",                  METRIC_GAUGE,   cache.index.size_bytes,    "bytes", "Memory of the index."),
+    ROW("reprise_index_max_bytes",              METRIC_GAUGE,   cache.index.bytes_max,     "bytes", "index.memory."),
+    ROW("reprise_index_refused_total",          METRIC_COUNTER, cache.index.refused,       "vectors", "Vectors that found no room: their entries are exact only."),
+    ROW("reprise_index_builds_total",           METRIC_COUNTER, cache.index.builds,        "builds", "Graphs and lists that were put in use."),
+    ROW("reprise_index_builds_refused_total",   METRIC_COUNTER, cache.index.builds_refused, "builds", "Builds without room in the budget; their rows stay flat."),
+    ROW("reprise_index_rewrites_total",         METRIC_COUNTER, cache.index.rewrites,      "builds", "Builds that left dead rows behind."),
+    ROW("reprise_index_graphs_given_up_total",  METRIC_COUNTER, cache.index.graphs_given_up, "graphs", "Graphs of cold scopes that went for their memory."),
+    ROW("reprise_index_rows_given_up_total",    METRIC_COUNTER, cache.index.rows_given_up, "vectors", "Living vectors of unused scopes that went for their memory."),
+    ROW("reprise_index_recall_wanted_total",    METRIC_COUNTER, cache.index.recall_wanted, "vectors", "Neighbours that exact repetitions of sampled searches found."),
+    ROW("reprise_index_recall_found_total",     METRIC_COUNTER, cache.index.recall_found,  "vectors", "Those of them that the search had found; the quotient is the recall."),
+    ROW("reprise_journal_bytes",                METRIC_GAUGE,   cache.journal.bytes,       "bytes", "The journal's files."),
+    ROW("reprise_journal_live_bytes",           METRIC_GAUGE,   cache.journal.live_bytes,  "bytes", "What compaction would keep of them."),
+    ROW("reprise_journal_segments",             METRIC_GAUGE,   cache.journal.segments,    "files", "Segments."),
+    ROW("reprise_journal_records_total",        METRIC_COUNTER, cache.journal.records,     "records", "Records written."),
+    ROW("reprise_journal_batches_total",        METRIC_COUNTER, cache.journal.batches,     "writes", "Writes, each of many records."),
+    ROW("reprise_journal_syncs_total",          METRIC_COUNTER, cache.journal.syncs,       "syncs", "Syncs of the disk."),
+    ROW("reprise_journal_queue_bytes",          METRIC_GAUGE,   cache.journal.queue_bytes, "bytes", "Records that wait to be written."),
+    ROW("reprise_journal_read_errors_total",    METRIC_COUNTER, cache.journal.read_errors, "errors", "Reads that the disk refused or that were damaged."),
+    ROW("reprise_recovered_entries",            METRIC_GAUGE,   cache.journal.recovered_entries, "entries", "Entries that the last start brought back."),
+    ROW("reprise_recovered_damaged_bytes",      METRIC_GAUGE,   cache.journal.damaged_bytes, "bytes", "What the last start found damaged and left out."),
+    ROW("reprise_recovered_torn_bytes",         METRIC_GAUGE,   cache.journal.torn_bytes,  "bytes", "What the last start cut from the journal's end."),
+    ROW("reprise_grpc_calls_total",             METRIC_COUNTER, grpc.calls,                "calls", "Calls that were let in."),
+    ROW("reprise_grpc_inflight",                METRIC_GAUGE,   grpc.inflight,             "calls", "Calls between arrival and reply."),
+    ROW("reprise_grpc_streams",                 METRIC_GAUGE,   grpc.streams,              "calls", "Streams that are open."),
+    ROW("reprise_compute_waiting",              METRIC_GAUGE,   compute_waiting,           "jobs", "Jobs that wait for a compute thread."),
+    ROW("reprise_compute_threads",              METRIC_GAUGE,   compute_threads,           "threads", "Compute threads."),
+};
+/* clang-format on */
+
+static void write_plain(const struct facts *facts, FILE *out)
+{
+    for (size_t i = 0; i < sizeof(plain) / sizeof(plain[0]); i++) {
+        const char *at = (const char *)facts + plain[i].offset;
+        uint64_t value = 0;
+        assert(plain[i].size == sizeof(uint32_t) || plain[i].size == sizeof(uint64_t));
+        if (plain[i].size == sizeof(uint32_t))
+            value = *(const uint32_t *)at;
+        else
+            value = *(const uint64_t *)at;
+        metric_write_head(&plain[i].row, out);
+        metric_write_value(&plain[i].row, "", value, out);
+    }
+}
+
+/* ---- families -------------------------------------------------------------------------------- */
+
+struct reason {
+    const char *labels;
+    uint64_t count;
+};
+
+static void write_family(const struct metric_row *row, const struct reason *reasons, size_t count,
+                         FILE *out)
+{
+    metric_write_head(row, out);
+    for (size_t i = 0; i < count; i++)
+        metric_write_value(row, reasons[i].labels, reasons[i].count, out);
+}
+
+static void write_tiers(const struct cache_stats *stats, FILE *out)
+{
+    /* clang-format off */
+    static const struct metric_row
+        lookups = {"reprise_lookups_total", METRIC_COUNTER, "requests", "Lookups, by tier."},
+        hits = {"reprise_hits_total", METRIC_COUNTER, "requests", "Lookups that found an answer, by tier; stale: past its life, negative: an upstream's error."};
+    /* clang-format on */
+    const struct reason asked[] = {{"tier=\"exact\"", stats->exact.lookups},
+                                   {"tier=\"semantic\"", stats->semantic.lookups}};
+    const struct reason found[] = {
+        {"tier=\"exact\",kind=\"fresh\"", stats->exact.hits},
+        {"tier=\"exact\",kind=\"stale\"", stats->exact.stale_hits},
+        {"tier=\"exact\",kind=\"negative\"", stats->exact.negative_hits},
+        {"tier=\"semantic\",kind=\"fresh\"", stats->semantic.hits},
+    };
+    write_family(&lookups, asked, sizeof(asked) / sizeof(asked[0]), out);
+    write_family(&hits, found, sizeof(found) / sizeof(found[0]), out);
+}
+
+static void write_misses(const struct cache_stats *stats, FILE *out)
+{
+    static const struct metric_row row = {"reprise_misses_total", METRIC_COUNTER, "requests",
+                                          "Gets without an answer, by reason."};
+    static const char *const reasons[CACHE_MISS_COUNT] = {
+        [CACHE_MISS_NO_CANDIDATE] = "no_candidate",
+        [CACHE_MISS_BELOW_CUT] = "below_cut",
+        [CACHE_MISS_GUARD_BLOCKED] = "guard_blocked",
+        [CACHE_MISS_EXPIRED] = "expired",
+        [CACHE_MISS_TOO_OLD] = "too_old",
+        [CACHE_MISS_NOT_FOUND] = "not_found",
+        [CACHE_MISS_NOT_ELIGIBLE] = "not_eligible",
+        [CACHE_MISS_DISABLED] = "disabled",
+        [CACHE_MISS_BYPASSED] = "bypassed",
+        [CACHE_MISS_WAIT_TIMEOUT] = "wait_timeout",
+        [CACHE_MISS_LEADER_FAILED] = "leader_failed",
+        [CACHE_MISS_EMBEDDER_DOWN] = "embedder_down",
+        [CACHE_MISS_OVERLOADED] = "overloaded",
+        [CACHE_MISS_TEXT_TOO_LONG] = "text_too_long",
+    };
+    metric_write_head(&row, out);
+    for (int i = 0; i < CACHE_MISS_COUNT; i++) {
+        char labels[METRIC_LABELS_MAX];
+        if (reasons[i] == NULL)
+            continue;
+        (void)snprintf(labels, sizeof(labels), "reason=\"%s\"", reasons[i]);
+        metric_write_value(&row, labels, stats->misses[i], out);
+    }
+}
+
+static void write_shed(const struct listener_stats *grpc, FILE *out)
+{
+    /* clang-format off */
+    static const struct metric_row
+        refused = {"reprise_grpc_refused_total", METRIC_COUNTER, "calls", "Calls that were refused or answered exact only, by reason."},
+        ended = {"reprise_grpc_ended_total", METRIC_COUNTER, "calls", "Calls that ended without their reply being taken, by reason."};
+    /* clang-format on */
+    const struct reason no[] = {
+        {"reason=\"inflight\"", grpc->shed_inflight},
+        {"reason=\"queue\"", grpc->shed_queue},
+        {"reason=\"late\"", grpc->shed_late},
+        {"reason=\"streams\"", grpc->shed_streams},
+        {"reason=\"draining\"", grpc->refused_draining},
+        {"reason=\"loading\"", grpc->refused_loading},
+    };
+    const struct reason end[] = {
+        {"reason=\"cancelled\"", grpc->dropped_cancelled},
+        {"reason=\"deadline\"", grpc->dropped_deadline},
+        {"reason=\"read_timeout\"", grpc->read_timeouts},
+        {"reason=\"send_timeout\"", grpc->send_timeouts},
+    };
+    write_family(&refused, no, sizeof(no) / sizeof(no[0]), out);
+    write_family(&ended, end, sizeof(end) / sizeof(end[0]), out);
+}
+
+static void write_states(const struct cache_stats *stats, FILE *out)
+{
+    static const struct metric_row row = {
+        "reprise_degraded", METRIC_GAUGE, "0 or 1",
+        "What does not work as it should; the words of Stats.degraded."};
+    const char *words[CACHE_DEGRADED_MAX];
+    const size_t count = cache_degraded(stats, words);
+    metric_write_head(&row, out);
+    for (size_t i = 0; cache_degraded_words[i] != NULL; i++) {
+        char labels[METRIC_LABELS_MAX];
+        bool is_so = false;
+        for (size_t n = 0; n < count; n++)
+            is_so = is_so || strcmp(words[n], cache_degraded_words[i]) == 0;
+        (void)snprintf(labels, sizeof(labels), "state=\"%s\"", cache_degraded_words[i]);
+        metric_write_value(&row, labels, is_so, out);
+    }
+}
+
+static void write_server(const struct facts *facts, enum listener_readiness readiness, FILE *out)
+{
+    /* clang-format off */
+    static const struct metric_row
+        build = {"reprise_build_info", METRIC_GAUGE, "1", "The version, as a label."},
+        ready = {"reprise_ready", METRIC_GAUGE, "0 or 1", "1: calls are served; 0: loading or draining."},
+        loading = {"reprise_loading_ratio", METRIC_GAUGE, "ratio", "How much of the data folder has been read; 1: all."};
+    /* clang-format on */
+    char labels[METRIC_LABELS_MAX];
+    (void)snprintf(labels, sizeof(labels), "version=\"%s\"", facts->cache.version);
+    metric_write_head(&build, out);
+    metric_write_value(&build, labels, 1, out);
+    metric_write_head(&ready, out);
+    metric_write_value(&ready, "", readiness == LISTENER_SERVING, out);
+    metric_write_head(&loading, out);
+    metric_write_real(&loading, "", facts->cache.journal.loading_done, out);
+}
+
+static void write_latencies(const struct cache *cache, FILE *out)
+{
+    static const struct metric_row row = {
+        "reprise_hit_seconds", METRIC_HISTOGRAM, "seconds",
+        "From a Get's arrival to its answer, of hits, by tier; of exact hits one in four of an "
+        "entry's is timed."};
+    metric_write_head(&row, out);
+    metric_write_histogram(&row, "tier=\"exact\"", cache_exact_us(cache), out);
+    metric_write_histogram(&row, "tier=\"semantic\"", cache_semantic_us(cache), out);
+}
+
+/* ---- scopes ---------------------------------------------------------------------------------- */
+
+/* "namespace="a",model="b",embedder="c",attributes="x=1;y=2"", to be freed; NULL: no memory. */
+static char *labels_of(const struct cache_scope_stats *scope)
+{
+    char *labels = NULL;
+    size_t bytes = 0;
+    FILE *out = open_memstream(&labels, &bytes);
+    if (out == NULL)
+        return NULL;
+    (void)fputs("namespace=\"", out);
+    metric_write_escaped(scope->namespace_, out);
+    (void)fputs("\",model=\"", out);
+    metric_write_escaped(scope->model, out);
+    (void)fputs("\",embedder=\"", out);
+    metric_write_escaped(scope->embedder, out);
+    (void)fputs("\",attributes=\"", out);
+    for (size_t i = 0; i < scope->attributes_count; i++) {
+        (void)fputs(i > 0 ? ";" : "", out);
+        metric_write_escaped(scope->attributes[i].name, out);
+        (void)fputc('=', out);
+        metric_write_escaped(scope->attributes[i].value, out);
+    }
+    (void)fputc('"', out);
+    if (fclose(out) != 0) {
+        free(labels);
+        return NULL;
+    }
+    return labels;
+}
+
+enum scope_metric {
+    SCOPE_LOOKUPS,
+    SCOPE_HITS,
+    SCOPE_GUARDED,
+    SCOPE_WOULD_HIT,
+    SCOPE_VERDICTS,
+    SCOPE_THRESHOLD,
+    SCOPE_ROWS,
+    SCOPE_METRICS
+};
+
+static double scope_value(const struct cache_scope_stats *scope, enum scope_metric which)
+{
+    switch (which) {
+    case SCOPE_LOOKUPS:
+        return (double)scope->lookups;
+    case SCOPE_HITS:
+        return (double)scope->hits;
+    case SCOPE_GUARDED:
+        return (double)scope->guard_blocked;
+    case SCOPE_WOULD_HIT:
+        return (double)scope->would_hits;
+    case SCOPE_VERDICTS:
+        return (double)scope->feedback_count;
+    case SCOPE_THRESHOLD:
+        return (double)scope->threshold;
+    case SCOPE_ROWS:
+        return (double)scope->index.rows;
+    case SCOPE_METRICS:
+        break;
+    }
+    return 0;
+}
+
+static void write_scopes(const struct cache_stats *stats, FILE *out)
+{
+    /* clang-format off */
+    static const struct metric_row rows[SCOPE_METRICS] = {
+        [SCOPE_LOOKUPS] = {"reprise_scope_lookups_total", METRIC_COUNTER, "requests", "Semantic lookups of a scope (the metrics.scopes_max most used)."},
+        [SCOPE_HITS] = {"reprise_scope_hits_total", METRIC_COUNTER, "requests", "Semantic hits of a scope."},
+        [SCOPE_GUARDED] = {"reprise_scope_guard_blocked_total", METRIC_COUNTER, "requests", "Lookups whose best candidate the guard refused."},
+        [SCOPE_WOULD_HIT] = {"reprise_scope_would_hits_total", METRIC_COUNTER, "requests", "What policy shadow would have served."},
+        [SCOPE_VERDICTS] = {"reprise_scope_verdicts", METRIC_GAUGE, "verdicts", "Recent verdicts that the policy remembers."},
+        [SCOPE_THRESHOLD] = {"reprise_scope_threshold", METRIC_GAUGE, "cosine", "The similarity at which a scope serves now."},
+        [SCOPE_ROWS] = {"reprise_scope_rows", METRIC_GAUGE, "vectors", "Vectors of a scope."},
+    };
+    /* clang-format on */
+    for (int which = 0; which < SCOPE_METRICS; which++) {
+        metric_write_head(&rows[which], out);
+        for (size_t i = 0; i < stats->scopes_count; i++) {
+            char *labels = labels_of(&stats->scopes[i]);
+            if (labels != NULL)
+                metric_write_real(&rows[which], labels,
+                                  scope_value(&stats->scopes[i], (enum scope_metric)which), out);
+            free(labels);
+        }
+    }
+}
+
+/* ---- the page -------------------------------------------------------------------------------- */
+
+static void write_all(const struct http_sources *sources, const struct facts *facts, FILE *out)
+{
+    write_server(facts, listener_readiness(sources->grpc), out);
+    write_states(&facts->cache, out);
+    write_plain(facts, out);
+    write_tiers(&facts->cache, out);
+    write_misses(&facts->cache, out);
+    write_latencies(sources->cache, out);
+    write_shed(&facts->grpc, out);
+    write_scopes(&facts->cache, out);
+    cache_embedder_metrics(sources->cache, out);
+    process_metrics(out);
+}
+
+static enum status gather(const struct http_sources *sources, struct arena *arena,
+                          struct facts *out_facts)
+{
+    listener_stats(sources->grpc, &out_facts->grpc);
+    out_facts->compute_waiting = pool_waiting(sources->compute);
+    out_facts->compute_threads = pool_threads(sources->compute);
+    return cache_stats(sources->cache, door_tenant, TEXT(""), arena, clock_wall_ms(),
+                       &out_facts->cache);
+}
+
+void page_of_metrics(const struct http_sources *sources, struct page *out_page)
+{
+    struct arena *arena = NULL;
+    struct facts facts;
+    char *body = NULL;
+    size_t bytes = 0;
+    *out_page = (struct page){.status = 200, .type = "text/plain; version=0.0.4; charset=utf-8"};
+    if (arena_create(&arena) != STATUS_OK)
+        return;
+    FILE *out = gather(sources, arena, &facts) == STATUS_OK ? open_memstream(&body, &bytes) : NULL;
+    if (out != NULL) {
+        write_all(sources, &facts, out);
+        if (fclose(out) == 0) {
+            out_page->body = body;
+            out_page->body_bytes = bytes;
+        } else {
+            free(body);
+        }
+    }
+    arena_destroy(&arena);
+}
