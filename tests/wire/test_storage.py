@@ -619,7 +619,7 @@ class Namespaces(Folders):
     def test_what_cannot_be_wanted(self):
         self.start()
         for name, fields, settings, reason in (("", ["nprobe"], {}, "BAD_NAME"), ("a b", ["nprobe"], {}, "BAD_NAME"), ("a", [], {}, "BAD_NAME"),
-                                               ("a", ["eviction"], {}, "BAD_NAME"), ("a", ["index_kind"], {"index_kind": 9}, "LIMIT_EXCEEDED"),
+                                               ("a", ["colour"], {}, "BAD_NAME"), ("a", ["index_kind"], {"index_kind": 9}, "LIMIT_EXCEEDED"),
                                                ("default", ["ef_search"], {"ef_search": 100_000}, "LIMIT_EXCEEDED"),
                                                ("default", ["nprobe"], {"nprobe": 100_000}, "LIMIT_EXCEEDED"),
                                                ("a", ["nprobe"], {"nprobe": 4}, "NOT_FOUND")):
