@@ -385,6 +385,15 @@ bool channel_stream_send(struct channel_stream *stream, const ProtobufCMessage *
     return pluck(stream, &stream->step);
 }
 
+bool channel_stream_finish(struct channel_stream *stream)
+{
+    if (stream->code != REPRISE_OK)
+        return false;
+    const grpc_op op = {.op = GRPC_OP_SEND_CLOSE_FROM_CLIENT};
+    start(stream, &op, 1, &stream->step);
+    return pluck(stream, &stream->step);
+}
+
 bool channel_stream_receive(struct channel_stream *stream, struct arena *arena,
                             ProtobufCMessage **out_message)
 {

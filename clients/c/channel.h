@@ -41,6 +41,7 @@
     X(GET_POLICY, "/reprise.v1.Feedback/GetPolicy", reprise__v1__get_policy_response__descriptor, false) \
     X(SET_POLICY, "/reprise.v1.Feedback/SetPolicy", reprise__v1__set_policy_response__descriptor, true) \
     X(DESCRIBE_POLICY, "/reprise.v1.Feedback/DescribePolicy", reprise__v1__describe_policy_response__descriptor, false) \
+    X(CALIBRATE, "/reprise.v1.Feedback/Calibrate", reprise__v1__calibrate_response__descriptor, false) \
     X(BATCH_REPORT, "/reprise.v1.Feedback/BatchReport", reprise__v1__batch_report_response__descriptor, true) \
     X(HEALTH,       "/grpc.health.v1.Health/Check",      grpc__health__v1__health_check_response__descriptor, false)
 /* clang-format on */
@@ -89,6 +90,8 @@ struct channel_stream *channel_stream_open(struct channel *channel,
                                            struct arena *arena);
 /* False: the stream is over. Waits until there is room for it. */
 bool channel_stream_send(struct channel_stream *stream, const ProtobufCMessage *message);
+/* Says that no other message will come. False: the stream is over. */
+bool channel_stream_finish(struct channel_stream *stream);
 /* The next message, in the arena; false: there is none. */
 bool channel_stream_receive(struct channel_stream *stream, struct arena *arena,
                             ProtobufCMessage **out_message);

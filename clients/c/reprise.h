@@ -709,6 +709,32 @@ struct reprise_policy_reply {
         *live;       /* DescribePolicy: of the most used scope; NULL: none */
     uint64_t scopes; /* DescribePolicy: how many match           */
 };
+struct reprise_calibrate_request {
+    const char *namespace_; /* NULL: default. Its guard holds                                    */
+    const char *embedder;   /* whose vectors the pairs bring; NULL: nobody's, or nameless         */
+    double error_max;       /* which share of hits may be wrong, 0 to 1; 0: the server's, 0.02    */
+};
+struct reprise_labelled_pair {
+    const char *prompt_a, *prompt_b;  /* UTF-8; may be NULL where there are vectors               */
+    const float *vector_a, *vector_b; /* both, or none                                            */
+    size_t dimension;                 /* of each; 0: none                                         */
+    bool same;                        /* the answer to one is right for the other                 */
+};
+struct reprise_curve_point { /* shares, 0 to 1 */
+    float threshold;
+    double hit_rate, error_all, error_hit;
+    double error_hit_low, error_hit_high; /* 95 % */
+    uint64_t hits, wrong;
+};
+struct reprise_calibrate_reply {
+    uint64_t pairs, same, guard_blocked, guard_blocked_same, without_vector, hits_needed;
+    double error_max;
+    float chosen_threshold; /* negative: the pairs prove error_max of none */
+    float threshold_in_force;
+    const char *embedder, *space_id;
+    const struct reprise_curve_point *curve; /* from 0.50 up */
+    size_t curve_count;
+};
 struct reprise_drop_reply {
     uint64_t removed;
 };
@@ -743,6 +769,7 @@ struct reprise_result {
     const struct reprise_namespaces_reply *namespaces;
     const struct reprise_drop_reply *dropped;
     const struct reprise_policy_reply *policy;
+    const struct reprise_calibrate_reply *calibrated;
     bool deleted_snapshot;
 };
 
@@ -853,6 +880,20 @@ struct reprise_result *reprise_set_policy(struct reprise_client *client, const c
 struct reprise_result *reprise_describe_policy(struct reprise_client *client,
                                                const char *namespace_, const char *model,
                                                const struct reprise_call *call);
+/*
+ * What each threshold would do with labelled pairs. Feed a calibration, up to 256 pairs a call,
+ * then finish it; nothing is stored. add: false once the stream is over, and finish says why. NULL
+ * from begin: memory is spent. abandon frees one that is not to be finished; NULL is fine.
+ */
+struct reprise_calibration;
+struct reprise_calibration *
+reprise_calibration_begin(struct reprise_client *client,
+                          const struct reprise_calibrate_request *request,
+                          const struct reprise_call *call);
+bool reprise_calibration_add(struct reprise_calibration *calibration,
+                             const struct reprise_labelled_pair *pairs, size_t count);
+struct reprise_result *reprise_calibration_finish(struct reprise_calibration **calibration);
+void reprise_calibration_abandon(struct reprise_calibration **calibration);
 /* Changes the named fields of one namespace: "tiers", "policy", "ttl_ms", "ttl_max_ms",
  * "bytes_max", "entries_max", "temperature_max", "user_turns_max", "ack", "index_kind",
  * "ef_search", "nprobe", "eviction". */

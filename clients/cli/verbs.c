@@ -100,6 +100,11 @@ static const struct flag_row policy_rows[] = {
     {"if-version",   "N",          false, "set: only if the namespace still has this version"},
     {"model",        "NAME",       false, "describe: of this model's scopes"},
 };
+static const struct flag_row calibrate_rows[] = {
+    {"namespace",    "NAME",       false, "whose guard holds, and whose policy --apply changes"},
+    {"bound",        "N",          false, "which share of hits may be wrong, 0 to 1; 0.02"},
+    {"apply",        NULL,         false, "make the recommended threshold that of the policy"},
+};
 static const struct flag_row del_rows[] = {
     {"id",           "ID",         true,  "an entry id, instead of the question; may be repeated"},
 };
@@ -227,6 +232,8 @@ const struct verb_row verb_rows[] = {
      "reprise namespace create faq --ttl 7d --entries-max 100000", {TABLE(namespace_rows)}, verb_namespace},
     {"policy", "get|set|describe [NAMESPACE]", 2, "when a similar prompt's answer serves",
      "reprise policy set default --mode static --threshold 0.92", {TABLE(policy_rows)}, verb_policy},
+    {"calibrate", "FILE", 1, "find a threshold from labelled pairs of prompts, one a line",
+     "reprise calibrate pairs.tsv --bound 0.02", {TABLE(calibrate_rows)}, verb_calibrate},
     {"replay", "FILE", 1, "get each question of a TSV file, set each miss, and count",
      "reprise replay examples/support.tsv --examples", {TABLE(replay_rows)}, verb_replay},
     {"key", "QUESTION", ANY_WORDS, "compute the keys of a question, without a server",

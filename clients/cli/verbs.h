@@ -75,6 +75,7 @@ enum verb_exit verb_similarity(const struct cli *cli, const struct arguments *ar
 enum verb_exit verb_snapshot(const struct cli *cli, const struct arguments *arguments);
 enum verb_exit verb_compact(const struct cli *cli, const struct arguments *arguments);
 enum verb_exit verb_policy(const struct cli *cli, const struct arguments *arguments);
+enum verb_exit verb_calibrate(const struct cli *cli, const struct arguments *arguments);
 enum verb_exit verb_namespace(const struct cli *cli, const struct arguments *arguments);
 enum verb_exit verb_fsck(const struct cli *cli, const struct arguments *arguments);
 enum verb_exit verb_dump(const struct cli *cli, const struct arguments *arguments);

@@ -2,12 +2,14 @@
 """Goal: labelled pairs become a curve and a threshold over the wire, whatever the messages that carry them, and change nothing; a stream that
 breaks off, is empty or contradicts itself is refused by name. Method: the real server, vectors of the client and the lexical embedder, the
 generated stubs."""
+import json
 import math
+import subprocess
 import unittest
 
 import grpc
 
-from support import Server, admin_pb2 as A, common_pb2 as M, error_details, feedback_pb2 as F
+from support import BIN, Server, admin_pb2 as A, common_pb2 as M, error_details, feedback_pb2 as F
 
 
 def pair(angle, same):
@@ -103,6 +105,43 @@ class Calibrate(unittest.TestCase):
         call = self.server.feedback.Calibrate.future(endless(), timeout=60)
         call.cancel()
         self.assertEqual(self.calibrate(messages([pair(0, True)], 1)).pairs, 1)
+
+    def command(self, text, *flags):
+        return subprocess.run([BIN / "reprise", "calibrate", "-", *flags, "--endpoint", self.server.address], input=text, capture_output=True,
+                              text=True, timeout=60)
+
+    def test_the_command_prints_the_curve_and_applies_the_threshold(self):
+        lines = [f"1\thow do i reset password {i}\tHow do I reset password {i}?\n" for i in range(400)] + ["0\tturn on dark mode\tturn off dark mode\n"]
+        lines[7] = json.dumps({"prompt_a": "reset\tit", "prompt_b": "Reset it?", "same": True}) + "\n"
+        run = self.command("same\ta\tb\n" + "".join(lines))
+        self.assertEqual((run.returncode, run.stderr), (0, ""))
+        self.assertRegex(run.stdout, r"recommended +0\.99, of whose hits at most 2 % are wrong")
+        self.assertRegex(run.stdout, r"pairs +401, 400 of them with the same answer")
+        self.assertRegex(run.stdout, r"guard +1 blocked, 0 of them")
+        self.assertRegex(run.stdout, r" 0\.99 +400 +99\.8% +0 +0\.00% +0\.00% and 0\.92% +<- recommended")
+        before = self.server.feedback.GetPolicy(F.GetPolicyRequest(), timeout=60)
+        self.server.feedback.SetPolicy(F.SetPolicyRequest(policy=A.Policy(guards_off=[M.GUARD_NAMES])), timeout=60)
+        self.addCleanup(self.server.feedback.SetPolicy, F.SetPolicyRequest(policy=A.Policy()), timeout=60)
+        found = json.loads(self.command("".join(lines), "--apply", "-o", "json").stdout)
+        self.assertEqual((found["chosenThreshold"], found["applied"], found["pairs"], found["embedder"], len(found["curve"])), (0.99, True, 401, "lexical", 50))
+        after = self.server.feedback.GetPolicy(F.GetPolicyRequest(), timeout=60)
+        self.assertEqual(after.version, before.version + 2)
+        self.assertAlmostEqual(after.set.static_threshold, 0.99, 6)
+        self.assertEqual(list(after.set.guards_off), [M.GUARD_NAMES])
+
+    def test_the_command_says_that_nothing_is_proven_and_which_line_is_wrong(self):
+        run = self.command("1\ta b\ta b\n", "--apply")
+        self.assertEqual(run.returncode, 3)
+        self.assertRegex(run.stdout, r"recommended +none: .*\n +it takes 342 hits")
+        for line, word in (("1\tonly one", "three columns"), ("yes\ta\tb", "0 or 1"), ('{"prompt_a": "a"}', "prompt_b"), ("{", "no JSON"),
+                           ('{"prompt_a": "a", "prompt_b": "b"}', "same is true or false")):
+            run = self.command("1\ta b\ta b\n" + line + "\n")
+            self.assertEqual(run.returncode, 1)
+            self.assertRegex(run.stderr, f"-:2: .*{word}")
+        run = self.command("1\t\tb\n")
+        self.assertEqual(run.returncode, 1)
+        self.assertRegex(run.stderr, r"EMPTY_PROMPT: pairs\[0\]\.prompt_a: ")
+        self.assertEqual(self.command("", "--bound", "2").returncode, 2)
 
 
 if __name__ == "__main__":
