@@ -2,7 +2,8 @@
  * scope.h - one scope in one vector space: its policy's state, its counters, and the names that
  * Stats shows. Made when its first row is stored; kept until the end. Beyond scopes_max new scopes
  * share one state (one for the server's embedder, one for the clients'): they stay safe, each
- * behind its own partition, and only their threshold is a common one. A scope goes with its
+ * behind its own partition, and share only what verdicts move; a namespace with a policy of its own
+ * decides by that. A scope goes with its
  * namespace. Threads: any; a known scope is found without a lock, inside an epoch, or while its
  * namespace is held.
  */

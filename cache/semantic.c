@@ -170,9 +170,24 @@ static enum status find_nears(struct cache *cache, struct cache_get *get, struct
 
 /* ---- decision -------------------------------------------------------------------------------- */
 
-static struct decision ask_policy(struct cache_get *get, const struct walk *walk,
-                                  struct scope *scope)
+/* A shared state knows nothing of namespaces: one that has a policy of its own decides by that. */
+static bool has_terms(const struct cache *cache, const struct cache_get *get,
+                      const struct walk *walk, const struct scope *scope,
+                      struct policy_terms *out_terms)
 {
+    const struct policy_wishes *wishes = &namespace_wants(get->namespace_)->policy;
+    if (scope->id != 0 || policy_wishes_equal(wishes, &policy_wishes_none))
+        return false;
+    struct policy_settings settings = cache->policy;
+    policy_settings_overlay(&settings, wishes);
+    *out_terms = policy_settings_terms(&settings, walk->space.threshold_default);
+    return true;
+}
+
+static struct decision ask_policy(const struct cache *cache, struct cache_get *get,
+                                  const struct walk *walk, struct scope *scope)
+{
+    struct policy_terms terms;
     struct candidate candidates[CACHE_CANDIDATES_MAX];
     assert(scope->policy != NULL);
     assert(walk->nears_count <= CACHE_CANDIDATES_MAX);
@@ -180,6 +195,9 @@ static struct decision ask_policy(struct cache_get *get, const struct walk *walk
         candidates[i] = (struct candidate){.similarity = walk->nears[i].similarity,
                                            .signature = &walk->nears[i].signature};
     const float asked = get->request->min_similarity_given ? get->request->min_similarity : 0;
+    if (has_terms(cache, get, walk, scope, &terms))
+        return policy_decide_by(&terms, &walk->query, candidates, walk->nears_count,
+                                walk->space.min_similarity, asked);
     return policy_decide(scope->policy, &walk->query, candidates, walk->nears_count,
                          walk->space.min_similarity, asked);
 }
@@ -217,7 +235,7 @@ static struct decision decide(struct cache *cache, struct cache_get *get, struct
                               struct scope *scope, int64_t now_ms)
 {
     for (;;) {
-        const struct decision decision = ask_policy(get, walk, scope);
+        const struct decision decision = ask_policy(cache, get, walk, scope);
         if (decision.verdict != POLICY_SERVE)
             return decision;
         assert(decision.chosen < walk->nears_count);

@@ -56,7 +56,7 @@ struct policy_scope {
     atomic_int mode;          /* enum policy_mode                                   */
     atomic_uint guard_rules;
     _Atomic float static_threshold;
-    atomic_int cut;         /* a copy of adaptive.cut, for decide; written under lock */
+    atomic_int cut; /* a copy of adaptive.cut, for decide; written under lock */
     struct lock lock;
     struct adaptive adaptive GUARDED;
 };
@@ -252,8 +252,8 @@ void policy_settings_effective(const struct policy_settings *settings, float emb
     const struct adaptive_limits limits = limits_of(settings, embedder_threshold);
     *out_effective = (struct policy_wishes){
         .mode = (unsigned)settings->mode + 1,
-        .static_threshold = isnan(settings->static_threshold) ? embedder_threshold
-                                                              : settings->static_threshold,
+        .static_threshold =
+            isnan(settings->static_threshold) ? embedder_threshold : settings->static_threshold,
         .adaptive_initial = (float)limits.initial / ADAPTIVE_ONE,
         .adaptive_min = (float)limits.min / ADAPTIVE_ONE,
         .adaptive_max = (float)limits.max / ADAPTIVE_ONE,
@@ -317,13 +317,11 @@ void policy_scope_configure(struct policy_scope *scope, const struct policy_sett
 }
 
 /* Among the candidates that reach `least`; the first is one of them. */
-static void pick_clean(const struct policy_scope *scope, const struct guard_signature *query,
+static void pick_clean(unsigned guard_rules, const struct guard_signature *query,
                        const struct candidate *candidates, size_t count, float least,
                        struct decision *decision)
 {
     unsigned passed_over = 0;
-    const unsigned guard_rules =
-        atomic_load_explicit(&scope->guard_rules, memory_order_relaxed);
     for (size_t i = 0; i < count && i < POLICY_TRIES_MAX; i++) {
         if (candidates[i].similarity < least)
             break;
@@ -343,16 +341,44 @@ static void pick_clean(const struct policy_scope *scope, const struct guard_sign
     decision->verdict = POLICY_GUARD_BLOCKED;
 }
 
+struct policy_terms policy_settings_terms(const struct policy_settings *settings,
+                                          float embedder_threshold)
+{
+    struct policy_wishes effective;
+    policy_settings_effective(settings, embedder_threshold, &effective);
+    const bool moves = settings->mode == POLICY_ADAPTIVE;
+    return (struct policy_terms){
+        .mode = settings->mode,
+        .threshold = moves ? effective.adaptive_initial : effective.static_threshold,
+        .guard_rules = settings->guard_rules,
+    };
+}
+
 struct decision policy_decide(struct policy_scope *scope, const struct guard_signature *query,
                               const struct candidate *candidates, size_t count, float floor,
                               float request_min_similarity)
 {
     const struct policy_rule *rule = rule_of(scope);
+    const struct policy_terms terms = {
+        .mode = (enum policy_mode)(rule - rules),
+        .threshold = rule->threshold(scope),
+        .guard_rules = atomic_load_explicit(&scope->guard_rules, memory_order_relaxed),
+    };
+    return policy_decide_by(&terms, query, candidates, count, floor, request_min_similarity);
+}
+
+struct decision policy_decide_by(const struct policy_terms *terms,
+                                 const struct guard_signature *query,
+                                 const struct candidate *candidates, size_t count, float floor,
+                                 float request_min_similarity)
+{
+    assert((size_t)terms->mode < sizeof(rules) / sizeof(rules[0]));
+    const struct policy_rule *rule = &rules[terms->mode];
     assert(query != NULL);
     assert(count == 0 || candidates != NULL);
     struct decision decision = {
         .verdict = POLICY_NO_CANDIDATE,
-        .threshold = fmaxf(rule->threshold(scope), request_min_similarity),
+        .threshold = fmaxf(terms->threshold, request_min_similarity),
     };
     if (!rule->serves || count == 0 || candidates[0].similarity < floor)
         return decision;
@@ -360,7 +386,8 @@ struct decision policy_decide(struct policy_scope *scope, const struct guard_sig
         decision.verdict = POLICY_BELOW_CUT;
         return decision;
     }
-    pick_clean(scope, query, candidates, count, fmaxf(decision.threshold, floor), &decision);
+    pick_clean(terms->guard_rules, query, candidates, count, fmaxf(decision.threshold, floor),
+               &decision);
     if (decision.verdict == POLICY_SERVE && rule->only_says_so)
         decision.verdict = POLICY_WOULD_SERVE;
     return decision;

@@ -13,10 +13,10 @@
 #include "trust/guard.h"
 
 enum policy_mode { /* as in proto, minus one */
-    POLICY_OFF,
-    POLICY_STATIC,
-    POLICY_ADAPTIVE,
-    POLICY_SHADOW, /* decides as static does, and serves nothing */
+                   POLICY_OFF,
+                   POLICY_STATIC,
+                   POLICY_ADAPTIVE,
+                   POLICY_SHADOW, /* decides as static does, and serves nothing */
 };
 
 /* What the operator chose; NaN where unset: the embedder's threshold t decides (t, t - 0.05, min(t
@@ -39,7 +39,8 @@ extern const struct policy_wishes policy_wishes_none;
 bool policy_wishes_equal(const struct policy_wishes *a, const struct policy_wishes *b);
 /* The settings, with what is wished in their place. */
 void policy_settings_overlay(struct policy_settings *settings, const struct policy_wishes *wishes);
-/* With nothing left open: what decides under them for vectors of an embedder with this threshold. */
+/* With nothing left open: what decides under them for vectors of an embedder with this threshold.
+ */
 void policy_settings_effective(const struct policy_settings *settings, float embedder_threshold,
                                struct policy_wishes *out_effective);
 /* STATUS_BAD_THRESHOLD: the adaptive limits contradict each other. */
@@ -91,6 +92,20 @@ struct decision {
 struct decision policy_decide(struct policy_scope *scope, const struct guard_signature *query,
                               const struct candidate *candidates, size_t count, float floor,
                               float request_min_similarity);
+
+/* The same where there is no state of a scope's own: by settings alone. `adaptive` stands at its
+ * initial threshold then. */
+struct policy_terms {
+    enum policy_mode mode;
+    float threshold;
+    unsigned guard_rules;
+};
+struct policy_terms policy_settings_terms(const struct policy_settings *settings,
+                                          float embedder_threshold);
+struct decision policy_decide_by(const struct policy_terms *terms,
+                                 const struct guard_signature *query,
+                                 const struct candidate *candidates, size_t count, float floor,
+                                 float request_min_similarity);
 
 /* One verdict on a hit of this scope. Moves the cut under `adaptive`; the ring counts under every
  * policy. */
