@@ -31,7 +31,24 @@ static bool is_doomed(void *context, const struct entry *entry)
     return cache_belongs(entry, doomed->tenant, doomed->name);
 }
 
-/* Until no entry is left and nobody but this thread holds it. */
+/* All at once, in the log as well: one record. */
+static enum status drop_all(struct cache *cache, const struct doomed *doomed,
+                            const struct journal_wish *wish, uint64_t *out_removed)
+{
+    struct record_purge what = {.floor = 0};
+    const struct digest owner = key_owner(doomed->tenant, doomed->name);
+    memcpy(what.tenant, owner.bytes, sizeof(what.tenant));
+    return store_drop(cache->store, &what, wish, out_removed);
+}
+
+static bool is_empty(const struct namespace_ *namespace_)
+{
+    return namespace_read(&namespace_->counters.entries) == 0 &&
+           atomic_load(&namespace_->holds) == 1;
+}
+
+/* Until no entry is left and nobody but this thread holds it. What comes after the first round is
+ * of Sets that were half-way, or bears no owner yet, as the first format of a folder had it. */
 static enum status empty(struct cache *cache, struct namespace_ *namespace_,
                          const struct cache_waiter *waiter, uint64_t *removed)
 {
@@ -39,21 +56,24 @@ static enum status empty(struct cache *cache, struct namespace_ *namespace_,
     struct journal_wish wish = {.ack = ACK_MEMORY};
     if (waiter != NULL)
         wish = (struct journal_wish){cache_ack_removal(cache), waiter->done, waiter->context};
-    for (;;) {
-        uint64_t purged = 0;
+    bool is_first = true;
+    while (is_first || !is_empty(namespace_)) {
+        uint64_t gone = 0;
         if (waiter != NULL)
             waiter->expect(waiter->context);
-        const enum status status = store_purge(cache->store, is_doomed, &doomed, &wish, &purged);
-        *removed += purged;
+        const enum status status =
+            is_first ? drop_all(cache, &doomed, &wish, &gone)
+                     : store_purge(cache->store, is_doomed, &doomed, &wish, &gone);
+        *removed += gone;
+        is_first = false;
         if (status != STATUS_OK && waiter != NULL)
             waiter->done(waiter->context, STATUS_OK);
         if (status != STATUS_OK)
             return status;
-        if (namespace_read(&namespace_->counters.entries) == 0 &&
-            atomic_load(&namespace_->holds) == 1)
-            return STATUS_OK;
-        (void)sched_yield(); /* a Set or a death is half-way */
+        if (!is_empty(namespace_))
+            (void)sched_yield(); /* a Set or a death is half-way */
     }
+    return STATUS_OK;
 }
 
 static void add(_Atomic uint64_t *sum, const _Atomic uint64_t *part)

@@ -358,7 +358,7 @@ static enum status make_entry(const struct cache *cache, struct cache_set *set)
         .prompt = set->key.query,
         .answer = opaque ? request->blob : request->content,
     };
-    const struct digest owner = digest_sha256(tenant.bytes, tenant.length);
+    const struct digest owner = key_owner(tenant, set->key.namespace_);
     memcpy(source.scope, set->key.scope.bytes, ENTRY_ID_BYTES);
     memcpy(source.compatibility, set->key.compatibility.bytes, ENTRY_ID_BYTES);
     memcpy(source.tenant, owner.bytes, ENTRY_ID_BYTES);

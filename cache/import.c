@@ -204,7 +204,7 @@ static enum status make_entry(struct arena *arena, struct coming *coming)
         .prompt = coming->prompt,
         .answer = opaque ? set->blob : set->content,
     };
-    const struct digest owner = digest_sha256(tenant.bytes, tenant.length);
+    const struct digest owner = key_owner(tenant, parts.namespace_);
     memcpy(source.scope, from->scope, ENTRY_ID_BYTES);
     memcpy(source.compatibility, from->compatibility, ENTRY_ID_BYTES);
     memcpy(source.tenant, owner.bytes, ENTRY_ID_BYTES);

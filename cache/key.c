@@ -288,6 +288,16 @@ enum status key_make(const struct identity *identity, const struct key_limits *l
     return STATUS_OK;
 }
 
+struct digest key_owner(struct text tenant, struct text namespace_)
+{
+    struct digest_stream stream;
+    digest_stream_init(&stream);
+    digest_stream_add(&stream, tenant.bytes, tenant.length);
+    digest_stream_add(&stream, "", 1);
+    digest_stream_add(&stream, namespace_.bytes, namespace_.length);
+    return digest_stream_end(&stream);
+}
+
 enum status key_canonical(const struct identity *identity, const struct key_limits *limits,
                           struct arena *arena, struct text *out_bytes, struct failure *failure)
 {

@@ -83,6 +83,10 @@ enum status key_make_exact(const struct identity *identity, const struct key_lim
                            struct arena *arena, struct key *out_key, struct failure *failure);
 void key_complete(struct key *key);
 
+/* Of a tenant's namespace: SHA-256 of tenant, a zero byte, name. An entry bears the first half, and
+ * one record drops all that do. */
+struct digest key_owner(struct text tenant, struct text namespace_);
+
 /* 1 to 64 of [A-Za-z0-9._-]. */
 bool key_is_namespace(struct text name);
 

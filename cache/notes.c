@@ -272,17 +272,6 @@ bool note_read_scope(const struct record_note *note, struct arena *arena,
 
 /* ---- namespaces ------------------------------------------------------------------------------ */
 
-static void namespace_key(const struct note_namespace *namespace_, uint8_t out_key[32])
-{
-    struct digest_stream stream;
-    digest_stream_init(&stream);
-    digest_stream_add(&stream, namespace_->tenant.bytes, namespace_->tenant.length);
-    digest_stream_add(&stream, "", 1);
-    digest_stream_add(&stream, namespace_->name.bytes, namespace_->name.length);
-    const struct digest digest = digest_stream_end(&stream);
-    memcpy(out_key, digest.bytes, sizeof(digest.bytes));
-}
-
 static uint32_t bits_of(float number)
 {
     uint32_t bits;
@@ -342,7 +331,8 @@ enum status note_write_namespace(const struct note_namespace *namespace_, struct
     if (writer_begin(&writer, size, arena) != STATUS_OK)
         return STATUS_NO_MEMORY;
     *out_note = (struct record_note){.owner = NOTE_OWNER};
-    namespace_key(namespace_, out_note->key);
+    const struct digest owner = key_owner(namespace_->tenant, namespace_->name);
+    memcpy(out_note->key, owner.bytes, sizeof(out_note->key));
     write_number(&writer, NAMESPACE_VERSION, 1);
     write_number(&writer, namespace_->is_dropped ? FLAG_DROPPED : 0, 1);
     write_number(&writer, namespace_->version, 8);

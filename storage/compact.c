@@ -100,7 +100,8 @@ static enum status copy_all(struct custodian *custodian, struct segment_copy *co
 /* After a failed MANIFEST it is not known which one the disk has: the new files stay, and the next
  * start removes those that it does not name. */
 static enum status copy_prefix(struct custodian *custodian, enum compact_extent extent,
-                               const struct journal_segment *segments, uint32_t count)
+                               const struct journal_segment *segments, uint32_t count,
+                               uint64_t floors_end)
 {
     assert(count > 0);
     assert(segments[count - 1].segment.last_sequence != 0);
@@ -109,7 +110,8 @@ static enum status copy_prefix(struct custodian *custodian, enum compact_extent 
     struct segment_copy copy = {.writer = &writer, .copies_notes = is_full_disk};
     enum status status = copy_all(custodian, &copy, segments, count);
     if (status == STATUS_OK)
-        status = journal_replace(custodian->journal, count, writer.made, writer.made_count);
+        status =
+            journal_replace(custodian->journal, count, writer.made, writer.made_count, floors_end);
     else
         segment_writer_undo(&writer);
     segment_copy_deinit(&copy);
@@ -142,8 +144,13 @@ static enum status run(struct custodian *custodian, enum compact_extent extent)
         status = journal_segments(custodian->journal, &segments, &count);
     if (status != STATUS_OK)
         return status;
-    const uint32_t prefix = extent_of(custodian, extent, segments, count_finished(segments, count));
-    status = prefix > 0 ? copy_prefix(custodian, extent, segments, prefix) : STATUS_NOT_FOUND;
+    const uint32_t finished = count_finished(segments, count);
+    const uint32_t prefix = extent_of(custodian, extent, segments, finished);
+    const bool is_all = extent == COMPACT_ALL && prefix == finished && finished < count &&
+                        journal_drops_are_over(custodian->journal);
+    const uint64_t floors_end = is_all ? segments[finished].segment.first_sequence : 0;
+    status = prefix > 0 ? copy_prefix(custodian, extent, segments, prefix, floors_end)
+                        : STATUS_NOT_FOUND;
     free(segments);
     if (status == STATUS_OK)
         remember_size(custodian);

@@ -25,8 +25,8 @@ struct entry_source {                      /* what entry_create copies */
     struct digest digest;                  /* the exact key                                   */
     uint8_t scope[ENTRY_ID_BYTES];         /* first half of the scope digest                  */
     uint8_t compatibility[ENTRY_ID_BYTES]; /* first half of the compatibility digest          */
-    uint8_t tenant[ENTRY_ID_BYTES];
-    uint64_t space; /* the vector space of its row; 0 = no vector      */
+    uint8_t tenant[ENTRY_ID_BYTES]; /* whose it is, for store_drop: a tenant's namespace         */
+    uint64_t space;                 /* the vector space of its row; 0 = no vector      */
     int64_t created_ms;
     int64_t expires_ms;   /* 0 = never                                       */
     uint8_t marks;        /* of enum entry_mark                              */

@@ -254,6 +254,7 @@ UNSHARED static enum status take_over(struct journal *journal, const struct jour
     journal->recovered = *recovered;
     journal->manifest = recovered->manifest;
     journal->recovered.manifest = (struct manifest){.segments = NULL};
+    atomic_init(&journal->purges.floors, journal->manifest.floors_count);
     journal->recovered.live_bytes = NULL;
     recovered->manifest = (struct manifest){.segments = NULL};
     static const uint8_t none[sizeof(journal->manifest.node)];

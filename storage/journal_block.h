@@ -78,7 +78,9 @@ struct journal_purges {        /* monotonic times, 0: none */
     _Atomic uint64_t since_us; /* of the oldest that nobody takes care of */
     _Atomic uint64_t begun_us; /* of the oldest that the custodian does   */
     _Atomic uint64_t ms_last, settled;
-    bool is_late; /* the custodian's: the deadline is over, and it has been said */
+    _Atomic uint32_t drops;  /* that are at work */
+    _Atomic uint32_t floors; /* in MANIFEST     */
+    bool is_late;            /* the custodian's: the deadline is over, and it has been said */
 };
 
 struct journal {

@@ -58,7 +58,8 @@ enum status journal_rotate(struct journal *journal, uint64_t *out_last)
     return status;
 }
 
-static void drop_old_floors(struct journal *journal) REQUIRES(&journal->manifest_lock)
+static void drop_old_floors(struct journal *journal, uint64_t floors_end)
+    REQUIRES(&journal->manifest_lock)
 {
     uint64_t lowest = UINT64_MAX;
     lock_acquire(&journal->segments_lock);
@@ -70,7 +71,7 @@ static void drop_old_floors(struct journal *journal) REQUIRES(&journal->manifest
     struct manifest *manifest = &journal->manifest;
     uint32_t kept = 0;
     for (uint32_t i = 0; i < manifest->floors_count; i++) {
-        if (manifest->floors[i].sequence >= lowest)
+        if (manifest->floors[i].sequence >= lowest && manifest->floors[i].sequence >= floors_end)
             manifest->floors[kept++] = manifest->floors[i];
     }
     manifest->floors_count = kept;
@@ -143,8 +144,8 @@ static uint32_t count_segments(struct journal *journal)
 }
 
 static enum status replace_list(struct journal *journal, uint32_t replaced,
-                                const struct journal_segment *made, uint32_t made_count)
-    REQUIRES(&journal->manifest_lock)
+                                const struct journal_segment *made, uint32_t made_count,
+                                uint64_t floors_end) REQUIRES(&journal->manifest_lock)
 {
     assert(replaced <= count_segments(journal));
     uint32_t capacity = count_segments(journal) - replaced + made_count + 1;
@@ -157,7 +158,7 @@ static enum status replace_list(struct journal *journal, uint32_t replaced,
         goto free_list;
     uint32_t count = make_list(journal, replaced, made, made_count, list);
     exchange_list(journal, &list, &count, &capacity);
-    drop_old_floors(journal);
+    drop_old_floors(journal, floors_end);
     status = manifest_save_list(journal, journal->custodian_io);
     if (status == STATUS_OK) {
         remove_files(journal->custodian_io, list, replaced);
@@ -167,6 +168,7 @@ static enum status replace_list(struct journal *journal, uint32_t replaced,
         journal->manifest = before;
         before = failed;
     }
+    atomic_store(&journal->purges.floors, journal->manifest.floors_count);
     manifest_clear(&before);
 free_list:
     free(list);
@@ -174,7 +176,8 @@ free_list:
 }
 
 enum status journal_replace(struct journal *journal, uint32_t replaced,
-                            const struct manifest_segment *by, uint32_t by_count)
+                            const struct manifest_segment *by, uint32_t by_count,
+                            uint64_t floors_end)
 {
     struct journal_segment *made = calloc(by_count > 0 ? by_count : 1, sizeof(*made));
     if (made == NULL)
@@ -188,7 +191,7 @@ enum status journal_replace(struct journal *journal, uint32_t replaced,
                                            .live_bytes = size_bytes};
     }
     lock_acquire(&journal->manifest_lock);
-    const enum status status = replace_list(journal, replaced, made, by_count);
+    const enum status status = replace_list(journal, replaced, made, by_count, floors_end);
     lock_release(&journal->manifest_lock);
     free(made);
     return status;

@@ -52,6 +52,13 @@ void journal_count_dead(struct journal *journal, uint64_t sequence, uint64_t put
 
 /* Something was purged, and its records are handed in: its bytes are to leave the folder. */
 void journal_note_purge(struct journal *journal);
+/* Around a drop, from before its floor is drawn until its entries have left the table; it is noted
+ * at the end. False: there are so many floors that DELETEs are the better way. */
+bool journal_drop_begin(struct journal *journal);
+void journal_drop_end(struct journal *journal);
+/* Asked after a rotation: no drop whose floor lies in what is finished has entries left in the
+ * table that are to go. */
+bool journal_drops_are_over(const struct journal *journal);
 /* Whether half of the deadline is over. */
 bool journal_is_purge_due(const struct journal *journal);
 /* Before everything is written anew: what was purged until now goes by it, if the status at the end
@@ -109,9 +116,11 @@ enum status journal_segments(struct journal *journal, struct journal_segment **o
  * *out_last: the last sequence of what is finished now. */
 enum status journal_rotate(struct journal *journal, uint64_t *out_last);
 /* The first `replaced` finished segments make room for these, in MANIFEST at once; then their files
- * go (floors and index lines that nobody needs any more go with them). */
+ * go. Floors below the oldest record that is left go too, and those below floors_end: what they
+ * killed is in none of the segments that stay. */
 enum status journal_replace(struct journal *journal, uint32_t replaced,
-                            const struct manifest_segment *by, uint32_t by_count);
+                            const struct manifest_segment *by, uint32_t by_count,
+                            uint64_t floors_end);
 /* A number for a new file. */
 uint64_t journal_number(struct journal *journal);
 /* How often the disk has failed so far. Each time what was in the queue is dropped, and so is what

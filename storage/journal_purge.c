@@ -4,6 +4,10 @@
  * may. At half of it the custodian compacts everything, so that many purges share one compaction;
  * any other that writes everything anew, an operator's or a snapshot, does as well.
  *
+ * FLOORS of drops stand in MANIFEST until no segment holds anything that they killed: as long as
+ * something older lives that cannot be told from the numbers, but after a compaction of everything
+ * it is so. Hence many floors make it due at once, and too many drops at a time write DELETEs.
+ *
  * AFTER A START it is not known which removals have been seen to, so if the log holds any the time
  * begins once more. What was evicted, deleted alone or has expired has no deadline: its bytes go as
  * room is needed, or with the next purge.
@@ -16,7 +20,11 @@
 #include "base/log.h"
 #include "storage/journal_block.h"
 
-enum { US_PER_MS = 1000 };
+enum {
+    US_PER_MS = 1000,
+    FLOORS_MANY = 1024, /* MANIFEST is written whole at each drop: no deadline is waited for */
+    FLOORS_TOO_MANY = MANIFEST_FLOORS_MAX / 2,
+};
 
 void journal_note_purge(struct journal *journal)
 {
@@ -25,10 +33,34 @@ void journal_note_purge(struct journal *journal)
     atomic_compare_exchange_strong(&journal->purges.since_us, &none, now_us > 0 ? now_us : 1);
 }
 
+/* Its number is counted before its floor is drawn: so who has rotated and then sees none at work
+ * has seen the end of each whose floor lies before the rotation. */
+bool journal_drop_begin(struct journal *journal)
+{
+    if (atomic_load(&journal->purges.floors) >= FLOORS_TOO_MANY)
+        return false;
+    atomic_fetch_add(&journal->purges.drops, 1);
+    return true;
+}
+
+void journal_drop_end(struct journal *journal)
+{
+    journal_note_purge(journal);
+    const uint32_t before = atomic_fetch_sub(&journal->purges.drops, 1);
+    assert(before > 0);
+}
+
+bool journal_drops_are_over(const struct journal *journal)
+{
+    return atomic_load(&journal->purges.drops) == 0;
+}
+
 bool journal_is_purge_due(const struct journal *journal)
 {
     const uint64_t since_us = atomic_load(&journal->purges.since_us);
     const uint64_t deadline_us = journal->options.purge_deadline_us;
+    if (since_us != 0 && atomic_load(&journal->purges.floors) >= FLOORS_MANY)
+        return true;
     return since_us != 0 && deadline_us != 0 && journal->clock_us() - since_us >= deadline_us / 2;
 }
 

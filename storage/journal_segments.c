@@ -142,6 +142,7 @@ enum status manifest_write_floors(struct journal *journal, const struct chain *t
     }
     if (status == STATUS_OK)
         status = manifest_save_list(journal, journal->io);
+    atomic_store(&journal->purges.floors, journal->manifest.floors_count);
     lock_release(&journal->manifest_lock);
     return status;
 }

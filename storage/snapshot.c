@@ -113,6 +113,7 @@ struct finished { /* segments; and where the log begins behind them */
     struct journal_segment *segments;
     uint32_t count;
     uint64_t log_first;
+    uint64_t floors_end; /* of journal_replace */
 };
 
 static enum status list_finished(struct journal *journal, struct finished *out_finished)
@@ -125,6 +126,7 @@ static enum status list_finished(struct journal *journal, struct finished *out_f
     while (count > 0 && out_finished->segments[count - 1].segment.last_sequence == 0)
         out_finished->log_first = out_finished->segments[--count].segment.first_sequence;
     out_finished->count = count;
+    out_finished->floors_end = journal_drops_are_over(journal) ? out_finished->log_first : 0;
     return STATUS_OK;
 }
 
@@ -165,7 +167,8 @@ static enum status write_all(struct custodian *custodian, struct segment_writer 
         segment_writer_undo(writer);
         return status;
     }
-    return journal_replace(journal, finished.count, writer->made, writer->made_count);
+    return journal_replace(journal, finished.count, writer->made, writer->made_count,
+                           finished.floors_end);
 }
 
 static enum status link_folder(struct custodian *custodian, const char *name,

@@ -546,8 +546,8 @@ enum status store_purge(struct store *store, store_matches *matches, void *conte
     struct table_walk walk = {.matches = matches, .context = context};
     status = purge(store, &writing, &walk);
     *out_removed = walk.matched_count;
-    if (writing.journal != NULL && walk.matched_count > 0)
-        journal_note_purge(writing.journal);
+    if (writing.journal != NULL)
+        journal_note_purge(writing.journal); /* also of none: they may have been evicted before */
     const bool is_written = status == STATUS_OK && barrier != NULL;
     if (is_written) {
         submit_barrier(store, &writing, barrier);
@@ -592,6 +592,23 @@ uint64_t store_remove_purged(struct store *store, struct record_purge *purge)
 
 /* The floor is drawn before the walk: whatever has a lower number is in the table by then, or its
  * stripe is still locked. */
+static enum status drop_by_floor(struct store *store, const struct record_purge *what,
+                                 const struct writing *writing, uint64_t *out_removed)
+{
+    struct table_draw wanted = {.wish = &writing->wish};
+    enum status status = STATUS_OK;
+    if (writing->journal != NULL)
+        wanted.ticket = ticket_purge(writing->journal, what, &status);
+    if (status != STATUS_OK)
+        return status;
+    store_draw(store, &wanted);
+    struct record_purge drawn = *what;
+    drawn.floor = wanted.sequence;
+    *out_removed = store_remove_purged(store, &drawn);
+    end(writing, writing->journal != NULL);
+    return STATUS_OK;
+}
+
 enum status store_drop(struct store *store, const struct record_purge *what,
                        const struct journal_wish *wish, uint64_t *out_removed)
 {
@@ -601,19 +618,15 @@ enum status store_drop(struct store *store, const struct record_purge *what,
     enum status status = begin(store, wish, &writing);
     if (status != STATUS_OK)
         return status;
-    struct table_draw wanted = {.wish = &writing.wish};
+    if (writing.journal != NULL && !journal_drop_begin(writing.journal)) {
+        struct record_purge all = *what;
+        all.floor = UINT64_MAX;
+        return store_purge(store, matches_purge, &all, wish, out_removed);
+    }
+    status = drop_by_floor(store, what, &writing, out_removed);
     if (writing.journal != NULL)
-        wanted.ticket = ticket_purge(writing.journal, what, &status);
-    if (status != STATUS_OK)
-        return status;
-    draw(store, &wanted);
-    struct record_purge purge_ = *what;
-    purge_.floor = wanted.sequence;
-    *out_removed = store_remove_purged(store, &purge_);
-    if (writing.journal != NULL)
-        journal_note_purge(writing.journal);
-    end(&writing, writing.journal != NULL);
-    return STATUS_OK;
+        journal_drop_end(writing.journal);
+    return status;
 }
 
 uint32_t store_scan(struct store *store, uint64_t *cursor, struct entry **out_entries,

@@ -178,8 +178,9 @@ uint32_t store_scan(struct store *store, uint64_t *cursor, struct entry **out_en
                     uint32_t entries_max);
 uint64_t store_cursor(const struct store *store, const struct digest *digest);
 
-/* Removes all of a tenant, of a scope, or of a tenant's scope (zeros: any), by one record and a
- * line of MANIFEST that outlives it. `what->floor` is not read: it is the number drawn here. */
+/* Removes all of an owner, of a scope, or of an owner's scope (zeros: any), also what is in the log
+ * alone, by one record and a line of MANIFEST that outlives it; by DELETEs when there are tens of
+ * thousands of such lines. `what->floor` is not read: it is the number drawn here. */
 enum status store_drop(struct store *store, const struct record_purge *what,
                        const struct journal_wish *wish, uint64_t *out_removed);
 

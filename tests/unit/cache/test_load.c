@@ -359,6 +359,40 @@ static void too_many_namespaces_are_refused_by_name(void **state)
     assert_int_equal(stats_of(folder_open(folder, 0, NULL), "").entries, 2); /* nothing is lost */
 }
 
+/* ---- dropped --------------------------------------------------------------------------------- */
+
+static uint64_t records_after_drop(struct world *world, const char *name)
+{
+    struct await await = await_begin();
+    const struct cache_waiter waiter = waiter_of(&await);
+    uint64_t removed = 0;
+    world_forget(world);
+    assert_int_equal(cache_drop_namespace(world->cache, TEXT(""), text_of(name), text_of(name),
+                                          &waiter, &removed, &world->failure),
+                     STATUS_OK);
+    assert_int_equal(await_end(&await), STATUS_OK);
+    return stats_of(world, "").journal.records;
+}
+
+/* However many it held; the other record is the note that it is gone. */
+static void a_dropped_namespace_is_one_record_and_stays_away(void **state)
+{
+    struct folder_world *folder = *state;
+    struct world *world = folder_open(folder, 0, NULL);
+    char prompt[16];
+    (void)set(world, in_namespace("x", "first"), &here, "x");
+    for (int i = 0; i < 12; i++) {
+        (void)snprintf(prompt, sizeof(prompt), "p%d", i);
+        (void)set(world, in_namespace(prompt, "faq"), &here, "old");
+    }
+    const uint64_t before = records_after_drop(world, "first");
+    assert_int_equal(records_after_drop(world, "faq") - before, 2);
+    (void)set(world, in_namespace("p3", "faq"), &there, "new");
+    world = folder_reopen(folder);
+    assert_int_equal(stats_of(world, "").entries, 1);
+    assert_hit(ask(world, in_namespace("p3", "faq"), NULL), CACHE_TIER_EXACT, "new");
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, folder_world_begin, folder_world_end)
 
 int main(void)
@@ -377,6 +411,7 @@ int main(void)
         TEST(a_scope_whose_note_is_lost_is_made_by_its_entries),
         TEST(entries_of_another_version_are_refused),
         TEST(too_many_namespaces_are_refused_by_name),
+        TEST(a_dropped_namespace_is_one_record_and_stays_away),
     };
     return cmocka_run_group_tests(tests, world_register, world_unregister);
 }

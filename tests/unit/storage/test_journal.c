@@ -494,7 +494,7 @@ static void replaced_segments_leave_manifest_and_folder(void **state)
     assert_int_equal(journal_rotate(world->journal, &last), STATUS_OK);
     write_delete(world, 2, ACK_MEMORY, UNTOLD);
     assert_int_equal(journal_rotate(world->journal, &last), STATUS_OK);
-    assert_int_equal(journal_replace(world->journal, 1, NULL, 0), STATUS_OK);
+    assert_int_equal(journal_replace(world->journal, 1, NULL, 0, 0), STATUS_OK);
     struct read_log *log = read_back(world);
     assert_int_equal(log->manifest.segments_count, 2);
     assert_int_equal(log->manifest.segments[0].first_sequence, 3);

@@ -280,6 +280,78 @@ static void an_operators_compaction_does_not_wait_for_the_deadline(void **state)
     world_destroy(&world);
 }
 
+/* ---- floors ---------------------------------------------------------------------------------- */
+
+static unsigned count_floors(const struct world *world)
+{
+    char path[400], line[256];
+    unsigned floors = 0;
+    (void)snprintf(path, sizeof(path), "%s/MANIFEST", world->folder);
+    FILE *file = fopen(path, "r");
+    assert_non_null(file);
+    while (fgets(line, sizeof(line), file) != NULL)
+        floors += strncmp(line, "floor ", 6) == 0;
+    (void)fclose(file);
+    return floors;
+}
+
+/* Something older than the drop lives, so the numbers alone would keep the floor for ever. */
+static void a_floor_goes_when_everything_has_been_written_anew(void **state)
+{
+    (void)state;
+    struct world *world = open_folder();
+    set_all(world);
+    for (uint8_t scope = 2; scope <= 3; scope++) {
+        purge_scope(world, scope, true);
+        assert_int_equal(count_floors(world), 1);
+        if (scope == 2)
+            ask_compaction(world);
+        else
+            ask_snapshot(world);
+        assert_int_equal(await_jobs(world), STATUS_OK);
+        assert_int_equal(count_floors(world), 0);
+    }
+    reopen_with_room_for(world, 0);
+    assert_int_equal(count_of(world), WORLD_KEYS / 2);
+    world_destroy(&world);
+}
+
+static void a_floor_whose_entries_are_still_to_go_stays(void **state)
+{
+    (void)state;
+    struct world *world = open_folder();
+    struct journal *journal = atomic_load(&world->store->journal);
+    set_all(world);
+    purge_scope(world, 2, true);
+    assert_true(journal_drop_begin(journal)); /* another, half-way */
+    ask_compaction(world);
+    assert_int_equal(await_jobs(world), STATUS_OK);
+    assert_int_equal(count_floors(world), 1);
+    journal_drop_end(journal);
+    ask_compaction(world);
+    assert_int_equal(await_jobs(world), STATUS_OK);
+    assert_int_equal(count_floors(world), 0);
+    world_destroy(&world);
+}
+
+/* MANIFEST takes no more: each entry gets its DELETE. */
+static void with_too_many_floors_a_drop_deletes(void **state)
+{
+    (void)state;
+    struct world *world = open_folder();
+    struct journal *journal = atomic_load(&world->store->journal);
+    set_all(world);
+    atomic_store(&journal->purges.floors, MANIFEST_FLOORS_MAX / 2);
+    purge_scope(world, 2, true);
+    assert_int_equal(count_floors(world), 0);
+    assert_int_equal(count_of(world), WORLD_KEYS - WORLD_KEYS / 4);
+    await_settled(world, 1); /* no deadline is waited for */
+    assert_folder_is_without(world, 2);
+    reopen_with_room_for(world, 0);
+    assert_int_equal(count_of(world), WORLD_KEYS - WORLD_KEYS / 4);
+    world_destroy(&world);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -292,6 +364,9 @@ int main(void)
         cmocka_unit_test(many_purges_share_one_compaction),
         cmocka_unit_test(a_purge_that_waits_outlives_a_restart),
         cmocka_unit_test(an_operators_compaction_does_not_wait_for_the_deadline),
+        cmocka_unit_test(a_floor_goes_when_everything_has_been_written_anew),
+        cmocka_unit_test(a_floor_whose_entries_are_still_to_go_stays),
+        cmocka_unit_test(with_too_many_floors_a_drop_deletes),
     };
     log_setup(false, LOG_ERROR);
     return cmocka_run_group_tests(tests, NULL, NULL);
