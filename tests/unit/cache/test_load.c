@@ -393,6 +393,29 @@ static void a_dropped_namespace_is_one_record_and_stays_away(void **state)
     assert_hit(ask(world, in_namespace("p3", "faq"), NULL), CACHE_TIER_EXACT, "new");
 }
 
+/* Folders of before bear the tenant's digest where the owner stands now. */
+static void entries_that_bear_the_tenant_alone_are_dropped_too(void **state)
+{
+    struct folder_world *folder = *state;
+    struct world *world = folder_open(folder, 0, NULL);
+    (void)set(world, in_namespace("hello", "faq"), &here, "world");
+    struct entry *like = entry_acquire(ask(world, in_namespace("hello", "faq"), NULL)->found.entry);
+    folder_close(folder);
+    struct store *store = open_store(folder);
+    struct entry_source old = source_like(like, 1);
+    const struct digest tenant = digest_sha256("default", 7);
+    memcpy(old.tenant, tenant.bytes, sizeof(old.tenant));
+    put(store, &old, NULL, 0);
+    close_store(store);
+    entry_release(like);
+    world = folder_open(folder, 0, NULL);
+    assert_int_equal(stats_of(world, "").entries, 2);
+    (void)records_after_drop(world, "faq");
+    assert_int_equal(stats_of(world, "").entries, 0);
+    world = folder_reopen(folder);
+    assert_int_equal(stats_of(world, "").entries, 0);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, folder_world_begin, folder_world_end)
 
 int main(void)
@@ -412,6 +435,7 @@ int main(void)
         TEST(entries_of_another_version_are_refused),
         TEST(too_many_namespaces_are_refused_by_name),
         TEST(a_dropped_namespace_is_one_record_and_stays_away),
+        TEST(entries_that_bear_the_tenant_alone_are_dropped_too),
     };
     return cmocka_run_group_tests(tests, world_register, world_unregister);
 }
