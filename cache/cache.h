@@ -207,6 +207,7 @@ struct cache_get {
     struct namespace_ *namespace_; /* whose counters count; only while a step is at work */
     float *unit;                   /* the embedder writes it; NULL: it was not asked */
     enum cache_miss refused;       /* EXPIRED or TOO_OLD: there is one that may not serve */
+    bool exact_missed;             /* to be counted once the Get has not failed               */
     bool lease_due;                /* a miss, and a lease is to be asked for before it counts */
     uint64_t started_us, now_us;   /* only for timing      */
     /* An explanation counts here and is noted nowhere; else NULL. */

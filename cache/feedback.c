@@ -76,9 +76,13 @@ enum cache_outcome cache_report_verdict(struct cache *cache, const struct cache_
 {
     assert(out_labels_left != NULL);
     struct token token;
+    const enum token_state state = token_read(cache->tokens, report->token, now_ms, &token);
+    if (state == TOKEN_BAD) { /* no verdict: it costs none of the reporter's */
+        *out_labels_left = reporters_left(cache->reporters, report->reporter, now_ms);
+        return CACHE_BAD_TOKEN;
+    }
     if (!reporters_take(cache->reporters, report->reporter, now_ms, out_labels_left))
         return CACHE_RATE_LIMITED;
-    const enum token_state state = token_read(cache->tokens, report->token, now_ms, &token);
     if (state != TOKEN_FRESH)
         return outcome_of(state);
     if (report->verdict == CACHE_UNSURE || token.kind == TOKEN_NEAR_MISS)

@@ -70,6 +70,13 @@ static void count_miss(const struct cache *cache, struct cache_get *get, enum ca
     lookup_settle_time(cache, get);
 }
 
+void lookup_settle_exact(struct cache_get *get)
+{
+    if (get->exact_missed)
+        namespace_count(&lookup_counters(get)->exact_misses, 1);
+    get->exact_missed = false;
+}
+
 void lookup_settle_miss(const struct cache *cache, struct cache_get *get, enum cache_miss reason)
 {
     assert(get->reply.found.entry == NULL);
@@ -78,6 +85,7 @@ void lookup_settle_miss(const struct cache *cache, struct cache_get *get, enum c
     assert(reason < CACHE_MISS_COUNT);
     if (get->refused != CACHE_MISS_NONE && yields_to_expired(reason))
         reason = get->refused;
+    lookup_settle_exact(get);
     get->reply.tier = CACHE_TIER_NONE;
     get->reply.miss_reason = reason;
     const struct cache_control *control = &get->request->control;
@@ -210,7 +218,7 @@ static bool ask_exact(struct cache *cache, struct cache_get *get, int64_t now_ms
 {
     if (lookup_take_exact(cache, get, now_ms))
         return true;
-    namespace_count(&lookup_counters(get)->exact_misses, 1);
+    get->exact_missed = true;
     return false;
 }
 

@@ -26,6 +26,8 @@ void lookup_settle_time(const struct cache *cache, struct cache_get *get);
 /* The exact tier, without counting a miss. True: *get is an exact hit. */
 bool lookup_take_exact(struct cache *cache, struct cache_get *get, int64_t now_ms);
 
+/* Counts the exact tier's miss, now that the Get has an outcome: one that fails is no lookup. */
+void lookup_settle_exact(struct cache_get *get);
 /* Of a Get that asked for a lease: counts the miss that lookup_settle_miss has left open. */
 void lookup_settle_leased(const struct cache *cache, struct cache_get *get, enum cache_miss reason);
 

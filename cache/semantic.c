@@ -332,6 +332,7 @@ static void settle_decision(struct cache *cache, struct cache_get *get, enum pol
         assert(get->reply.found.entry != NULL);
         assert(get->reply.decided);
         get->reply.tier = CACHE_TIER_SEMANTIC;
+        lookup_settle_exact(get);
         namespace_count(&scope->hits, one);
         namespace_count(&lookup_counters(get)->semantic_hits, 1);
         if (get->unseen == NULL)

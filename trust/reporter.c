@@ -149,11 +149,17 @@ static struct reporter *reporter_find(struct reporters *reporters, uint64_t hash
     return &reporters->places[place];
 }
 
+/* Whether its minute is over. Below 0 the wall clock was set back; waiting for it could take hours.
+ */
+static bool is_over(const struct reporter *reporter, int64_t now_ms)
+{
+    const int64_t since_ms = now_ms - reporter->minute_ms;
+    return reporter->taken == 0 || since_ms < 0 || since_ms >= MINUTE_MS;
+}
+
 static bool take_one(struct reporter *reporter, int64_t now_ms, uint32_t *out_left)
 {
-    int64_t since_ms = now_ms - reporter->minute_ms;
-    /* Below 0 the wall clock was set back; waiting for it could take hours. */
-    if (reporter->taken == 0 || since_ms < 0 || since_ms >= MINUTE_MS) {
+    if (is_over(reporter, now_ms)) {
         reporter->minute_ms = now_ms;
         reporter->taken = 0;
     }
@@ -178,4 +184,21 @@ bool reporters_take(struct reporters *reporters, struct text reporter, int64_t n
     bool taken = take_one(reporter_find(reporters, hash), now_ms, out_left);
     lock_release(&reporters->lock);
     return taken;
+}
+
+uint32_t reporters_left(struct reporters *reporters, struct text reporter, int64_t now_ms)
+{
+    assert(reporters != NULL);
+    if (reporter.length == 0)
+        return REPORTER_VERDICTS_A_MINUTE;
+    const uint64_t hash = digest_siphash(reporters->hash_key, reporter.bytes, reporter.length);
+    uint32_t left = REPORTER_VERDICTS_A_MINUTE;
+    lock_acquire(&reporters->lock);
+    uint32_t place = *bucket_of(reporters, hash);
+    while (place != NOWHERE && reporters->places[place].hash != hash)
+        place = reporters->places[place].chain;
+    if (place != NOWHERE && !is_over(&reporters->places[place], now_ms))
+        left -= reporters->places[place].taken;
+    lock_release(&reporters->lock);
+    return left;
 }

@@ -18,3 +18,5 @@ void reporters_destroy(struct reporters **reporters);
  * name is not limited. */
 bool reporters_take(struct reporters *reporters, struct text reporter, int64_t now_ms,
                     uint32_t *out_left);
+/* How many of the minute are left; takes none, and nobody is heard by it. */
+uint32_t reporters_left(struct reporters *reporters, struct text reporter, int64_t now_ms);

@@ -20,17 +20,28 @@ struct set_work { /* in the call's arena */
     struct cache_set_request request;
     struct cache_set set;
     set_writer *write;
+    struct text lease;       /* that goes on if nothing is stored; empty: none */
     struct vectors *vectors; /* of one text; NULL: none is made */
     struct acks *acks;       /* of one record; NULL: nobody waits for it */
     enum status status;      /* of storing */
     struct failure failure;
 };
 
+/* Nothing, if the Set has filled it. */
+static void pass_lease(struct call *call, struct text lease)
+{
+    uint32_t waiters = 0;
+    if (lease.length > 0)
+        (void)cache_release_lease(call_door(call)->cache, lease, clock_monotonic_us(), &waiters);
+}
+
 static void answer_set(struct call *call)
 {
     struct set_work *work = call->work;
     struct codec_reply reply;
     enum status status = work->status;
+    if (status != STATUS_OK)
+        pass_lease(call, work->lease);
     if (status == STATUS_OK)
         status = work->write(&work->set.reply, call->arena, &reply);
     reply_outcome(call, status, &reply, &work->failure);
@@ -79,13 +90,17 @@ static void set_embedded(struct pool_job *job)
     enum call_fate fate = call_fate(call);
     if (fate == CALL_WANTED)
         finish_set(call, work->vectors->waits[0].status);
-    else
-        call_drop(call, fate);
+    if (fate == CALL_WANTED)
+        return;
+    pass_lease(call, work->lease);
+    call_drop(call, fate);
 }
 
 static void refuse(struct call *call)
 {
+    const struct set_work *work = call->work;
     counters_add(call_door(call)->counters, DOOR_SHED_QUEUE, 1);
+    pass_lease(call, work->lease);
     reply_overloaded(call);
 }
 
@@ -105,8 +120,8 @@ static enum status make_waits(struct call *call, struct set_work *work)
     return STATUS_OK;
 }
 
-static enum status begin_set(struct call *call, struct text request, set_writer *write,
-                             struct failure *failure)
+static enum status begin_set(struct call *call, struct text request, struct text lease,
+                             set_writer *write, struct failure *failure)
 {
     struct door *door = call_door(call);
     struct set_work *work = arena_calloc(call->arena, 1, sizeof(*work));
@@ -118,18 +133,20 @@ static enum status begin_set(struct call *call, struct text request, set_writer 
         return status;
     call->work = work;
     work->write = write;
+    work->lease = lease;
     work->request.identity.tenant = door_tenant;
     status = cache_set_begin(door->cache, &work->request, call->arena, clock_wall_ms(), &work->set,
                              failure);
     return status == STATUS_OK ? make_waits(call, work) : status;
 }
 
-void set_run(struct call *call, struct text request, set_writer *write)
+void set_run(struct call *call, struct text request, struct text lease, set_writer *write)
 {
     struct failure failure = {.status = STATUS_OK};
-    enum status status = begin_set(call, request, write, &failure);
+    enum status status = begin_set(call, request, lease, write, &failure);
     struct set_work *work = call->work;
     if (status != STATUS_OK) {
+        pass_lease(call, lease);
         reply_outcome(call, status, NULL, &failure);
     } else if (work->vectors == NULL) {
         finish_set(call, STATUS_OK);
@@ -151,7 +168,7 @@ static void set_on_compute(struct pool_job *job)
     else if (call_message(call, &message) != STATUS_OK)
         reply_status(call, STATUS_NO_MEMORY);
     else
-        set_run(call, message, codec_write_set);
+        set_run(call, message, TEXT(""), codec_write_set);
 }
 
 void handle_set(struct call *call)

@@ -46,7 +46,7 @@ static void store(struct call *call)
 {
     struct text request;
     if (codec_capture_request(call->work, &request) == STATUS_OK)
-        set_run(call, request, codec_write_set_stream);
+        set_run(call, request, codec_capture_lease(call->work), codec_write_set_stream);
     else
         fail(call, STATUS_NO_MEMORY, &(struct failure){.status = STATUS_OK});
 }

@@ -243,6 +243,19 @@ class Capture(StreamTest):
             self.assertEqual(len(waiting.result().lease.token), 22)
             self.assertLess(time.monotonic() - begin, 2)  # of the 30 s for which it was held
 
+    def test_a_stream_that_is_refused_at_its_finish_passes_its_lease_on(self):
+        for number, wrong in enumerate(({"ttl_ms": 2**62}, {"sliding": True, "sliding_max_ms": 2**62}, {"negative": True, "pinned": True})):
+            prompt = f"refused {number}"
+            token = self.get(prompt, lease=cache_pb2.LeaseRequest(mode=FIRST)).lease.token
+            feed = Feed(self.cache, head(self.identity(prompt), lease_token=token, **wrong), delta("whole"))
+            waiting = self.cache.Get.future(cache_pb2.GetRequest(identity=self.identity(prompt), lease=cache_pb2.LeaseRequest(mode=WAIT)), timeout=20)
+            time.sleep(0.2)
+            feed.put(finish())
+            with self.assertRaises(grpc.RpcError):
+                feed.result()
+            self.assertEqual(len(waiting.result().lease.token), 22)  # within the 20 s that it has; the lease was held for 30
+            self.assertFalse(self.get(prompt).hit)
+
     def test_a_holder_that_is_killed_is_followed(self):
         """kill -9 of a process that streams its answer: the end of its connection passes the lease on, long before its time is over."""
         token = self.get("q", lease=cache_pb2.LeaseRequest(mode=FIRST)).lease.token
@@ -331,14 +344,12 @@ class Drain(unittest.TestCase):
         server = Server()
         server.cache.Set(cache_pb2.SetRequest(identity=self.IDENTITY, content="x" * 50_000), timeout=30)
         request = cache_pb2.GetStreamRequest(request=cache_pb2.GetRequest(identity=self.IDENTITY), tokens_per_second=1)
-        calls = [server.cache.GetStream(request, timeout=60) for _ in range(20)]
+        calls = [server.cache.GetStream(request, timeout=60) for _ in range(20)]  # at their pace they would take hours
         for call in calls:
             next(call)
-        begin = time.monotonic()
         server.signal()
         for call in calls:
             self.assertEqual(sum(len(message.delta.content) for message in call), 50_000)
-        self.assertLess(time.monotonic() - begin, 5)
         server.stop()
 
     def test_a_capture_may_finish(self):

@@ -193,6 +193,30 @@ static void tokens_age_and_forgeries_are_seen(void **state)
     assert_int_equal(report(world, token, CACHE_CORRECT), CACHE_TOKEN_EXPIRED);
 }
 
+static void a_token_that_cannot_be_read_costs_its_reporter_nothing(void **state)
+{
+    struct world *world = *state;
+    char token[TOKEN_TEXT + 1];
+    uint32_t left = 0;
+    (void)set(world, of("hello"), &here, "world");
+    token_at(world, 0.1, token);
+    struct cache_report broken = {
+        .token = TEXT("broken"), .verdict = CACHE_CORRECT, .reporter = TEXT("ann")};
+    for (int i = 0; i < 100; i++) {
+        assert_int_equal(cache_report_verdict(world->cache, &broken, world->now_ms, &left),
+                         CACHE_BAD_TOKEN);
+        assert_int_equal(left, 60);
+    }
+    const struct cache_report sound = {
+        .token = text_of(token), .verdict = CACHE_CORRECT, .reporter = TEXT("ann")};
+    assert_int_equal(cache_report_verdict(world->cache, &sound, world->now_ms, &left),
+                     CACHE_ACCEPTED);
+    assert_int_equal(left, 59);
+    assert_int_equal(cache_report_verdict(world->cache, &broken, world->now_ms, &left),
+                     CACHE_BAD_TOKEN);
+    assert_int_equal(left, 59);
+}
+
 static void a_reporter_has_sixty_verdicts_a_minute(void **state)
 {
     struct world *world = *state;
@@ -237,6 +261,7 @@ int main(void)
         TEST(a_verdict_on_a_replaced_or_vanished_entry_is_without_effect),
         TEST(a_replacement_within_the_millisecond_is_another_entry),
         TEST(tokens_age_and_forgeries_are_seen),
+        TEST(a_token_that_cannot_be_read_costs_its_reporter_nothing),
         TEST(a_reporter_has_sixty_verdicts_a_minute),
         TEST(no_two_tokens_are_alike),
     };

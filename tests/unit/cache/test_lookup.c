@@ -545,6 +545,12 @@ static void another_dimension_is_refused_and_stores_nothing(void **state)
     const struct cache_get_request get = {
         .identity = of("hello there"), .vector = three, .dimension = 3};
     assert_failed(world, ask_request(world, &get), STATUS_DIM_MISMATCH, "vector");
+    struct cache_stats stats;
+    assert_int_equal(
+        cache_stats(world->cache, TEXT(""), TEXT(""), world->arena, world->now_ms, &stats),
+        STATUS_OK);
+    assert_int_equal(stats.total_requests, 0); /* what fails is neither a request nor a lookup */
+    assert_int_equal(stats.exact.lookups, 0);
     assert_hit(ask(world, of("hello"), &four), CACHE_TIER_EXACT, "world"); /* kept what it had */
     struct cache_set_request named = put; /* another embedder is another scope */
     named.identity.embedder = TEXT("small");
