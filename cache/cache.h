@@ -493,6 +493,8 @@ struct cache_namespace_view {
     uint64_t
         version; /* rises with each change; 0: it is as the options say, and was never changed */
     struct cache_namespace_settings settings;
+    struct text
+        degraded; /* settings that today's options do not allow, and their limits; empty: none */
     uint64_t entries, size_bytes, rows; /* held now */
 };
 enum { CACHE_NAMESPACES_LISTED_MAX = 1000 };

@@ -14,6 +14,7 @@
 #include <string.h>
 
 #include "base/check.h"
+#include "base/log.h"
 #include "cache/cache.h"
 #include "cache/manage.h"
 #include "cache/parts.h"
@@ -184,10 +185,22 @@ enum status cache_drop_namespace(struct cache *cache, struct text tenant, struct
 
 /* ---- after the folder has been read ---------------------------------------------------------- */
 
+static void warn_of(const struct cache *cache, const struct namespace_ *namespace_)
+{
+    struct cache_degraded degraded;
+    cache_degraded_settings(cache, namespace_wants(namespace_), &degraded);
+    if (degraded.text[0] != '\0')
+        log_write(LOG_WARNING, "cache",
+                  "settings of a namespace are against today's options: kept, and clamped",
+                  "namespace=\"%.*s\" reason=\"%s\"", (int)namespace_->name.length,
+                  namespace_->name.bytes, degraded.text);
+}
+
 static void settle_namespace(void *context, struct namespace_ *namespace_)
 {
     struct cache *cache = context;
     if (atomic_load(&namespace_->is_made)) {
+        warn_of(cache, namespace_);
         (void)cache_apply_budget(cache, namespace_);
         return;
     }

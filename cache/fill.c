@@ -103,8 +103,8 @@ static enum status check_times(const struct cache *cache, const struct cache_set
                            "stale");
     if (!request->sliding && request->sliding_max_ms > 0)
         return failure_set(failure, STATUS_AMBIGUOUS_INPUT, "sliding_max_ms", "only with sliding");
-    if (request->sliding_max_ms > limits->ttl_max_ms)
-        return refuse_time(failure, "sliding_max_ms", "cache.ttl_max", limits->ttl_max_ms);
+    if (request->sliding_max_ms > CACHE_TTL_MAX_MS)
+        return refuse_time(failure, "sliding_max_ms", "a year", CACHE_TTL_MAX_MS);
     if (revalidate_ms > limits->stale_max_ms)
         return refuse_time(failure, "stale_while_revalidate_ms", "cache.stale_max",
                            limits->stale_max_ms);
@@ -144,12 +144,15 @@ uint64_t cache_ttl_max(const struct cache *cache, const struct cache_namespace_s
 static enum status check_ttl(const struct cache *cache, const struct cache_set *set,
                              struct failure *failure)
 {
+    const struct cache_set_request *request = set->request;
     const uint64_t max_ms = cache_ttl_max(cache, &set->wishes);
-    if (!set->request->ttl_given || set->request->ttl_ms <= max_ms)
-        return STATUS_OK;
-    return failure_set(failure, STATUS_LIMIT_EXCEEDED, "ttl_ms", "at most %s = %llu ms",
-                       set->wishes.ttl_max_ms != 0 ? "the namespace's ttl_max" : "cache.ttl_max",
-                       (unsigned long long)max_ms);
+    const char *limit =
+        set->wishes.ttl_max_ms != 0 ? "the namespace's ttl_max_ms" : "cache.ttl_max";
+    if (request->ttl_given && request->ttl_ms > max_ms)
+        return refuse_time(failure, "ttl_ms", limit, max_ms);
+    if (request->sliding_max_ms > max_ms)
+        return refuse_time(failure, "sliding_max_ms", limit, max_ms);
+    return STATUS_OK;
 }
 
 uint64_t cache_ttl_standard(const struct cache *cache,

@@ -167,8 +167,8 @@ static void load_namespace(struct loading *loading, const struct record_note *re
     struct note_namespace note;
     if (!note_read_namespace(record, &note))
         return;
-    if (!note.is_dropped && !cache_settings_are_whole(loading->cache, &note.settings)) {
-        log_write(LOG_WARNING, "cache", "settings of a namespace are against today's options",
+    if (!note.is_dropped && !cache_settings_are_whole(&note.settings)) {
+        log_write(LOG_WARNING, "cache", "settings of a namespace make no sense and are left out",
                   "namespace=\"%.*s\"", (int)note.name.length, note.name.bytes);
         return;
     }
@@ -315,8 +315,7 @@ static void load_entry(void *context, struct entry *entry, const struct store_ve
     if (namespace_ == NULL)
         return;
     cache_count_entry(namespace_, entry);
-    if (vector != NULL && vector->dimension > 0 && entry_space(entry) != 0 &&
-        cache_mode(loading->cache, namespace_wants(namespace_)) != POLICY_OFF) {
+    if (vector != NULL && vector->dimension > 0 && entry_space(entry) != 0) {
         ensure_scope(loading, entry, &view);
         load_row(loading, namespace_, entry, vector);
     }

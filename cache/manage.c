@@ -75,10 +75,25 @@ static enum status tell_scopes(struct cache *cache, const struct namespace_ *nam
 
 /* ---- created, changed ------------------------------------------------------------------------ */
 
-/* Inside an epoch. */
-static void view_of(const struct namespace_ *namespace_, struct text name,
-                    struct cache_namespace_view *out_view)
+static enum status copy_text(struct text text, struct arena *arena, struct text *out_copy)
 {
+    char *bytes = arena_alloc(arena, text.length + 1);
+    if (bytes == NULL)
+        return STATUS_NO_MEMORY;
+    memcpy(bytes, text.bytes, text.length);
+    *out_copy = (struct text){bytes, text.length};
+    return STATUS_OK;
+}
+
+/* Inside an epoch. STATUS_NO_MEMORY. */
+static enum status view_of(const struct cache *cache, const struct namespace_ *namespace_,
+                           struct arena *arena, struct cache_namespace_view *out_view)
+{
+    struct cache_degraded degraded;
+    struct text name;
+    enum status status = copy_text(namespace_->name, arena, &name);
+    if (status != STATUS_OK)
+        return status;
     *out_view = (struct cache_namespace_view){
         .name = name,
         .version = namespace_version(namespace_),
@@ -87,16 +102,8 @@ static void view_of(const struct namespace_ *namespace_, struct text name,
         .size_bytes = namespace_read(&namespace_->counters.size_bytes),
         .rows = namespace_read(&namespace_->counters.rows),
     };
-}
-
-static enum status copy_name(struct text name, struct arena *arena, struct text *out_name)
-{
-    char *bytes = arena_alloc(arena, name.length + 1);
-    if (bytes == NULL)
-        return STATUS_NO_MEMORY;
-    memcpy(bytes, name.bytes, name.length);
-    *out_name = (struct text){bytes, name.length};
-    return STATUS_OK;
+    cache_degraded_settings(cache, &out_view->settings, &degraded);
+    return copy_text(text_of(degraded.text), arena, &out_view->degraded);
 }
 
 /* The namespace is held. */
@@ -120,14 +127,10 @@ static enum status change_held(struct cache *cache, struct namespace_ *namespace
 static enum status view_held(struct cache *cache, const struct namespace_ *namespace_,
                              struct arena *arena, struct cache_namespace_view *out_view)
 {
-    struct text name;
-    const enum status status = copy_name(namespace_->name, arena, &name);
-    if (status != STATUS_OK)
-        return status;
     epoch_enter(cache->epochs);
-    view_of(namespace_, name, out_view);
+    const enum status status = view_of(cache, namespace_, arena, out_view);
     epoch_leave(cache->epochs);
-    return STATUS_OK;
+    return status;
 }
 
 enum status cache_no_such_namespace(struct failure *failure)
@@ -255,16 +258,13 @@ static void list_namespace(void *context, struct namespace_ *namespace_)
     listing->count = kept + 1;
 }
 
-static enum status show_list(const struct listing *listing, struct arena *arena,
-                             struct cache_namespace_view *views)
+static enum status show_list(const struct cache *cache, const struct listing *listing,
+                             struct arena *arena, struct cache_namespace_view *views)
 {
-    for (size_t i = 0; i < listing->count; i++) {
-        struct text name;
-        if (copy_name(listing->found[i]->name, arena, &name) != STATUS_OK)
-            return STATUS_NO_MEMORY;
-        view_of(listing->found[i], name, &views[i]);
-    }
-    return STATUS_OK;
+    enum status status = STATUS_OK;
+    for (size_t i = 0; i < listing->count && status == STATUS_OK; i++)
+        status = view_of(cache, listing->found[i], arena, &views[i]);
+    return status;
 }
 
 enum status cache_list_namespaces(struct cache *cache, struct text tenant, struct text after,
@@ -281,7 +281,7 @@ enum status cache_list_namespaces(struct cache *cache, struct text tenant, struc
         return STATUS_NO_MEMORY;
     epoch_enter(cache->epochs);
     namespaces_each(cache->namespaces, list_namespace, &listing);
-    const enum status status = show_list(&listing, arena, views);
+    const enum status status = show_list(cache, &listing, arena, views);
     epoch_leave(cache->epochs);
     if (status != STATUS_OK)
         return status;

@@ -29,6 +29,15 @@ enum status cache_check_settings(const void *context,
                                  const struct cache_namespace_settings *settings,
                                  struct failure *failure);
 
+/* Settings that were asked for under other options and that today's do not allow; "": none. They
+ * stay wanted, and hold as far as the options allow. */
+struct cache_degraded {
+    char text[2 * (FAILURE_FIELD_MAX + FAILURE_MESSAGE_MAX)];
+};
+void cache_degraded_settings(const struct cache *cache,
+                             const struct cache_namespace_settings *settings,
+                             struct cache_degraded *out_degraded);
+
 /* What it wants now holds for what it has already. The namespace is held, or nobody else is there
  * yet. NO_MEMORY: entries that the quota does not know stay until the table evicts them. */
 enum status cache_apply_budget(struct cache *cache, struct namespace_ *namespace_);

@@ -112,6 +112,10 @@ enum status cache_enter_namespace(struct cache *cache, struct text tenant, struc
 /* By what is wanted now: the policy that decides there, and whether a tier is open. */
 enum policy_mode cache_mode(const struct cache *cache,
                             const struct cache_namespace_settings *wants);
+/* The options' policy under what is wanted. Limits that contradict today's options are left out:
+ * the mode, the guards and the rest hold. */
+void cache_overlay_policy(const struct cache *cache, const struct policy_wishes *wishes,
+                          struct policy_settings *out_settings);
 unsigned cache_guard_rules(const struct cache *cache, const struct cache_namespace_settings *wants);
 bool cache_opens(const struct cache_namespace_settings *wants, enum cache_tier tier);
 /* Whether the semantic tier may answer it, as far as the request goes. */
@@ -132,9 +136,8 @@ void cache_keep_budget(struct cache *cache, struct namespace_ *namespace_,
 /* After the folder has been read: what it says of namespaces holds for scopes and budgets as well.
  */
 void cache_settle_loaded(struct cache *cache);
-/* What a note says may be any bytes: whether it could have been asked for. */
-bool cache_settings_are_whole(const struct cache *cache,
-                              const struct cache_namespace_settings *settings);
+/* What a note says may be any bytes: whether it could have been asked for, under some options. */
+bool cache_settings_are_whole(const struct cache_namespace_settings *settings);
 
 struct partition_key cache_partition_key(const uint8_t scope[16], uint64_t space);
 
@@ -237,6 +240,7 @@ void cache_retime_row(struct cache *cache, const struct entry *entry, int64_t ex
 /* Where a row of this entry may end at the latest, as its freshness has it. */
 int64_t cache_row_end_ms(const struct entry *entry, int64_t expires_ms);
 enum { CACHE_NEGATIVE_TTL_MAX_MS = 60 * 1000 };
+#define CACHE_TTL_MAX_MS (365ull * 24 * 3600 * 1000) /* the highest that cache.ttl_max may be */
 /* Counted in the namespace. DIM_MISMATCH, NO_MEMORY: the budget of vectors is spent. */
 enum status cache_insert_row(struct cache *cache, struct namespace_ *namespace_,
                              const struct cache_row *row, struct arena *arena);

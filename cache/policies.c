@@ -70,10 +70,10 @@ static enum status describe(struct cache *cache, struct choosing *choosing, stru
         namespaces_find(cache->namespaces, choosing->tenant, choosing->namespace_);
     if (namespace_ == NULL || atomic_load(&namespace_->is_closing))
         return STATUS_NOT_FOUND;
-    struct policy_settings settings = cache->policy;
+    struct policy_settings settings;
     view->set = namespace_wants(namespace_)->policy;
     view->version = namespace_version(namespace_);
-    policy_settings_overlay(&settings, &view->set);
+    cache_overlay_policy(cache, &view->set, &settings);
     policy_settings_effective(&settings, threshold_of(cache), &view->effective);
     scopes_each(cache->scopes, consider, choosing);
     view->scopes_count = choosing->count;

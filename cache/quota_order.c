@@ -1,15 +1,18 @@
 /*
  * quota_order.c - the rules, each exact but for what only a hit could say.
  *
- * s3fifo   (Yang et al., SOSP 2023; storage/evict_s3fifo.c has the rule). It asks for a frequency
- * at the tail of a queue alone, so counting hits later changes nothing: what an entry was asked for
- * since it was queued, up to 3, is its frequency. lru      A heap by the moment of the last use,
- * the earliest on top. A hit only makes that later, so what is noted is a lower bound: is the top
- * later by now, it is noted anew and goes down; the first whose note is true is the least recent of
- * all. lfu_aging  The same with hits by weight; as many hits as there are entries double the weight
- * of all later ones (forward decay; Cormode et al., ICDE 2009). Hits weigh what one weighs when
- * they are found, so the hits of an entry that nobody looked at for a while fade later than in
- * storage/evict_lfu_aging.c.
+ * S3FIFO (Yang et al., SOSP 2023; storage/evict_s3fifo.c has the rule). It asks for a frequency at
+ * the tail of a queue alone, so counting hits later changes nothing: what an entry was asked for
+ * since it was queued, up to 3, is its frequency.
+ *
+ * LRU. A heap by the moment of the last use, the earliest on top. A hit only makes that later, so
+ * what is noted is a lower bound: is the top later by now, it is noted anew and goes down; the
+ * first whose note is true is the least recent of all.
+ *
+ * LFU_AGING. The same with hits by weight; as many hits as there are entries double the weight of
+ * all later ones (forward decay; Cormode et al., ICDE 2009). A hit weighs what one weighs when it
+ * is found, and all that are found for one victim weigh the same: so those of an entry that nobody
+ * looked at for a while fade later than in storage/evict_lfu_aging.c.
  *
  * Each look but the last is paid for by a hit or a death since the entry was noted.
  */

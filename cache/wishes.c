@@ -3,6 +3,7 @@
  * index, and which wishes are refused. Owns nothing. Threads: any.
  */
 #include <math.h>
+#include <stdio.h>
 
 #include "base/check.h"
 #include "cache/cache.h"
@@ -10,18 +11,30 @@
 #include "cache/parts.h"
 
 enum { MILLION = 1000000, TEMPERATURE_MAX = 10, USER_TURNS_MAX = 1024 };
-static const uint64_t TTL_MAX_MS = 365ull * 24 * 3600 * 1000;
-
 enum policy_mode cache_mode(const struct cache *cache, const struct cache_namespace_settings *wants)
 {
     return wants->policy.mode != 0 ? (enum policy_mode)(wants->policy.mode - 1)
                                    : cache->policy.mode;
 }
 
+void cache_overlay_policy(const struct cache *cache, const struct policy_wishes *wishes,
+                          struct policy_settings *out_settings)
+{
+    struct policy_wishes clamped = *wishes;
+    *out_settings = cache->policy;
+    policy_settings_overlay(out_settings, wishes);
+    if (policy_settings_check(out_settings, NULL) == STATUS_OK)
+        return;
+    clamped.adaptive_initial = clamped.adaptive_min = clamped.adaptive_max = NAN;
+    *out_settings = cache->policy;
+    policy_settings_overlay(out_settings, &clamped);
+    assert(policy_settings_check(out_settings, NULL) == STATUS_OK);
+}
+
 unsigned cache_guard_rules(const struct cache *cache, const struct cache_namespace_settings *wants)
 {
-    struct policy_settings settings = cache->policy;
-    policy_settings_overlay(&settings, &wants->policy);
+    struct policy_settings settings;
+    cache_overlay_policy(cache, &wants->policy, &settings);
     return settings.guard_rules;
 }
 
@@ -46,8 +59,8 @@ void cache_configure_scope(struct cache *cache, const struct namespace_ *namespa
     epoch_enter(cache->epochs);
     const uint64_t version = namespace_version(namespace_);
     if (atomic_load_explicit(&scope->configured, memory_order_acquire) != version) {
-        struct policy_settings settings = cache->policy;
-        policy_settings_overlay(&settings, &namespace_wants(namespace_)->policy);
+        struct policy_settings settings;
+        cache_overlay_policy(cache, &namespace_wants(namespace_)->policy, &settings);
         policy_scope_configure(scope->policy, &settings);
         atomic_store_explicit(&scope->configured, version, memory_order_release);
     }
@@ -97,9 +110,9 @@ static enum status check_ttls(const struct cache *cache,
 {
     const uint64_t max_ms =
         settings->ttl_max_ms != 0 ? settings->ttl_max_ms : cache->limits.ttl_max_ms;
-    if (settings->ttl_max_ms > TTL_MAX_MS)
+    if (settings->ttl_max_ms > CACHE_TTL_MAX_MS)
         return failure_set(failure, STATUS_LIMIT_EXCEEDED, "namespace.ttl_max_ms", "at most %llu",
-                           (unsigned long long)TTL_MAX_MS);
+                           CACHE_TTL_MAX_MS);
     if (settings->ttl_ms > max_ms)
         return failure_set(failure, STATUS_LIMIT_EXCEEDED, "namespace.ttl_ms",
                            "at most the longest life, %llu ms", (unsigned long long)max_ms);
@@ -111,8 +124,7 @@ static bool is_cosine(float number)
     return isnan(number) || (number >= 0 && number <= 1);
 }
 
-static enum status check_policy(const struct cache *cache, const struct policy_wishes *wishes,
-                                struct failure *failure)
+static enum status check_cosines(const struct policy_wishes *wishes, struct failure *failure)
 {
     static const char field[] = "namespace.policy";
     if (!is_cosine(wishes->static_threshold) || !is_cosine(wishes->adaptive_initial) ||
@@ -123,6 +135,13 @@ static enum status check_policy(const struct cache *cache, const struct policy_w
         !(wishes->adaptive_step >= 0.001f && wishes->adaptive_step <= 0.1f))
         return failure_set(failure, STATUS_BAD_THRESHOLD, "namespace.policy.adaptive.step",
                            "a number from 0.001 to 0.1");
+    return STATUS_OK;
+}
+
+/* Against today's options. */
+static enum status check_policy(const struct cache *cache, const struct policy_wishes *wishes,
+                                struct failure *failure)
+{
     struct policy_settings settings = cache->policy;
     policy_settings_overlay(&settings, wishes);
     return policy_settings_check(&settings, failure);
@@ -136,6 +155,8 @@ enum status cache_check_settings(const void *context,
     enum journal_ack ack;
     enum status status = check_numbers(settings, failure);
     if (status == STATUS_OK)
+        status = check_cosines(&settings->policy, failure);
+    if (status == STATUS_OK)
         status = check_ttls(cache, settings, failure);
     if (status == STATUS_OK)
         status = check_policy(cache, &settings->policy, failure);
@@ -144,8 +165,7 @@ enum status cache_check_settings(const void *context,
     return status;
 }
 
-bool cache_settings_are_whole(const struct cache *cache,
-                              const struct cache_namespace_settings *settings)
+bool cache_settings_are_whole(const struct cache_namespace_settings *settings)
 {
     struct failure failure;
     const unsigned tiers = 1u << CACHE_TIER_EXACT | 1u << CACHE_TIER_SEMANTIC;
@@ -153,5 +173,25 @@ bool cache_settings_are_whole(const struct cache *cache,
            settings->policy.mode <= (unsigned)POLICY_SHADOW + 1 &&
            (settings->policy.guards_off & ~(unsigned)GUARD_NAMES) == 0 &&
            settings->ack <= ACK_SYNCED && settings->eviction <= EVICTION_LFU_AGING &&
-           cache_check_settings(cache, settings, &failure) == STATUS_OK;
+           settings->ttl_ms <= CACHE_TTL_MAX_MS && settings->ttl_max_ms <= CACHE_TTL_MAX_MS &&
+           check_numbers(settings, &failure) == STATUS_OK &&
+           check_cosines(&settings->policy, &failure) == STATUS_OK;
+}
+
+void cache_degraded_settings(const struct cache *cache,
+                             const struct cache_namespace_settings *settings,
+                             struct cache_degraded *out_degraded)
+{
+    struct failure failure = {0};
+    int length = 0;
+    *out_degraded = (struct cache_degraded){0};
+    char *text = out_degraded->text;
+    if (check_ttls(cache, settings, &failure) != STATUS_OK)
+        length =
+            snprintf(text, sizeof(out_degraded->text), "%s: %s", failure.field, failure.message);
+    failure = (struct failure){0};
+    if (check_policy(cache, &settings->policy, &failure) != STATUS_OK)
+        (void)snprintf(text + length, sizeof(out_degraded->text) - (size_t)length,
+                       "%snamespace.policy.%s: %s", length > 0 ? "; " : "", failure.field,
+                       failure.message);
 }

@@ -260,6 +260,9 @@ static enum status fill_namespace(const struct cache_namespace_view *view, struc
     message->name = codec_string(view->name, arena);
     if (message->name == NULL)
         return STATUS_NO_MEMORY;
+    message->degraded = codec_string(view->degraded, arena);
+    if (message->degraded == NULL)
+        return STATUS_NO_MEMORY;
     fill_numbers(view, message);
     enum status status = fill_tiers(view->settings.tiers, arena, message);
     if (status == STATUS_OK && !policy_wishes_equal(&view->settings.policy, &policy_wishes_none))

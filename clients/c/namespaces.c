@@ -204,6 +204,7 @@ static bool read_namespace(const Reprise__V1__Namespace *message, struct arena *
         .entries = message->entries,
         .size_bytes = message->size_bytes,
         .rows = message->rows,
+        .degraded = message->degraded,
     };
     reply_policy(message->policy, &reply->policy);
     return true;

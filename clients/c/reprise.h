@@ -694,6 +694,7 @@ struct reprise_namespace {
     uint32_t ef_search, nprobe;
     enum reprise_eviction eviction;              /* who leaves over its budget */
     uint64_t version, entries, size_bytes, rows; /* in replies */
+    const char *degraded; /* in replies: what today's options do not allow; "": nothing */
 };
 extern const struct reprise_namespace reprise_namespace_none;
 struct reprise_namespaces_reply {

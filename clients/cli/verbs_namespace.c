@@ -221,6 +221,8 @@ static cJSON *json_namespace(const struct reprise_namespace *reply)
     json_add_some(tree, "entries", reply->entries);
     json_add_some(tree, "sizeBytes", reply->size_bytes);
     json_add_some(tree, "rows", reply->rows);
+    if (reply->degraded[0] != '\0')
+        (void)cJSON_AddStringToObject(tree, "degraded", reply->degraded);
     return tree;
 }
 
@@ -288,6 +290,8 @@ static void print_namespace(FILE *out, const struct reprise_namespace *reply)
     (void)snprintf(held, sizeof(held), "%" PRIu64 " entries, %s, %" PRIu64 " vectors",
                    reply->entries, units_print_bytes(reply->size_bytes, size), reply->rows);
     print_line(out, "holds", held);
+    if (reply->degraded[0] != '\0')
+        print_line(out, "degraded", reply->degraded);
 }
 
 static enum verb_exit show(const struct cli *cli, const struct reprise_result *result)

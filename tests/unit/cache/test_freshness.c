@@ -313,6 +313,28 @@ static void sliding_times_have_limits(void **state)
     assert_miss(look(world, "q"), CACHE_MISS_EXPIRED);
 }
 
+static void a_namespace_limits_sliding_by_its_own_ttl_max(void **state)
+{
+    struct world *world = *state;
+    struct cache_namespace_view view;
+    struct cache_namespace_change change = {.name = TEXT("short"),
+                                            .fields = NAMESPACE_TTL_MAX,
+                                            .settings = cache_namespace_settings_none};
+    struct cache_set_request request = a_set("q");
+    change.settings.ttl_max_ms = 60000;
+    assert_int_equal(
+        cache_create_namespace(world->cache, &change, world->arena, NULL, &view, &world->failure),
+        STATUS_OK);
+    request.identity.namespace_ = TEXT("short");
+    request.ttl_ms = 8000;
+    request.sliding = true;
+    request.sliding_max_ms = 60001;
+    assert_failed(world, set_request(world, &request), STATUS_LIMIT_EXCEEDED, "sliding_max_ms");
+    assert_non_null(strstr(world->failure.message, "the namespace's ttl_max_ms = 60000 ms"));
+    request.sliding_max_ms = 60000;
+    store(world, &request);
+}
+
 /* ---- negative, if_absent --------------------------------------------------------------------- */
 
 static void an_upstreams_error_is_kept_for_a_minute_and_is_no_hit(void **state)
@@ -431,6 +453,7 @@ int main(void)
         FRESH(no_jump_of_the_clock_makes_it_eternal),
         FRESH(few_renewals_are_recorded),
         FRESH(sliding_times_have_limits),
+        FRESH(a_namespace_limits_sliding_by_its_own_ttl_max),
         FRESH(an_upstreams_error_is_kept_for_a_minute_and_is_no_hit),
         FRESH(if_absent_yields_to_what_is_within_its_ttl),
         cmocka_unit_test_setup_teardown(pins_outlast_a_flood_and_have_little_room, open_small,

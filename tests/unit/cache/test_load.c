@@ -150,16 +150,59 @@ static void another_embedders_vectors_are_counted_and_kept(void **state)
                "settings");
 }
 
-static void without_a_policy_there_are_no_rows(void **state)
+static void rows_outlive_a_start_without_a_policy(void **state)
 {
     static const char *const off[] = {"--semantic-policy=off"};
     struct folder_world *folder = *state;
     (void)set(folder_open(folder, 0, NULL), of("a"), &here, "x");
     folder_close(folder);
     struct world *world = folder_open(folder, 1, off);
-    assert_int_equal(stats_of(world, "").recovered_rows, 0);
+    struct await await = await_begin();
+    assert_int_equal(stats_of(world, "").recovered_rows, 1);
     assert_int_equal(stats_of(world, "").recovered_rowless, 0);
     assert_hit(ask(world, of("a"), NULL), CACHE_TIER_EXACT, "x");
+    assert_miss(ask(world, of("b"), &here), CACHE_MISS_DISABLED);
+    await_expect(&await); /* writes the entry anew, and its vector with it */
+    cache_compact(world->cache, await_done, &await);
+    assert_int_equal(await_end(&await), STATUS_OK);
+    world = folder_reopen(folder);
+    assert_hit(ask(world, of("b"), &here), CACHE_TIER_SEMANTIC, "x");
+}
+
+/* Under today's options nobody could ask for it: wanted it stays, and holds as far as it may. */
+static void settings_against_todays_options_are_kept_and_clamped(void **state)
+{
+    static const char *const stricter[] = {"--cache-ttl-max=1h", "--cache-ttl-default=1h",
+                                           "--adaptive-max=0.5", "--adaptive-initial=0.4",
+                                           "--adaptive-min=0.3"};
+    struct folder_world *folder = *state;
+    struct world *world = folder_open(folder, 0, NULL);
+    struct cache_namespace_settings wanted = cache_namespace_settings_none, settings;
+    struct cache_namespace_view view;
+    wanted.ttl_ms = 2 * 3600 * 1000;
+    wanted.policy.mode = POLICY_ADAPTIVE + 1;
+    wanted.policy.adaptive_min = 0.6f;
+    assert_int_equal(
+        change(world, "faq", NAMESPACE_TTL | NAMESPACE_POLICY, wanted, NULL, &settings), STATUS_OK);
+    (void)set(world, in_namespace("a", "faq"), &here, "x");
+    folder_close(folder);
+    world = folder_open(folder, 5, stricter);
+    assert_int_equal(cache_get_namespace(world->cache, TEXT(""), TEXT("faq"), world->arena, &view,
+                                         &world->failure),
+                     STATUS_OK);
+    assert_int_equal(view.settings.ttl_ms, wanted.ttl_ms);
+    assert_non_null(strstr(view.degraded.bytes, "namespace.ttl_ms: at most"));
+    assert_non_null(strstr(view.degraded.bytes, "; namespace.policy."));
+    assert_int_equal(set(world, in_namespace("b", "faq"), NULL, "x")->expires_ms,
+                     world->now_ms + 3600 * 1000);
+    assert_hit(ask(world, in_namespace("a", "faq"), NULL), CACHE_TIER_EXACT, "x");
+    world = folder_reopen(folder);
+    assert_int_equal(cache_get_namespace(world->cache, TEXT(""), TEXT("faq"), world->arena, &view,
+                                         &world->failure),
+                     STATUS_OK);
+    assert_int_equal(view.degraded.length, 0);
+    assert_int_equal(set(world, in_namespace("b", "faq"), NULL, "x")->expires_ms,
+                     world->now_ms + (int64_t)wanted.ttl_ms);
 }
 
 /* Its note comes behind the rows: their partition was made by the options. */
@@ -427,7 +470,8 @@ int main(void)
         TEST(the_guard_signs_again),
         TEST(expired_entries_have_no_row_and_are_not_served),
         TEST(another_embedders_vectors_are_counted_and_kept),
-        TEST(without_a_policy_there_are_no_rows),
+        TEST(rows_outlive_a_start_without_a_policy),
+        TEST(settings_against_todays_options_are_kept_and_clamped),
         TEST(what_a_namespace_wants_reaches_rows_read_before),
         TEST(a_namespace_over_its_budget_at_start_keeps_the_budget),
         TEST(a_vector_of_another_dimension_is_dropped_and_counted),
