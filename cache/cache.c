@@ -50,7 +50,7 @@ const struct option_row cache_option_rows[] = {
     {"semantic.token_ttl", OPTION_DURATION, "1h", "1min", "24h", NULL, "time",
      "How long a decision token may bring its verdict."},
     {"metrics.scopes_max", OPTION_UINT, "100", "0", "10000", NULL, "scopes",
-     "Scopes that Stats lists, the most used first."},
+     "Scopes that Stats lists, the most used first; scopes and namespaces that /metrics lists."},
     {"lease.hold", OPTION_DURATION, "30s", "100ms", "1h", NULL, "time",
      "How long who computes a missing answer keeps its lease, unless the Get says; then the next in line gets it."},
     {"lease.hold_max", OPTION_DURATION, "10min", "100ms", "24h", NULL, "time",

@@ -534,6 +534,7 @@ struct cache_tier_stats {
     uint32_t p50_us, p99_us;
 };
 struct cache_scope_stats { /* texts lie in the arena of who asked */
+    uint64_t id;           /* tells apart what the names, which are cut, do not */
     struct text namespace_, model, embedder;
     const struct key_attribute *attributes;
     size_t attributes_count;
@@ -586,6 +587,14 @@ struct cache_stats {
 /* namespace empty: all. */
 enum status cache_stats(struct cache *cache, struct text tenant, struct text namespace_,
                         struct arena *arena, int64_t now_ms, struct cache_stats *out_stats);
+
+struct cache_namespace_stats {
+    struct text name; /* in the arena of who asked */
+    uint64_t requests, answered, sets, evictions, expirations, entries, size_bytes;
+};
+/* The metrics.scopes_max namespaces of a tenant with the most requests, most first. NO_MEMORY. */
+enum status cache_each_namespace_stats(struct cache *cache, struct text tenant, struct arena *arena,
+                                       struct cache_namespace_stats **out_stats, size_t *out_count);
 
 /* What does not work as it should, in the words of StatsResponse.degraded. */
 enum { CACHE_DEGRADED_MAX = 2 + EMBEDDER_DEGRADED_MAX };

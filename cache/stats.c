@@ -105,8 +105,8 @@ static void fill_server(const struct cache *cache, bool whole, int64_t now_ms,
 /* ---- scopes ---------------------------------------------------------------------------------- */
 
 struct ranked {
-    struct scope *scope;
-    uint64_t lookups;
+    void *used; /* a scope, or a namespace */
+    uint64_t uses;
 };
 
 struct ranking { /* the most used, most used first */
@@ -116,6 +116,22 @@ struct ranking { /* the most used, most used first */
 };
 
 /* Among 100,000 scopes nearly all stop at the first compare. */
+static void rank(struct ranking *ranking, void *used, uint64_t uses)
+{
+    size_t at = ranking->count;
+    if (at == ranking->max) {
+        if (at == 0 || ranking->ranked[at - 1].uses >= uses)
+            return;
+        at--;
+    } else {
+        ranking->count++;
+    }
+    for (; at > 0 && ranking->ranked[at - 1].uses < uses; at--)
+        ranking->ranked[at] = ranking->ranked[at - 1];
+    assert(at < ranking->max);
+    ranking->ranked[at] = (struct ranked){used, uses};
+}
+
 static void rank_scope(void *context, struct scope *scope)
 {
     struct ranking *ranking = context;
@@ -123,19 +139,7 @@ static void rank_scope(void *context, struct scope *scope)
         return;
     if (ranking->namespace_.length > 0 && !text_equal(scope->namespace_, ranking->namespace_))
         return;
-    const uint64_t lookups = namespace_read(&scope->lookups);
-    size_t at = ranking->count;
-    if (at == ranking->max) {
-        if (at == 0 || ranking->ranked[at - 1].lookups >= lookups)
-            return;
-        at--;
-    } else {
-        ranking->count++;
-    }
-    for (; at > 0 && ranking->ranked[at - 1].lookups < lookups; at--)
-        ranking->ranked[at] = ranking->ranked[at - 1];
-    assert(at < ranking->max);
-    ranking->ranked[at] = (struct ranked){scope, lookups};
+    rank(ranking, scope, namespace_read(&scope->lookups));
 }
 
 static struct text copy_text(struct text text, struct arena *arena, bool *spent)
@@ -176,6 +180,7 @@ bool cache_show_scope(const struct scope *scope, struct arena *arena,
     assert(view.feedback_right <= view.feedback_count);
     assert(scope->id != 0); /* the shared states are nobody's in particular */
     *out_stats = (struct cache_scope_stats){
+        .id = scope->id,
         .mode = view.mode,
         .threshold = view.threshold,
         .feedback_count = view.feedback_count,
@@ -201,7 +206,7 @@ static void note_partition(void *context, const struct partition_stats *partitio
     const struct scope *scope =
         scopes_find(shown->cache->scopes, partition->key.scope, partition->key.space);
     for (size_t i = 0; scope->id != 0 && i < shown->ranking->count; i++) {
-        if (shown->ranking->ranked[i].scope == scope)
+        if (shown->ranking->ranked[i].used == scope)
             shown->scopes[i].index = *partition;
     }
     epoch_leave(shown->cache->epochs);
@@ -222,7 +227,7 @@ static enum status fill_scopes(const struct cache *cache, struct ranking *rankin
     assert(ranking->count <= ranking->max);
     bool whole = true;
     for (size_t i = 0; i < ranking->count; i++)
-        whole &= cache_show_scope(ranking->ranked[i].scope, arena, &stats->scopes[i]);
+        whole &= cache_show_scope(ranking->ranked[i].used, arena, &stats->scopes[i]);
     epoch_leave(cache->epochs);
     if (!whole)
         return STATUS_NO_MEMORY;
@@ -245,6 +250,57 @@ enum status cache_stats(struct cache *cache, struct text tenant, struct text nam
     if (status == STATUS_OK)
         *out_stats = stats;
     return status;
+}
+
+/* ---- each namespace -------------------------------------------------------------------------- */
+
+static void rank_namespace(void *context, struct namespace_ *namespace_)
+{
+    struct ranking *ranking = context;
+    struct cache_stats sums = {0};
+    if (!text_equal(namespace_->tenant, ranking->tenant))
+        return;
+    add_namespace(&sums, &namespace_->counters);
+    rank(ranking, namespace_, sums.total_requests);
+}
+
+static bool show_namespace(const struct namespace_ *namespace_, struct arena *arena,
+                           struct cache_namespace_stats *out_stats)
+{
+    struct cache_stats sums = {0};
+    bool spent = false;
+    add_namespace(&sums, &namespace_->counters);
+    *out_stats = (struct cache_namespace_stats){
+        .name = copy_text(namespace_->name, arena, &spent),
+        .requests = sums.total_requests,
+        .answered = sums.cached_requests,
+        .sets = sums.sets,
+        .evictions = sums.evictions,
+        .expirations = sums.expirations,
+        .entries = sums.exact.entries,
+        .size_bytes = sums.exact.size_bytes,
+    };
+    return !spent;
+}
+
+enum status cache_each_namespace_stats(struct cache *cache, struct text tenant, struct arena *arena,
+                                       struct cache_namespace_stats **out_stats, size_t *out_count)
+{
+    struct ranking ranking = {.tenant = cache_name_or_default(tenant),
+                              .max = cache->limits.scopes_shown};
+    ranking.ranked = arena_calloc(arena, ranking.max + 1, sizeof(*ranking.ranked));
+    struct cache_namespace_stats *stats = arena_calloc(arena, ranking.max + 1, sizeof(*stats));
+    if (ranking.ranked == NULL || stats == NULL)
+        return STATUS_NO_MEMORY;
+    bool whole = true;
+    epoch_enter(cache->epochs);
+    namespaces_each(cache->namespaces, rank_namespace, &ranking);
+    for (size_t i = 0; i < ranking.count; i++)
+        whole &= show_namespace(ranking.ranked[i].used, arena, &stats[i]);
+    epoch_leave(cache->epochs);
+    *out_stats = stats;
+    *out_count = ranking.count;
+    return whole ? STATUS_OK : STATUS_NO_MEMORY;
 }
 
 /* ---- what is wrong --------------------------------------------------------------------------- */

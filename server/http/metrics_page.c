@@ -3,13 +3,12 @@
  * Prometheus reads.
  *
  * A value without labels is one row of `plain`. A family whose values differ by a label is a
- * function below. Label values from outside (namespaces, models) are escaped, and only those of the
- * metrics.scopes_max most used scopes are written, so that nobody outside decides how long the page
- * gets. Every reason has its line, so that an alert sees a 0 and not a gap.
+ * function below. Every reason has its line, so that an alert sees a 0 and not a gap.
  *
  * https://prometheus.io/docs/instrumenting/exposition_formats/
  *
  * Owns nothing. Threads: the door's own, which may enter an epoch.
+ * NOT HERE. What has a line for each scope and namespace (metrics_scopes.c), process_* (process.c).
  */
 #include <assert.h>
 #include <stddef.h>
@@ -23,6 +22,7 @@
 #include "cache/cache.h"
 #include "server/grpc/door.h"
 #include "server/grpc/listener.h"
+#include "server/http/metrics_scopes.h"
 #include "server/http/pages.h"
 #include "server/http/process.h"
 
@@ -36,11 +36,14 @@ struct facts {
 
 struct plain_row {
     struct metric_row row;
-    size_t offset, size; /* of a uint32_t or uint64_t in struct facts */
+    size_t offset, size; /* of a uint32_t or uint64_t in struct facts... */
+    double per;          /* ...so many of which are one; 0: it is a whole number */
 };
 
 /* clang-format off */
-#define ROW(name, kind, member, unit, meaning) {{name, kind, unit, meaning}, offsetof(struct facts, member), sizeof(((struct facts *)0)->member)}
+#define ROW(name, kind, member, unit, meaning) {{name, kind, unit, meaning}, offsetof(struct facts, member), sizeof(((struct facts *)0)->member), 0}
+#define ROW_MS(name, kind, member, meaning) {{name, kind, "seconds", meaning}, offsetof(struct facts, member), sizeof(((struct facts *)0)->member), 1e3}
+#define ROW_US(name, kind, member, meaning) {{name, kind, "seconds", meaning}, offsetof(struct facts, member), sizeof(((struct facts *)0)->member), 1e6}
 static const struct plain_row plain[] = {
     ROW("reprise_uptime_seconds",               METRIC_GAUGE,   cache.uptime_s,            "seconds", "Since the start."),
     ROW("reprise_requests_total",               METRIC_COUNTER, cache.total_requests,      "requests", "Gets, each item of a batch counted."),
@@ -75,12 +78,17 @@ static const struct plain_row plain[] = {
     ROW("reprise_journal_records_total",        METRIC_COUNTER, cache.journal.records,     "records", "Records written."),
     ROW("reprise_journal_batches_total",        METRIC_COUNTER, cache.journal.batches,     "writes", "Writes, each of many records."),
     ROW("reprise_journal_syncs_total",          METRIC_COUNTER, cache.journal.syncs,       "syncs", "Syncs of the disk."),
+    ROW_US("reprise_journal_last_sync_seconds", METRIC_GAUGE,   cache.journal.sync_us_last, "What the last sync of the disk took."),
     ROW("reprise_journal_queue_bytes",          METRIC_GAUGE,   cache.journal.queue_bytes, "bytes", "Records that wait to be written."),
     ROW("reprise_journal_read_errors_total",    METRIC_COUNTER, cache.journal.read_errors, "errors", "Reads that the disk refused or that were damaged."),
-    ROW("reprise_purge_pending_ms",             METRIC_GAUGE,   cache.journal.purge_pending_ms, "ms", "How long bytes of something removed have been in the journal; 0: none are."),
-    ROW("reprise_purge_last_ms",                METRIC_GAUGE,   cache.journal.purge_ms_last, "ms", "How long the last of them were."),
+    ROW_MS("reprise_purge_pending_seconds",     METRIC_GAUGE,   cache.journal.purge_pending_ms, "How long bytes of something removed have been in the journal; 0: none are."),
+    ROW_MS("reprise_purge_last_seconds",        METRIC_GAUGE,   cache.journal.purge_ms_last, "How long the last of them were."),
     ROW("reprise_purges_settled_total",         METRIC_COUNTER, cache.journal.purges_settled, "times", "How often all of them were off the disk."),
     ROW("reprise_recovered_entries",            METRIC_GAUGE,   cache.journal.recovered_entries, "entries", "Entries that the last start brought back."),
+    ROW("reprise_recovered_rows",               METRIC_GAUGE,   cache.recovered_rows,      "vectors", "Vectors that the last start brought back."),
+    ROW("reprise_recovered_rows_without_space", METRIC_GAUGE,   cache.recovered_rowless,   "vectors", "Vectors of another embedder: their entries answer exact questions alone."),
+    ROW("reprise_recovered_bytes",              METRIC_GAUGE,   cache.journal.recovered_bytes, "bytes", "Bytes of the journal that the last start read."),
+    ROW_MS("reprise_recovery_seconds",          METRIC_GAUGE,   cache.journal.recovered_ms, "What the last start needed for it."),
     ROW("reprise_recovered_damaged_bytes",      METRIC_GAUGE,   cache.journal.damaged_bytes, "bytes", "What the last start found damaged and left out."),
     ROW("reprise_recovered_torn_bytes",         METRIC_GAUGE,   cache.journal.torn_bytes,  "bytes", "What the last start cut from the journal's end."),
     ROW("reprise_grpc_calls_total",             METRIC_COUNTER, grpc.calls,                "calls", "Calls that were let in."),
@@ -102,7 +110,10 @@ static void write_plain(const struct facts *facts, FILE *out)
         else
             value = *(const uint64_t *)at;
         metric_write_head(&plain[i].row, out);
-        metric_write_value(&plain[i].row, "", value, out);
+        if (plain[i].per > 0)
+            metric_write_real(&plain[i].row, "", (double)value / plain[i].per, out);
+        else
+            metric_write_value(&plain[i].row, "", value, out);
     }
 }
 
@@ -213,6 +224,27 @@ static void write_states(const struct cache_stats *stats, FILE *out)
     }
 }
 
+/* The state and the way to the disk, as labels. */
+static void write_storage(const struct journal_stats *journal, FILE *out)
+{
+    static const struct metric_row state = {"reprise_storage_state", METRIC_GAUGE, "0 or 1",
+                                            "The state of the disk is the one that has a 1."},
+                                   io = {"reprise_storage_io_info", METRIC_GAUGE, "1",
+                                         "How files are read and written, as a label."};
+    static const enum storage_state states[] = {STORAGE_NONE, STORAGE_LOADING, STORAGE_DURABLE,
+                                                STORAGE_MEMORY_ONLY, STORAGE_READ_ONLY};
+    char labels[METRIC_LABELS_MAX];
+    metric_write_head(&state, out);
+    for (size_t i = 0; i < sizeof(states) / sizeof(states[0]); i++) {
+        (void)snprintf(labels, sizeof(labels), "state=\"%s\"", storage_state_name(states[i]));
+        metric_write_value(&state, labels, journal->state == states[i], out);
+    }
+    const char *backend = journal->io_backend != NULL ? journal->io_backend : "";
+    (void)snprintf(labels, sizeof(labels), "backend=\"%s\"", backend[0] != '\0' ? backend : "none");
+    metric_write_head(&io, out);
+    metric_write_value(&io, labels, 1, out);
+}
+
 static void write_server(const struct facts *facts, enum listener_readiness readiness, FILE *out)
 {
     /* clang-format off */
@@ -242,108 +274,21 @@ static void write_latencies(const struct cache *cache, FILE *out)
     metric_write_histogram(&row, "tier=\"semantic\"", cache_semantic_us(cache), out);
 }
 
-/* ---- scopes ---------------------------------------------------------------------------------- */
-
-/* "namespace="a",model="b",embedder="c",attributes="x=1;y=2"", to be freed; NULL: no memory. */
-static char *labels_of(const struct cache_scope_stats *scope)
-{
-    char *labels = NULL;
-    size_t bytes = 0;
-    FILE *out = open_memstream(&labels, &bytes);
-    if (out == NULL)
-        return NULL;
-    (void)fputs("namespace=\"", out);
-    metric_write_escaped(scope->namespace_, out);
-    (void)fputs("\",model=\"", out);
-    metric_write_escaped(scope->model, out);
-    (void)fputs("\",embedder=\"", out);
-    metric_write_escaped(scope->embedder, out);
-    (void)fputs("\",attributes=\"", out);
-    for (size_t i = 0; i < scope->attributes_count; i++) {
-        (void)fputs(i > 0 ? ";" : "", out);
-        metric_write_escaped(scope->attributes[i].name, out);
-        (void)fputc('=', out);
-        metric_write_escaped(scope->attributes[i].value, out);
-    }
-    (void)fputc('"', out);
-    if (fclose(out) != 0) {
-        free(labels);
-        return NULL;
-    }
-    return labels;
-}
-
-enum scope_metric {
-    SCOPE_LOOKUPS,
-    SCOPE_HITS,
-    SCOPE_GUARDED,
-    SCOPE_WOULD_HIT,
-    SCOPE_VERDICTS,
-    SCOPE_THRESHOLD,
-    SCOPE_ROWS,
-    SCOPE_METRICS
-};
-
-static double scope_value(const struct cache_scope_stats *scope, enum scope_metric which)
-{
-    switch (which) {
-    case SCOPE_LOOKUPS:
-        return (double)scope->lookups;
-    case SCOPE_HITS:
-        return (double)scope->hits;
-    case SCOPE_GUARDED:
-        return (double)scope->guard_blocked;
-    case SCOPE_WOULD_HIT:
-        return (double)scope->would_hits;
-    case SCOPE_VERDICTS:
-        return (double)scope->feedback_count;
-    case SCOPE_THRESHOLD:
-        return (double)scope->threshold;
-    case SCOPE_ROWS:
-        return (double)scope->index.rows;
-    case SCOPE_METRICS:
-        break;
-    }
-    return 0;
-}
-
-static void write_scopes(const struct cache_stats *stats, FILE *out)
-{
-    /* clang-format off */
-    static const struct metric_row rows[SCOPE_METRICS] = {
-        [SCOPE_LOOKUPS] = {"reprise_scope_lookups_total", METRIC_COUNTER, "requests", "Semantic lookups of a scope (the metrics.scopes_max most used)."},
-        [SCOPE_HITS] = {"reprise_scope_hits_total", METRIC_COUNTER, "requests", "Semantic hits of a scope."},
-        [SCOPE_GUARDED] = {"reprise_scope_guard_blocked_total", METRIC_COUNTER, "requests", "Lookups whose best candidate the guard refused."},
-        [SCOPE_WOULD_HIT] = {"reprise_scope_would_hits_total", METRIC_COUNTER, "requests", "What policy shadow would have served."},
-        [SCOPE_VERDICTS] = {"reprise_scope_verdicts", METRIC_GAUGE, "verdicts", "Recent verdicts that the policy remembers."},
-        [SCOPE_THRESHOLD] = {"reprise_scope_threshold", METRIC_GAUGE, "cosine", "The similarity at which a scope serves now."},
-        [SCOPE_ROWS] = {"reprise_scope_rows", METRIC_GAUGE, "vectors", "Vectors of a scope."},
-    };
-    /* clang-format on */
-    for (int which = 0; which < SCOPE_METRICS; which++) {
-        metric_write_head(&rows[which], out);
-        for (size_t i = 0; i < stats->scopes_count; i++) {
-            char *labels = labels_of(&stats->scopes[i]);
-            if (labels != NULL)
-                metric_write_real(&rows[which], labels,
-                                  scope_value(&stats->scopes[i], (enum scope_metric)which), out);
-            free(labels);
-        }
-    }
-}
-
 /* ---- the page -------------------------------------------------------------------------------- */
 
-static void write_all(const struct http_sources *sources, const struct facts *facts, FILE *out)
+static void write_all(const struct http_sources *sources, const struct facts *facts,
+                      struct arena *arena, FILE *out)
 {
     write_server(facts, listener_readiness(sources->grpc), out);
     write_states(&facts->cache, out);
+    write_storage(&facts->cache.journal, out);
     write_plain(facts, out);
     write_tiers(&facts->cache, out);
     write_misses(&facts->cache, out);
     write_latencies(sources->cache, out);
     write_shed(&facts->grpc, out);
-    write_scopes(&facts->cache, out);
+    metrics_of_scopes(&facts->cache, out);
+    metrics_of_namespaces(sources->cache, arena, out);
     cache_embedder_metrics(sources->cache, out);
     process_metrics(out);
 }
@@ -369,7 +314,7 @@ void page_of_metrics(const struct http_sources *sources, struct page *out_page)
         return;
     FILE *out = gather(sources, arena, &facts) == STATUS_OK ? open_memstream(&body, &bytes) : NULL;
     if (out != NULL) {
-        write_all(sources, &facts, out);
+        write_all(sources, &facts, arena, out);
         if (fclose(out) == 0) {
             out_page->body = body;
             out_page->body_bytes = bytes;

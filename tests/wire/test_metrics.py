@@ -127,6 +127,42 @@ class Metrics(HttpTest):
         samples, _ = self.metrics()
         self.assertEqual(len([1 for (name, _) in samples if name == "reprise_scope_threshold"]), 3)
 
+    def test_scopes_that_look_alike_do_not_break_the_page(self):
+        server = self.start()
+        long = "e" * 60  # names of embedders are cut to 47 bytes for people
+        alike = [dict(embedder=long + "1"), dict(embedder=long + "2"), dict(attributes=[common_pb2.Attribute(name="a", value="1;b=2")]),
+                 dict(attributes=[common_pb2.Attribute(name="a", value="1"), common_pb2.Attribute(name="b", value="2")])]
+        for number, names in enumerate(alike):
+            identity = common_pb2.Identity(model="m", prompt=f"prompt {number}", **names)
+            vector = common_pb2.Vector(f32=[1, 0, 0]) if "embedder" in names else None
+            server.cache.Set(cache_pb2.SetRequest(identity=identity, content="An answer.", vector=vector), timeout=30)
+        samples, _ = self.metrics()
+        rows = {labels: number for (name, labels), number in samples.items() if name == "reprise_scope_rows"}
+        self.assertEqual(sorted(rows.values()), [1, 1, 1, 1])
+        self.assertEqual(len({frozenset(pair for pair in labels if pair[0] != "scope") for labels in rows}), 2)
+
+    def test_each_namespace_has_its_lines_and_only_the_most_used_are_written(self):
+        server = self.start(metrics_scopes_max=2)
+        for number, name in enumerate(("seldom", "often", "mostly")):
+            identity = common_pb2.Identity(namespace=name, model="m", prompt="What is a cache?")
+            server.cache.Set(cache_pb2.SetRequest(identity=identity, content="An answer."), timeout=30)
+            for _ in range(number):
+                server.cache.Get(cache_pb2.GetRequest(identity=identity), timeout=30)
+        samples, _ = self.metrics()
+        of = lambda metric: {dict(labels)["namespace"]: number for (name, labels), number in samples.items() if name == metric}
+        self.assertEqual(of("reprise_namespace_requests_total"), {"mostly": 2, "often": 1})
+        self.assertEqual(of("reprise_namespace_answered_total"), {"mostly": 2, "often": 1})
+        self.assertEqual(of("reprise_namespace_entries"), {"mostly": 1, "often": 1})
+        self.assertGreater(of("reprise_namespace_size_bytes")["often"], 0)
+
+    def test_the_storage_has_one_state_at_a_time(self):
+        self.start()
+        samples, _ = self.metrics()
+        states = {dict(labels)["state"]: number for (name, labels), number in samples.items() if name == "reprise_storage_state"}
+        self.assertEqual([state for state, number in states.items() if number == 1], ["memory"])
+        self.assertIn("memory_only", states)
+        self.assertEqual(samples["reprise_storage_io_info", frozenset({("backend", "none")})], 1)
+
     def test_every_degraded_word_has_its_line(self):
         self.start(embed_provider="lexical")
         samples, _ = self.metrics()
@@ -140,6 +176,15 @@ class Manual(unittest.TestCase):
     def test_the_manual_has_every_metric(self):
         written = subprocess.run([sys.executable, "-B", str(SOURCE / "scripts/metrics-page"), str(BIN)], capture_output=True, text=True, check=True).stdout
         self.assertEqual((SOURCE / "docs/metrics.md").read_text(), written, "docs/metrics.md is older than the page: make docs")
+
+
+    def test_what_the_manual_tells_to_watch_is_served(self):
+        known = set(re.findall(r"^\| `(\w+)` \|", (SOURCE / "docs/metrics.md").read_text(), re.MULTILINE))
+        self.assertIn("reprise_ready", known)
+        watched = set(re.findall(r"\breprise_[a-z_]+", (SOURCE / "docs/operations.md").read_text()))
+        self.assertGreater(len(watched), 5)
+        served = lambda name: any(one.startswith(name) for one in known) if name.endswith("_") else re.sub(r"_(bucket|sum|count)$", "", name) in known
+        self.assertEqual({name for name in watched if not served(name)}, set())
 
 
 class Probes(HttpTest):

@@ -121,6 +121,36 @@ static void the_most_used_scopes_are_shown_first(void **state)
     assert_int_equal(one.scopes[0].lookups, 1);
 }
 
+static void the_most_used_namespaces_are_shown_first(void **state)
+{
+    struct world *world = *state;
+    struct cache_namespace_stats *shown = NULL;
+    struct identity theirs = in("theirs", "hello");
+    size_t count = 0;
+    theirs.tenant = TEXT("them");
+    (void)set(world, theirs, NULL, "world");
+    static const char *const names[] = {"seldom", "often", "sometimes"};
+    static const int asked[] = {1, 5, 3};
+    for (int i = 0; i < 3; i++) {
+        (void)set(world, in(names[i], "hello"), NULL, "world");
+        for (int j = 0; j < asked[i]; j++)
+            (void)ask(world, in(names[i], j < 2 ? "hello" : "who?"), NULL);
+    }
+    world_forget(world);
+    assert_int_equal(
+        cache_each_namespace_stats(world->cache, TEXT(""), world->arena, &shown, &count),
+        STATUS_OK);
+    assert_int_equal(count, 2);
+    assert_true(text_equal(shown[0].name, TEXT("often")));
+    assert_int_equal(shown[0].requests, 5);
+    assert_int_equal(shown[0].answered, 2);
+    assert_true(text_equal(shown[1].name, TEXT("sometimes")));
+    assert_int_equal(shown[1].requests, 3);
+    assert_int_equal(shown[1].sets, 1);
+    assert_int_equal(shown[1].entries, 1);
+    assert_true(shown[1].size_bytes > 0);
+}
+
 static int open_none_shown(void **state)
 {
     static const char *const flags[] = {"--metrics-scopes-max=0"};
@@ -155,6 +185,8 @@ int main(void)
         TEST(a_refused_get_is_nobodys_miss),
         TEST(other_tenants_are_not_shown),
         cmocka_unit_test_setup_teardown(the_most_used_scopes_are_shown_first, open_two_shown,
+                                        world_destroy),
+        cmocka_unit_test_setup_teardown(the_most_used_namespaces_are_shown_first, open_two_shown,
                                         world_destroy),
         cmocka_unit_test_setup_teardown(no_scope_is_shown_when_none_may_be, open_none_shown,
                                         world_destroy),
