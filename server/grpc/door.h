@@ -53,6 +53,7 @@ struct door {
     struct timers *timers;
     struct pushbacks *pushbacks;
     struct counters *counters;
+    struct counters *tally; /* tally.h */
     grpc_server *server;
     void *registered[SLOT_KINDS]; /* the core's handles; NULL for SLOT_GENERIC */
     uint32_t inflight_max;

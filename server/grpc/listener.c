@@ -32,6 +32,7 @@
 #include "server/grpc/queue.h"
 #include "server/grpc/reply.h"
 #include "server/grpc/symbols.h"
+#include "server/grpc/tally.h"
 #include "server/grpc/timers.h"
 #include "server/grpc/worker.h"
 
@@ -88,11 +89,14 @@ static enum status create_door(struct door *door, const struct listener_setup *s
         status = pushbacks_create(&door->pushbacks);
     if (status == STATUS_OK)
         status = counters_create(DOOR_COUNTERS, &door->counters);
+    if (status == STATUS_OK)
+        status = tally_create(&door->tally);
     return status;
 }
 
 static void destroy_door(struct door *door)
 {
+    counters_destroy(&door->tally);
     counters_destroy(&door->counters);
     pushbacks_destroy(&door->pushbacks);
     timers_destroy(&door->timers);
@@ -491,6 +495,11 @@ void listener_drain(struct listener *listener, int64_t delay_ms, int64_t timeout
     end_threads(listener);
     log_write(LOG_INFO, "grpc", "threads ended", NULL);
     log_counts(listener);
+}
+
+void listener_metrics(const struct listener *listener, FILE *out)
+{
+    tally_metrics(listener->door.tally, out);
 }
 
 void listener_stats(const struct listener *listener, struct listener_stats *out_stats)

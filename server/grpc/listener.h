@@ -5,6 +5,7 @@
  */
 #pragma once
 #include <stdint.h>
+#include <stdio.h>
 
 #include "base/options.h"
 #include "base/status.h"
@@ -84,3 +85,5 @@ struct listener_stats {
     uint64_t send_timeouts;     /* cancelled: reply not taken in server.send_timeout */
 };
 void listener_stats(const struct listener *listener, struct listener_stats *out_stats);
+/* Replies by method and code, as Prometheus text. */
+void listener_metrics(const struct listener *listener, FILE *out);

@@ -18,6 +18,7 @@
 
 #include "base/check.h"
 #include "server/grpc/queue.h"
+#include "server/grpc/tally.h"
 #include "storage/entry.h"
 
 enum { FLAT_REPLY_BYTES = 4096, TRAILERS_MAX = 2, STATUS_TEXT_MAX = 320 };
@@ -124,6 +125,7 @@ static void start_closing(struct call *call, struct ending *ending)
     op->data.send_status_from_server.trailing_metadata = ending->trailers;
     op->data.send_status_from_server.trailing_metadata_count = ending->trailers_count;
     add_closing(call, ops, &count);
+    tally_count(call_door(call)->tally, call->method, ending->code);
     call_start(call, ops, count, CALL_SENT);
 }
 

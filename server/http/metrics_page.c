@@ -287,6 +287,7 @@ static void write_all(const struct http_sources *sources, const struct facts *fa
     write_misses(&facts->cache, out);
     write_latencies(sources->cache, out);
     write_shed(&facts->grpc, out);
+    listener_metrics(sources->grpc, out);
     metrics_of_scopes(&facts->cache, out);
     metrics_of_namespaces(sources->cache, arena, out);
     cache_embedder_metrics(sources->cache, out);

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import unittest
 
-from support import BIN, SOURCE, Server, cache_pb2, common_pb2
+from support import BIN, SOURCE, Server, cache_pb2, common_pb2, grpc
 
 NAME = r"[a-zA-Z_:][a-zA-Z0-9_:]*"
 SAMPLE = re.compile(rf'({NAME})(?:\{{((?:{NAME}="(?:[^"\\\n]|\\["\\n])*"(?:,(?!\}}))?)*)\}})? (\S+)')
@@ -98,6 +98,25 @@ class Metrics(HttpTest):
         self.assertGreater(value("process_resident_memory_bytes"), 1e6)
         self.assertGreater(value("process_start_time_seconds"), 1.6e9)
         self.assertEqual(kinds["reprise_hit_seconds"], "histogram")
+
+    def test_replies_are_counted_by_method_and_code(self):
+        server = self.start()
+        self.set(server, "What is a cache?")
+        for _ in range(3):
+            self.get(server, "What is a cache?")
+        for prompt in ("", "\0"):
+            with self.assertRaises(grpc.RpcError) as raised:
+                self.get(server, prompt)
+            self.assertEqual(raised.exception.code(), grpc.StatusCode.INVALID_ARGUMENT)
+        with self.assertRaises(grpc.RpcError):
+            server.channel.unary_unary("/reprise.v1.Cache/Nothing")(b"", timeout=30)
+        samples, _ = self.metrics()
+        replies = {(dict(labels)["rpc"], dict(labels)["code"]): number for (name, labels), number in samples.items() if name == "reprise_grpc_replies_total"}
+        self.assertEqual(replies["reprise.v1.Cache/Get", "OK"], 3)
+        self.assertEqual(replies["reprise.v1.Cache/Get", "INVALID_ARGUMENT"], 2)
+        self.assertEqual(replies["reprise.v1.Cache/Set", "OK"], 1)
+        self.assertEqual(replies["reprise.v1.Feedback/Report", "OK"], 0)
+        self.assertEqual(replies["none", "UNIMPLEMENTED"], 1)
 
     def test_buckets_of_a_histogram_only_rise(self):
         server = self.start()
