@@ -56,6 +56,8 @@ test-all: test ## the same, then clang's thread-safety analysis, tsan, fuzzing f
 	@echo "== the index at length: a million operations, every byte of a snapshot"
 	@REPRISE_CHURN_OPERATIONS=1000000 build/dev/tests/unit_index_churn
 	@REPRISE_SNAPSHOT_STRIDE=1 build/dev/tests/unit_index_snapshot
+	@echo "== the cache at length: a million calls over twenty namespaces"
+	@REPRISE_CACHE_OPERATIONS=1000000 build/dev/tests/unit_cache_model
 	@scripts/fuzz 30
 	@scripts/lint-proto
 
