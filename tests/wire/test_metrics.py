@@ -254,6 +254,19 @@ class Probes(HttpTest):
             self.assertIn(connection.recv(100)[:9], (b"", b"HTTP/1.1 "))
         self.assertEqual(self.ask("/livez")[0], 200)
 
+    def test_who_asks_ten_thousand_times_and_reads_nothing_costs_no_memory(self):
+        self.start()
+        memory = lambda: self.metrics()[0]["process_resident_memory_bytes", frozenset()]
+        before = memory()
+        with socket.create_connection(("127.0.0.1", self.port), timeout=30) as connection:
+            connection.settimeout(0.5)
+            try:
+                connection.sendall(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n" * 10000)
+            except (TimeoutError, ConnectionResetError, BrokenPipeError):
+                pass
+            self.assertEqual(self.ask("/readyz")[0], 200)
+            self.assertLess(memory() - before, 32 << 20)  # the pages would be 200 MiB
+
     def test_more_connections_than_allowed_do_not_stop_the_others(self):
         self.start(http_connections_max=4)
         idle = [socket.create_connection(("127.0.0.1", self.port), timeout=30) for _ in range(10)]
