@@ -7,7 +7,8 @@
  * runs on a compute thread and not on the one that all outgoing requests wait for.
  *
  * THREADS. Any; what open has written never changes.
- * NOT HERE. Options and the choice of a provider (embedder_open.c).
+ * NOT HERE. Options and the choice of a provider (embedder_open.c); what is counted
+ * (embedder_state.c).
  */
 #include "embed/embedder.h"
 
@@ -118,124 +119,4 @@ enum status embedder_tokens(const struct embedder *embedder, struct text text, s
     const enum status status = lexical_words(text, arena, &words, &out_tokens->count);
     out_tokens->pieces = words;
     return status;
-}
-
-/* ---- state and metrics ----------------------------------------------------------------------- */
-
-static void degrade(struct embedder_state *state, const char *word)
-{
-    assert(state->degraded_count < EMBEDDER_DEGRADED_MAX);
-    state->degraded[state->degraded_count++] = word;
-}
-
-static void add_remote(const struct remote *remote, struct embedder_state *state)
-{
-    struct remote_state about;
-    remote_state(remote, &about);
-    state->waiting += about.waiting;
-    if (!about.is_up)
-        degrade(state, "embedder_down");
-    if (about.has_drifted)
-        degrade(state, "embedder_changed");
-}
-
-static void add_batch(struct batch *batch, struct embedder_state *state)
-{
-    struct batch_state about;
-    batch_state(batch, &about);
-    state->waiting = about.waiting;
-    state->texts = about.texts;
-    state->tokens = about.tokens;
-    state->packs = about.packs;
-    state->recent_hits = about.recent_hits;
-    state->too_long = about.too_long;
-    state->wordless = about.wordless;
-    state->overloaded = about.overloaded;
-    state->late = about.late;
-    state->failed = about.failed;
-}
-
-void embedder_state(const struct embedder *embedder, struct embedder_state *out_state)
-{
-    struct embedder_state state = {
-        .provider = embedder->provider,
-        .precision = embedder->local != NULL ? local_precision(embedder->local) : "",
-        .isa = embedder->local != NULL ? local_isa(embedder->local) : "",
-    };
-    if (embedder->lacks_weights)
-        degrade(&state, "no_weights");
-    if (embedder->batch != NULL)
-        add_batch(embedder->batch, &state);
-    if (embedder->remote != NULL)
-        add_remote(embedder->remote, &state);
-    *out_state = state;
-}
-
-/* clang-format off */
-enum metric { METRIC_TEXTS, METRIC_WITHOUT, METRIC_TOKENS, METRIC_RECENT_HITS, METRIC_WAITING, METRIC_DEGRADED };
-const struct metric_row embed_metric_rows[] = {
-    [METRIC_TEXTS] = {"reprise_embed_texts_total", METRIC_COUNTER, "texts", "Texts that got a vector."},
-    [METRIC_WITHOUT] = {"reprise_embed_without_vector_total", METRIC_COUNTER, "texts",
-     "Texts that got none, by reason; late: it could not be in time; overloaded: no room in a queue."},
-    [METRIC_TOKENS] = {"reprise_embed_tokens_total", METRIC_COUNTER, "tokens", "Tokens that went through the encoder."},
-    [METRIC_RECENT_HITS] = {"reprise_embed_recent_hits_total", METRIC_COUNTER, "texts", "Texts whose vector was still known."},
-    [METRIC_WAITING] = {"reprise_embed_queue", METRIC_GAUGE, "texts", "Texts that wait for their vector."},
-    [METRIC_DEGRADED] = {"reprise_embed_degraded", METRIC_GAUGE, "0 or 1", "What is not as it should be, by reason."},
-};
-/* clang-format on */
-const size_t embed_metric_rows_count = sizeof(embed_metric_rows) / sizeof(embed_metric_rows[0]);
-
-static void write_one(FILE *out, enum metric which, const char *labels, uint64_t value)
-{
-    metric_write_head(&embed_metric_rows[which], out);
-    metric_write_value(&embed_metric_rows[which], labels, value, out);
-}
-
-static void write_reasons(FILE *out, const struct embedder_state *state, const char *provider)
-{
-    const struct {
-        const char *reason;
-        uint64_t count;
-    } rows[] = {{"too_long", state->too_long},
-                {"wordless", state->wordless},
-                {"overloaded", state->overloaded},
-                {"late", state->late},
-                {"failed", state->failed}};
-    metric_write_head(&embed_metric_rows[METRIC_WITHOUT], out);
-    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-        char labels[METRIC_LABELS_MAX];
-        (void)snprintf(labels, sizeof(labels), "%s,reason=\"%s\"", provider, rows[i].reason);
-        metric_write_value(&embed_metric_rows[METRIC_WITHOUT], labels, rows[i].count, out);
-    }
-}
-
-/* Every reason has its line, so that an alert sees a 0 and not a gap. */
-static void write_degraded(FILE *out, const struct embedder_state *state)
-{
-    static const char *const reasons[] = {"no_weights", "embedder_down", "embedder_changed"};
-    metric_write_head(&embed_metric_rows[METRIC_DEGRADED], out);
-    for (size_t i = 0; i < sizeof(reasons) / sizeof(reasons[0]); i++) {
-        char labels[METRIC_LABELS_MAX];
-        bool is_so = false;
-        for (size_t n = 0; n < state->degraded_count; n++)
-            is_so = is_so || strcmp(state->degraded[n], reasons[i]) == 0;
-        (void)snprintf(labels, sizeof(labels), "reason=\"%s\"", reasons[i]);
-        metric_write_value(&embed_metric_rows[METRIC_DEGRADED], labels, is_so, out);
-    }
-}
-
-void embedder_metrics(const struct embedder *embedder, FILE *out)
-{
-    if (embedder == NULL)
-        return;
-    struct embedder_state state;
-    char provider[METRIC_LABELS_MAX / 2];
-    embedder_state(embedder, &state);
-    (void)snprintf(provider, sizeof(provider), "provider=\"%s\"", state.provider);
-    write_one(out, METRIC_TEXTS, provider, state.texts);
-    write_reasons(out, &state, provider);
-    write_one(out, METRIC_TOKENS, provider, state.tokens);
-    write_one(out, METRIC_RECENT_HITS, provider, state.recent_hits);
-    write_one(out, METRIC_WAITING, provider, state.waiting);
-    write_degraded(out, &state);
 }

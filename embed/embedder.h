@@ -84,29 +84,43 @@ struct embedder_tokens {
 enum status embedder_tokens(const struct embedder *embedder, struct text text, struct arena *arena,
                             struct embedder_tokens *out_tokens);
 
-enum { EMBEDDER_DEGRADED_MAX = 2 };
+enum { EMBEDDER_DEGRADED_MAX = 3, EMBEDDER_ERRORS_MAX = 16 };
 
+struct embedder_error {
+    const char *reason; /* "timeout": a word of REMOTE_ERROR_TABLE (remote.h) */
+    uint64_t count;
+};
+
+/* Counters begin with the embedder. */
 struct embedder_state {
     const char *provider; /* "local"                                                              */
     const char *precision; /* "int8", "fp32"; "": it has none */
-    const char *isa; /* "avx512vnni"; ""                                                     */
+    const char *isa;     /* "avx512vnni"; ""                                                     */
+    const char *circuit; /* of a remote one: "closed"; "open": it is taken for down; else ""     */
     /* What is not as it should be: "no_weights"; "embedder_down": nobody gets a vector;
-     * "embedder_changed": the vectors are no longer those of the start. */
+     * "embedder_changed": the vectors are no longer those of the start; "embedder_bad_vectors": a
+     * reply had another dimension or held a vector that is zero, infinite or not a number, and the
+     * canary has not been right since. */
     const char *degraded[EMBEDDER_DEGRADED_MAX];
     size_t degraded_count;
     uint32_t waiting;
     uint64_t texts, tokens, packs; /* got a vector; went through the encoder (not of remote ones) */
-    uint64_t recent_hits;        /* texts whose vector was still known                           */
+    uint64_t recent_hits, twins; /* texts whose vector was still known; was made beside them      */
     uint64_t too_long, wordless; /* texts without a vector                                       */
     uint64_t overloaded, late;   /* refused: no room; it could not be in time                    */
     uint64_t failed;             /* everything else                                              */
+
+    /* Of a remote one, else 0; see struct remote_state. */
+    uint32_t circuit_open, flying, batch_now;
+    uint64_t requests, retries, openings, canaries, drifts;
+    uint64_t bad_vectors; /* replies with one, or of another dimension                        */
+    struct embedder_error errors[EMBEDDER_ERRORS_MAX];
+    size_t errors_count;
 };
 
 /* Of embedder_submit; embedder_embed is not counted. */
 void embedder_state(const struct embedder *embedder, struct embedder_state *out_state);
 
-extern const struct metric_row embed_metric_rows[];
-extern const size_t embed_metric_rows_count;
-
-/* All of embed_metric_rows, as Prometheus text. NULL is fine: nothing is written. */
+/* Every figure of the state that this provider has, as Prometheus text. NULL is fine: nothing is
+ * written. */
 void embedder_metrics(const struct embedder *embedder, FILE *out);

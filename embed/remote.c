@@ -75,6 +75,7 @@ void remote_state(const struct remote *remote, struct remote_state *out_state)
     *out_state = (struct remote_state){
         .is_up = atomic_load(&tally->is_up),
         .has_drifted = atomic_load(&tally->has_drifted),
+        .has_bad_vectors = atomic_load(&tally->has_bad_vectors),
         .last_error = (enum remote_error)atomic_load(&tally->last_error),
         .last_code = atomic_load(&tally->last_code),
         .waiting = atomic_load(&remote->waiting),

@@ -50,7 +50,8 @@ struct remote_settings {
     X(BAD_REPLY,   "bad_reply", "replies that are not the JSON, the count or the size asked for")          \
     X(MISMATCH,    "mismatch",  "replies of another dimension")                                            \
     X(BAD_VECTOR,  "bad_vector", "replies with a vector that is zero, infinite or not a number")           \
-    X(TEXT,        "text",      "requests refused for a text in them: 400, 413, 422")                      \
+    X(TEXT,        "text",      "requests refused for a text's length: 413; 400 and 422 that say so")      \
+    X(REJECTED,    "rejected",  "requests answered 400 or 422 for another reason")                         \
     X(MEMORY,      "memory",    "requests for which memory was spent")                                     \
     X(LATE,        "late",      "jobs whose deadline passed, or would before the server takes more")       \
     X(FULL,        "full",      "jobs that found the queue full")                                          \
@@ -71,6 +72,8 @@ struct remote_state {
     bool is_up;                   /* the circuit is closed                                       */
     bool has_drifted;             /* the canary's vector is not the first one, or a reply had
                                      another dimension and no canary since was the first one     */
+    bool has_bad_vectors;         /* a reply had another dimension, or a vector that is zero,
+                                     infinite or not a number, and no canary since was right      */
     enum remote_error last_error; /* of an attempt; NONE: all went well                          */
     int last_code;                /* HTTP's, of that attempt; 0: no reply                        */
     uint32_t waiting;             /* jobs in the queue                                           */
@@ -104,9 +107,10 @@ uint32_t remote_dimension(const struct remote *remote);
 
 /*
  * Takes a list of jobs, linked by `next`. Each is done exactly once:
- * OK. TEXT_TOO_LONG: the server refuses this text even alone. OVERLOADED: queue_max jobs wait, or
- * the server said so. DEADLINE: it has passed, or the server asks for patience beyond it.
- * EMBEDDER_DOWN. EMBEDDER_MISMATCH. BAD_VECTOR: of this text alone. NO_MEMORY. DRAINING.
+ * OK. TEXT_TOO_LONG: the server refuses this text even alone, and says that it is its length.
+ * OVERLOADED: queue_max jobs wait, or the server said so. DEADLINE: it has passed, or the server
+ * asks for patience beyond it. EMBEDDER_DOWN: also of a text refused for another reason.
+ * EMBEDDER_MISMATCH. BAD_VECTOR: of this text alone. NO_MEMORY. DRAINING.
  */
 void remote_submit(struct remote *remote, struct embed_job *jobs);
 

@@ -5,7 +5,9 @@
  * retries_max further attempts, 100 ms and then 200 ms later on the average, each between half and
  * one and a half of that, never before Retry-After and only for jobs whose deadline lies behind it.
  * No reply in time is not tried again: the time is gone. 400, 413 and 422 are about the texts: the
- * pack is cut in halves until each refused text stands alone. All else is about the embedder.
+ * pack is cut in halves until each refused text stands alone. Only 413, or a 400 or 422 that says
+ * so, is about its length; any other is the embedder's failure with this text. All else is about
+ * the embedder.
  *
  * HOW MANY TEXTS. A refused pack may have been too many or may hold one bad text. Too many is
  * remembered (batch_now) only while no pack of that size has ever come home; and when a text out of
@@ -16,7 +18,8 @@
  * texts have been refused, each alone, with none taken between them, the canary is sent at once:
  * our own text that was good before. If it is taken, it was the texts; if not, the circuit opens,
  * and callers hear EMBEDDER_DOWN and no longer TEXT_TOO_LONG. A reply of another dimension is doubt
- * enough by itself: drift is noted and the canary sent.
+ * enough by itself: drift is noted and the canary sent. A vector that cannot be used is noted too,
+ * until a canary can.
  *
  * base64. A server that refuses `encoding_format` is asked for floats, which is remembered once it
  * works. After base64 has worked a refusal is not about it, unless the canary says so.
@@ -132,12 +135,14 @@ void flight_end(struct flight *flight, enum status status)
 
 /* ---- Judging ---- */
 
-static enum remote_error error_of_code(int code)
+static enum remote_error error_of_code(int code, struct text reply)
 {
     if (code >= 200 && code <= 299)
         return REMOTE_ERROR_NONE;
-    if (code == 400 || code == 413 || code == 422)
+    if (code == 413)
         return REMOTE_ERROR_TEXT;
+    if (code == 400 || code == 422)
+        return remote_reply_blames_length(reply) ? REMOTE_ERROR_TEXT : REMOTE_ERROR_REJECTED;
     if (code == 429)
         return REMOTE_ERROR_BUSY;
     if (code >= 500 || code == 408 || code == 424)
@@ -148,7 +153,7 @@ static enum remote_error error_of_code(int code)
 static enum remote_error error_of_request(const struct outgoing_request *request)
 {
     if (request->status == STATUS_OK)
-        return error_of_code(request->code);
+        return error_of_code(request->code, request->reply);
     if (request->status == STATUS_DEADLINE)
         return REMOTE_ERROR_TIMEOUT;
     if (request->status == STATUS_IO_FAILED)
@@ -190,6 +195,7 @@ static enum status status_of(enum remote_error error)
     case REMOTE_ERROR_BROKEN:
     case REMOTE_ERROR_SERVER:
     case REMOTE_ERROR_REFUSED:
+    case REMOTE_ERROR_REJECTED:
     case REMOTE_ERROR_BAD_REPLY:
     case REMOTE_ERROR_LATE:
     case REMOTE_ERROR_FULL:
@@ -251,10 +257,16 @@ static void note_failure(struct remote *remote, const struct flight *flight,
         open_circuit(remote, error, flight->request.code);
 }
 
+/* Refused for what was sent. */
+static bool is_refusal(enum remote_error error)
+{
+    return error == REMOTE_ERROR_TEXT || error == REMOTE_ERROR_REJECTED;
+}
+
 /* Whether the failure is one that a single text may be the cause of. */
 static bool is_about_texts(enum remote_error error)
 {
-    return error == REMOTE_ERROR_TEXT || error == REMOTE_ERROR_BAD_VECTOR;
+    return is_refusal(error) || error == REMOTE_ERROR_BAD_VECTOR;
 }
 
 static void note_refusal(struct remote *remote, const struct flight *flight, uint64_t now_us)
@@ -273,6 +285,23 @@ static void mark_drifted(struct remote *remote, double similarity)
                   "url=%s similarity=%.4f", remote->url, similarity);
 }
 
+/* Until a canary is right; one is due in a second. */
+static void mark_bad(struct remote *remote, uint64_t now_us)
+{
+    if (now_us + BREAKER_PROBE_US < remote->canary_at_us)
+        remote->canary_at_us = now_us + BREAKER_PROBE_US;
+    if (!atomic_exchange(&remote->tally.has_bad_vectors, true))
+        log_write(LOG_WARNING, "embed", "the embedder's vectors cannot be used", "url=%s",
+                  remote->url);
+}
+
+static void good_again(struct remote *remote)
+{
+    if (atomic_exchange(&remote->tally.has_bad_vectors, false))
+        log_write(LOG_INFO, "embed", "the embedder's vectors can be used again", "url=%s",
+                  remote->url);
+}
+
 /* Counts the attempt, for and against the embedder. */
 static void note(struct flight *flight, enum remote_error error, uint64_t now_us)
 {
@@ -285,6 +314,8 @@ static void note(struct flight *flight, enum remote_error error, uint64_t now_us
         note_refusal(remote, flight, now_us);
     else
         note_failure(remote, flight, error, now_us);
+    if (error == REMOTE_ERROR_MISMATCH || error == REMOTE_ERROR_BAD_VECTOR)
+        mark_bad(remote, now_us);
     if (error == REMOTE_ERROR_MISMATCH && !flight->is_canary) {
         mark_drifted(remote, 0);
         doubt(remote, now_us);
@@ -358,9 +389,10 @@ static enum remote_error take_canary(struct remote *remote, float *vector, uint3
     if (atomic_load(&remote->dimension) == 0)
         atomic_store(&remote->dimension, dimension);
     bool is_kept = false, fits = atomic_load(&remote->dimension) == dimension;
-    if (fits)
+    if (fits) {
         is_kept = judge_canary(remote, vector, dimension);
-    else if (remote->start.is_over)
+        good_again(remote);
+    } else if (remote->start.is_over)
         drifted(remote, 0);
     if (!is_kept)
         free(vector);
@@ -445,7 +477,7 @@ static void flight_halve(struct flight *flight, enum remote_error error)
     uint32_t count = (uint32_t)flight->pack.count, half = (count + 1) / 2;
     assert(count > 1);
     uint32_t learned = larger(half, remote->accepted_max);
-    if (error == REMOTE_ERROR_TEXT && count > remote->accepted_max && learned < remote->batch_now)
+    if (is_refusal(error) && count > remote->accepted_max && learned < remote->batch_now)
         learn_batch(remote, learned);
     struct job_list jobs = {NULL, NULL};
     pack_empty(&flight->pack, &jobs);
@@ -503,7 +535,7 @@ static void settle_failure(struct flight *flight, enum remote_error error, uint6
         flight_halve(flight, error);
         return;
     }
-    if (error == REMOTE_ERROR_TEXT)
+    if (is_refusal(error))
         forgive_batch(flight);
     bool has_attempts = flight->attempts <= remote->settings.retries_max;
     bool is_probe = flight->is_canary && remote->start.is_over; /* the next one comes by itself */
@@ -513,16 +545,19 @@ static void settle_failure(struct flight *flight, enum remote_error error, uint6
 }
 
 /* A canary has no text to blame but ours. */
-static enum remote_error judge(struct flight *flight)
+static enum remote_error judge(struct flight *flight, uint64_t now_us)
 {
     enum remote_error error = error_of_request(&flight->request);
     if (error == REMOTE_ERROR_NONE)
         error = take_reply(flight);
     if (!flight->is_canary)
         return error;
-    if (error == REMOTE_ERROR_TEXT)
-        return can_try_floats(flight) ? REMOTE_ERROR_TEXT : REMOTE_ERROR_REFUSED;
-    return error == REMOTE_ERROR_BAD_VECTOR ? REMOTE_ERROR_BAD_REPLY : error;
+    if (is_refusal(error))
+        return can_try_floats(flight) ? error : REMOTE_ERROR_REFUSED;
+    if (error != REMOTE_ERROR_BAD_VECTOR)
+        return error;
+    mark_bad(flight->remote, now_us);
+    return REMOTE_ERROR_BAD_REPLY;
 }
 
 static void flight_done(struct outgoing_request *request)
@@ -537,10 +572,10 @@ static void flight_done(struct outgoing_request *request)
         flight_end(flight, STATUS_DRAINING);
         return;
     }
-    enum remote_error error = judge(flight);
+    enum remote_error error = judge(flight, now_us);
     if (request->retry_after_s > 0 && may_pass(error))
         remote_keep_quiet(remote, now_us + 1000000 * (uint64_t)request->retry_after_s);
-    if (error == REMOTE_ERROR_TEXT && can_try_floats(flight)) {
+    if (is_refusal(error) && can_try_floats(flight)) {
         pack_compact(&flight->pack);
         flight->asks_floats = true;
         flight->attempts--; /* the same attempt, put in other words */

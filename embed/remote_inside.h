@@ -40,7 +40,7 @@ struct flight {
 
 /* Written by the thread "remote", read by anybody. */
 struct remote_tally {
-    atomic_bool is_up, has_drifted;
+    atomic_bool is_up, has_drifted, has_bad_vectors;
     atomic_int last_error, last_code;
     atomic_uint flying, resting, batch_now;
     _Atomic uint64_t requests, retries, texts, jobs, canaries, drifts, openings;

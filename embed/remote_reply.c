@@ -14,6 +14,7 @@
 #include <cjson/cJSON.h>
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/check.h"
 
@@ -23,6 +24,7 @@ enum {
     ITEM_NODES = 16,
     FRAME_BYTES = 65536, /* what stands around all of them: usage, model, timings */
     FRAME_NODES = 256,
+    REFUSAL_BYTES = 8192, /* a longer one is not read for its reason */
     /* Read in any case, so that another dimension than expected is recognised as such: 64 vectors
      * of the largest. 8 MiB of text, 16 MiB of nodes. */
     NUMBERS_MIN = 64 * REMOTE_DIMENSION_MAX,
@@ -267,4 +269,43 @@ enum status remote_reply_read(enum remote_shape shape, struct text reply, size_t
     free(places);
     cJSON_Delete(root);
     return status;
+}
+
+/* ---- Why it refuses ---- */
+
+/* As OpenAI, vLLM, Text Embeddings Inference and Ollama put it. */
+static bool speaks_of_length(const char *said)
+{
+    static const char *const words[] = {"length", " tokens", "too long", "too large"};
+    for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)
+        if (strcasestr(said, words[i]) != NULL)
+            return true;
+    return false;
+}
+
+static bool blames_length(const cJSON *object)
+{
+    static const char *const names[] = {"error", "message", "code", "type", "error_type", "detail"};
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        const cJSON *said = cJSON_GetObjectItemCaseSensitive(object, names[i]);
+        if (cJSON_IsString(said) && speaks_of_length(said->valuestring))
+            return true;
+    }
+    return false;
+}
+
+bool remote_reply_blames_length(struct text reply)
+{
+    char said[REFUSAL_BYTES + 1];
+    if (reply.length > REFUSAL_BYTES || reply.length == 0)
+        return false;
+    memcpy(said, reply.bytes, reply.length);
+    said[reply.length] = '\0';
+    cJSON *root = cJSON_Parse(said);
+    const bool is_length =
+        root == NULL
+            ? speaks_of_length(said)
+            : blames_length(root) || blames_length(cJSON_GetObjectItemCaseSensitive(root, "error"));
+    cJSON_Delete(root);
+    return is_length;
 }

@@ -2,6 +2,8 @@
  * remote_reply.h - the vectors in a remote embedder's reply. Pure. Threads: any.
  */
 #pragma once
+#include <stdbool.h>
+
 #include "embed/remote_wire.h"
 
 enum { REMOTE_DIMENSION_MAX = 4096 };
@@ -18,3 +20,10 @@ size_t remote_reply_max(size_t count, uint32_t dimension);
  */
 enum status remote_reply_read(enum remote_shape shape, struct text reply, size_t count,
                               uint32_t dimension, float **out_vectors, uint32_t *out_dimension);
+
+/*
+ * Whether a refusal (400, 422) is for a text's length: "maximum context length is 8192 tokens". In
+ * what stands as error, message, code, type or detail, so that a text it quotes is not taken for
+ * its reason; in all of a reply that is not JSON.
+ */
+bool remote_reply_blames_length(struct text reply);

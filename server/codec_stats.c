@@ -181,17 +181,64 @@ enum status codec_embedder(const struct embed_space *space, struct arena *arena,
     return has_texts ? STATUS_OK : STATUS_NO_MEMORY;
 }
 
+static enum status fill_embedder_words(const struct embedder_state *state, struct arena *arena,
+                                       Reprise__V1__EmbedderInfo *message)
+{
+    message->provider = codec_string(text_of(state->provider), arena);
+    message->precision = codec_string(text_of(state->precision), arena);
+    message->isa = codec_string(text_of(state->isa), arena);
+    message->circuit = codec_string(text_of(state->circuit), arena);
+    const bool has_all = message->provider != NULL && message->precision != NULL &&
+                         message->isa != NULL && message->circuit != NULL;
+    return has_all ? STATUS_OK : STATUS_NO_MEMORY;
+}
+
+/* Only reasons that occurred. */
+static enum status fill_embedder_errors(const struct embedder_state *state, struct arena *arena,
+                                        Reprise__V1__EmbedderInfo *message)
+{
+    const size_t count = state->errors_count;
+    Reprise__V1__EmbedderError *errors = arena_calloc(arena, count, sizeof(*errors));
+    message->errors = arena_calloc(arena, count, sizeof(*message->errors));
+    if (errors == NULL || message->errors == NULL)
+        return STATUS_NO_MEMORY;
+    for (size_t i = 0; i < count; i++) {
+        if (state->errors[i].count == 0)
+            continue;
+        reprise__v1__embedder_error__init(&errors[i]);
+        errors[i].reason = codec_string(text_of(state->errors[i].reason), arena);
+        errors[i].count = state->errors[i].count;
+        if (errors[i].reason == NULL)
+            return STATUS_NO_MEMORY;
+        message->errors[message->n_errors++] = &errors[i];
+    }
+    return STATUS_OK;
+}
+
 static enum status fill_embedder(const struct cache_stats *stats, struct arena *arena,
                                  Reprise__V1__EmbedderInfo *message)
 {
     const struct embedder_state *state = &stats->embedder_state;
-    const enum status status = codec_embedder(stats->embedder, arena, message);
+    enum status status = codec_embedder(stats->embedder, arena, message);
     message->texts = state->texts;
     message->too_long = state->too_long;
     message->overloaded = state->overloaded;
     message->late = state->late;
     message->failed = state->failed;
-    return status;
+    message->tokens = state->tokens;
+    message->packs = state->packs;
+    message->recent_hits = state->recent_hits;
+    message->wordless = state->wordless;
+    message->waiting = state->waiting;
+    message->requests = state->requests;
+    message->retries = state->retries;
+    message->openings = state->openings;
+    message->canaries = state->canaries;
+    message->canary_drifts = state->drifts;
+    message->bad_vectors = state->bad_vectors;
+    if (status == STATUS_OK)
+        status = fill_embedder_words(state, arena, message);
+    return status == STATUS_OK ? fill_embedder_errors(state, arena, message) : status;
 }
 
 static const char *storage_word(enum storage_state state)

@@ -95,6 +95,20 @@ static bool read_policies(const Reprise__V1__StatsResponse *message, struct aren
     return true;
 }
 
+static bool read_embedder_errors(const Reprise__V1__EmbedderInfo *from, struct arena *arena,
+                                 struct reprise_embedder_info *embedder)
+{
+    struct reprise_embedder_error *errors = arena_calloc(arena, from->n_errors, sizeof(*errors));
+    if (errors == NULL)
+        return false;
+    for (size_t i = 0; i < from->n_errors; i++)
+        errors[i] =
+            (struct reprise_embedder_error){from->errors[i]->reason, from->errors[i]->count};
+    embedder->errors = errors;
+    embedder->errors_count = from->n_errors;
+    return true;
+}
+
 static bool read_embedders(const Reprise__V1__StatsResponse *message, struct arena *arena,
                            struct reprise_stats_reply *reply)
 {
@@ -116,7 +130,24 @@ static bool read_embedders(const Reprise__V1__StatsResponse *message, struct are
             .overloaded = from->overloaded,
             .late = from->late,
             .failed = from->failed,
+            .provider = from->provider,
+            .precision = from->precision,
+            .isa = from->isa,
+            .tokens = from->tokens,
+            .packs = from->packs,
+            .recent_hits = from->recent_hits,
+            .wordless = from->wordless,
+            .waiting = from->waiting,
+            .circuit = from->circuit,
+            .requests = from->requests,
+            .retries = from->retries,
+            .openings = from->openings,
+            .canaries = from->canaries,
+            .canary_drifts = from->canary_drifts,
+            .bad_vectors = from->bad_vectors,
         };
+        if (!read_embedder_errors(from, arena, &embedders[i]))
+            return false;
     }
     reply->embedders = embedders;
     reply->embedders_count = message->n_embedders;

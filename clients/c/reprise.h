@@ -582,13 +582,24 @@ struct reprise_scope_policy {
     double recall_sample;               /* -1: no search has been sampled yet     */
     uint64_t would_hits;                /* that `shadow` would have answered      */
 };
-struct reprise_embedder_info {
+struct reprise_embedder_error {
+    const char *reason; /* "timeout" */
+    uint64_t count;
+};
+struct reprise_embedder_info { /* see EmbedderInfo in admin.proto */
     const char *name, *version;
     uint32_t dimension;
     float threshold_default, min_similarity;
     const char *space_id; /* 16 hex digits */
     /* Since start: with a vector; too long or refused; no room in a queue; not in time; failed. */
     uint64_t texts, too_long, overloaded, late, failed;
+    const char *provider, *precision, *isa; /* "local", "int8", "avx512vnni"; "": it has none   */
+    uint64_t tokens, packs, recent_hits, wordless;
+    uint32_t waiting;
+    const char *circuit; /* of a remote one "closed" or "open"; else "", and all below is 0     */
+    uint64_t requests, retries, openings, canaries, canary_drifts, bad_vectors;
+    const struct reprise_embedder_error *errors; /* only reasons that occurred */
+    size_t errors_count;
 };
 struct reprise_journal_info { /* the server's data folder; see JournalInfo in admin.proto */
     const char *io_reason, *cause;

@@ -68,6 +68,32 @@ static void add_policies(cJSON *tree, const struct reprise_stats_reply *reply)
     }
 }
 
+static void add_embedder_figures(cJSON *object, const struct reprise_embedder_info *embedder)
+{
+    const struct {
+        const char *name;
+        uint64_t count;
+    } counts[] = {{"tokens", embedder->tokens},          {"packs", embedder->packs},
+                  {"recentHits", embedder->recent_hits}, {"wordless", embedder->wordless},
+                  {"waiting", embedder->waiting},        {"requests", embedder->requests},
+                  {"retries", embedder->retries},        {"openings", embedder->openings},
+                  {"canaries", embedder->canaries},      {"canaryDrifts", embedder->canary_drifts},
+                  {"badVectors", embedder->bad_vectors}};
+    (void)cJSON_AddStringToObject(object, "provider", embedder->provider);
+    (void)cJSON_AddStringToObject(object, "precision", embedder->precision);
+    (void)cJSON_AddStringToObject(object, "isa", embedder->isa);
+    (void)cJSON_AddStringToObject(object, "circuit", embedder->circuit);
+    for (size_t i = 0; i < sizeof(counts) / sizeof(counts[0]); i++)
+        json_add_count(object, counts[i].name, counts[i].count);
+    cJSON *errors = cJSON_AddArrayToObject(object, "errors");
+    for (size_t i = 0; i < embedder->errors_count && errors != NULL; i++) {
+        cJSON *error = cJSON_CreateObject();
+        (void)cJSON_AddStringToObject(error, "reason", embedder->errors[i].reason);
+        json_add_count(error, "count", embedder->errors[i].count);
+        (void)cJSON_AddItemToArray(errors, error);
+    }
+}
+
 static void add_embedders(cJSON *tree, const struct reprise_stats_reply *reply)
 {
     cJSON *list = cJSON_AddArrayToObject(tree, "embedders");
@@ -85,6 +111,7 @@ static void add_embedders(cJSON *tree, const struct reprise_stats_reply *reply)
         json_add_count(object, "overloaded", embedder->overloaded);
         json_add_count(object, "late", embedder->late);
         json_add_count(object, "failed", embedder->failed);
+        add_embedder_figures(object, embedder);
         (void)cJSON_AddItemToArray(list, object);
     }
 }

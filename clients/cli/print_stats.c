@@ -7,6 +7,23 @@
 #include "clients/cli/print.h"
 #include "clients/cli/units.h"
 
+/* How a remote embedder is asked: "embedder tei: circuit closed, 12 requests, 1 retries", and below
+ * it "errors: timeout 1". */
+static void print_remote(FILE *out, const struct reprise_embedder_info *embedder)
+{
+    if (embedder->circuit == NULL || embedder->circuit[0] == '\0')
+        return;
+    (void)fprintf(out, "embedder %s: circuit %s, %" PRIu64 " requests, %" PRIu64 " retries",
+                  embedder->provider, embedder->circuit, embedder->requests, embedder->retries);
+    if (embedder->canary_drifts > 0)
+        (void)fprintf(out, ", %" PRIu64 " of %" PRIu64 " canaries drifted", embedder->canary_drifts,
+                      embedder->canaries);
+    for (size_t i = 0; i < embedder->errors_count; i++)
+        (void)fprintf(out, "%s%s %" PRIu64, i == 0 ? "\n  errors: " : ", ",
+                      embedder->errors[i].reason, embedder->errors[i].count);
+    (void)fputc('\n', out);
+}
+
 /* Only what has gone without a vector: texts that got one are the semantic tier's lookups. */
 static void print_embedders(FILE *out, const struct reprise_stats_reply *reply)
 {
@@ -25,6 +42,7 @@ static void print_embedders(FILE *out, const struct reprise_stats_reply *reply)
         }
         if (!is_first)
             (void)fputc('\n', out);
+        print_remote(out, embedder);
     }
 }
 

@@ -38,6 +38,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     uint32_t expected = data[0] / 12 % 3 == 0 ? 0 : data[0] / 12 % 3, found = 0;
     float *vectors = NULL;
     struct text reply = {(const char *)data + 1, size - 1};
+    (void)remote_reply_blames_length(reply);
     enum status status = remote_reply_read(shape, reply, count, expected, &vectors, &found);
     must((status == STATUS_OK) == (vectors != NULL), "vectors come with success, and only then");
     if (status != STATUS_OK)

@@ -142,6 +142,7 @@ static void set_told(struct embed_script *script, const cJSON *root, const cJSON
     if (manners->code != 0) {
         out_told->code = manners->code;
         out_told->headers = manners->headers;
+        out_told->body = manners->body != NULL ? strdup(manners->body) : NULL;
         if (manners->code_times > 0 && --manners->code_times == 0)
             manners->code = 0;
     } else if (manners->refuses_base64 && cJSON_GetObjectItem(root, "encoding_format") != NULL) {

@@ -20,7 +20,7 @@ struct embed_manners {
     int code;                /* instead of 200...                                        */
     unsigned code_times;     /* ...so many times; 0: always                              */
     const char *headers;     /* with it                                                  */
-    const char *body;        /* instead of vectors                                       */
+    const char *body;        /* instead of vectors, and with a code                      */
     enum http_manner manner;
 };
 

@@ -183,7 +183,8 @@ class Service:
     """An embedding service of all three shapes. `code` is what it answers; `size` of its vectors. While it is held it answers nothing."""
 
     def __init__(self, test):
-        self.code, self.size, self.texts, self.requests = 200, DIMENSION, [], 0
+        self.code, self.error, self.size, self.texts, self.requests = 200, "scripted", DIMENSION, [], 0
+        self.nothing = False  # vectors of zeros
         self.open = threading.Event()
         self.open.set()
         test.addCleanup(self.open.set)
@@ -223,10 +224,10 @@ class Service:
         self.requests += 1
         self.texts += texts
         self.open.wait()
-        vectors = [(self.vector(text) * 2)[:self.size] for text in texts]
+        vectors = [[0.0] * self.size if self.nothing else (self.vector(text) * 2)[:self.size] for text in texts]
         shapes = {"/v1/embeddings": {"data": [{"index": n, "embedding": vector} for n, vector in enumerate(vectors)]},
                   "/embed": vectors, "/api/embed": {"embeddings": vectors}}
-        body = json.dumps(shapes[handler.path] if self.code == 200 else {"error": "scripted"}).encode()
+        body = json.dumps(shapes[handler.path] if self.code == 200 else {"error": self.error}).encode()
         try:
             handler.send_response(self.code)
             handler.send_header("Content-Type", "application/json")
@@ -432,7 +433,7 @@ class Remote(unittest.TestCase):
     def test_a_service_that_refuses_everything_is_not_taken_for_long_texts(self):
         server = self.start()
         put(server, "green apples are good")
-        self.service.code = 422
+        self.service.code, self.service.error = 422, "inputs must have less than 512 tokens"
         for n in range(5):
             reply = get(server, f"green apples {word(n)}")
             self.assertEqual((reply.miss_reason, list(reply.degraded)), (M.MISS_REASON_TEXT_TOO_LONG, []))
@@ -444,13 +445,38 @@ class Remote(unittest.TestCase):
         self.assertEqual(get(server, "green apples again").tier, M.TIER_SEMANTIC)
         server.stop()
 
+    def test_a_text_that_is_refused_for_another_reason_is_no_long_one(self):
+        server = self.start()
+        put(server, "green apples are good")
+        self.service.code, self.service.error = 422, "unknown field"
+        reply = get(server, "green apples again")
+        self.assertEqual((reply.miss_reason, list(reply.degraded)), (M.MISS_REASON_EMBEDDER_DOWN, ["embedder_down"]))
+        about = stats(server).embedders[0]
+        self.assertEqual((about.provider, about.circuit, about.too_long, about.failed), ("tei", "closed", 0, 1))
+        self.assertEqual([(error.reason, error.count) for error in about.errors], [("rejected", 1)])
+        server.stop()
+
+    def test_vectors_that_cannot_be_used_are_a_state_until_they_can(self):
+        server = self.start()
+        put(server, "green apples are good")
+        self.service.nothing = True
+        self.assertEqual(get(server, "green apples again").hit, False)
+        self.assertIn("embedder_bad_vectors", stats(server).degraded)
+        self.assertGreaterEqual(stats(server).embedders[0].bad_vectors, 1)
+        self.service.nothing = False
+        self.until(server, [])
+        self.assertEqual(get(server, "green apples are back").tier, M.TIER_SEMANTIC)
+        server.stop()
+        self.assertIn("the embedder's vectors cannot be used", server.final_log)
+        self.assertIn("the embedder's vectors can be used again", server.final_log)
+
     def test_a_service_of_another_dimension_has_changed(self):
         server = self.start()
         put(server, "green apples are good")
         self.service.size = DIMENSION + 8
         self.assertEqual(get(server, "green apples changed").miss_reason, M.MISS_REASON_EMBEDDER_DOWN)
         self.assertIn("embedder_changed", stats(server).degraded)
-        self.until(server, ["embedder_down", "embedder_changed"])
+        self.until(server, ["embedder_down", "embedder_changed", "embedder_bad_vectors"])
         self.service.size = DIMENSION
         self.until(server, [])
         self.assertEqual(get(server, "green apples are back").tier, M.TIER_SEMANTIC)

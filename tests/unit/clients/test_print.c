@@ -225,6 +225,29 @@ static void statistics_are_a_page(void **state)
     has("guard blocked                12\n");
     has("a-namespace-w... ");
     has("0.98 (100)\n");
+    assert_null(strstr(text, "circuit")); /* nobody is asked */
+    no_line_is_wider_than_a_page();
+}
+
+static void a_remote_embedder_has_a_line(void **state)
+{
+    (void)state;
+    const struct reprise_embedder_error errors[] = {{"timeout", 2}, {"busy", 1}};
+    const struct reprise_embedder_info remote = {.name = "m",
+                                                 .provider = "tei",
+                                                 .circuit = "open",
+                                                 .requests = 12,
+                                                 .retries = 3,
+                                                 .canaries = 4,
+                                                 .canary_drifts = 1,
+                                                 .errors = errors,
+                                                 .errors_count = 2};
+    struct reprise_stats_reply reply = stats;
+    reply.embedders = &remote;
+    print_stats(out, &reply);
+    printed();
+    has("embedder tei: circuit open, 12 requests, 3 retries, 1 of 4 canaries drifted\n"
+        "  errors: timeout 2, busy 1\n");
     no_line_is_wider_than_a_page();
 }
 
@@ -317,6 +340,7 @@ int main(void)
         TEST(a_clip_cuts_between_characters),
         TEST(a_set_tells_whether_it_was_stored),
         TEST(statistics_are_a_page),
+        TEST(a_remote_embedder_has_a_line),
         TEST(statistics_are_a_document),
         TEST(a_get_is_a_document_with_the_names_of_the_protocol),
         TEST(an_error_is_a_document_too),

@@ -514,6 +514,7 @@ static void a_remote_embedder_that_has_changed_is_a_state(void **state)
     wait_for(&desk, 1);
     assert_int_equal(call.status, STATUS_EMBEDDER_MISMATCH);
     assert_true(is_degraded(&desk, "embedder_changed"));
+    assert_true(is_degraded(&desk, "embedder_bad_vectors"));
     while (!is_degraded(&desk, "embedder_down")) /* when the canary has confirmed it */
         continue;
     assert_true(is_degraded(&desk, "embedder_changed"));
@@ -571,10 +572,45 @@ static void metrics_name_what_is_degraded(void **state)
     };
     for (size_t i = 0; i < sizeof(lines) / sizeof(lines[0]); i++)
         assert_non_null(strstr(said, lines[i]));
-    for (size_t i = 0; i < embed_metric_rows_count; i++)
-        assert_non_null(strstr(said, embed_metric_rows[i].name));
+    assert_null(strstr(said, "reprise_embed_requests_total")); /* nobody is asked */
     free(said);
     close_desk(&desk);
+}
+
+static void metrics_tell_how_a_remote_embedder_is_asked(void **state)
+{
+    (void)state;
+    char url[64];
+    struct embed_script *script = remote_script(EMBED_TEI, url);
+    struct desk desk;
+    struct call call;
+    char *said = NULL;
+    size_t size = 0;
+    assert_int_equal(open_desk(&desk, 1, FLAGS("--embed-provider=tei", url, "--embed-timeout=30s")),
+                     STATUS_OK);
+    embed_script_tell(script, &(struct embed_manners){.unspeakable = "bad"});
+    submit(&desk, &call, "bad to say");
+    wait_for(&desk, 1);
+    assert_int_equal(call.status, STATUS_BAD_VECTOR);
+    FILE *out = open_memstream(&said, &size);
+    embedder_metrics(desk.embedder, out);
+    (void)fclose(out);
+    static const char *const lines[] = {
+        "# TYPE reprise_embed_circuit_open gauge\n",
+        "reprise_embed_circuit_open{provider=\"tei\"} 0\n",
+        "reprise_embed_retries_total{provider=\"tei\"} 0\n",
+        "reprise_embed_bad_vectors_total{provider=\"tei\"} 1\n",
+        "reprise_embed_errors_total{provider=\"tei\",reason=\"bad_vector\"} 1\n",
+        "reprise_embed_errors_total{provider=\"tei\",reason=\"rejected\"} 0\n",
+        "reprise_embed_degraded{reason=\"embedder_bad_vectors\"} 1\n",
+    };
+    for (size_t i = 0; i < sizeof(lines) / sizeof(lines[0]); i++)
+        assert_non_null(strstr(said, lines[i]));
+    free(said);
+    while (is_degraded(&desk, "embedder_bad_vectors")) /* until a canary is right */
+        continue;
+    close_desk(&desk);
+    embed_script_destroy(&script);
 }
 
 static void what_a_remote_embedder_lacks_is_named(void **state)
@@ -675,6 +711,7 @@ int main(void)
         cmocka_unit_test(a_remote_embedder_that_has_changed_is_a_state),
         cmocka_unit_test(a_stop_tells_those_who_wait_for_a_silent_server),
         cmocka_unit_test(metrics_name_what_is_degraded),
+        cmocka_unit_test(metrics_tell_how_a_remote_embedder_is_asked),
         cmocka_unit_test(what_a_remote_embedder_lacks_is_named),
         cmocka_unit_test(minilm_answers_many_at_once_as_it_answers_one),
     };

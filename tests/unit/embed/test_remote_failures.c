@@ -8,6 +8,9 @@
 
 #include "base/thread.h"
 
+/* As OpenAI puts it. */
+#define TOO_LONG "{\"error\":{\"message\":\"This model's maximum context length is 8192 tokens.\"}}"
+
 /* ---- Trying again ---- */
 
 static void what_may_pass_is_tried_again(void **state)
@@ -70,9 +73,16 @@ static void what_will_not_pass_is_not_tried_again(void **state)
         {{.code = 302, .headers = "Location: /embed\r\n"},
          STATUS_EMBEDDER_DOWN,
          REMOTE_ERROR_REFUSED},
-        {{.code = 400}, STATUS_TEXT_TOO_LONG, REMOTE_ERROR_TEXT},
+        {{.code = 400, .body = TOO_LONG}, STATUS_TEXT_TOO_LONG, REMOTE_ERROR_TEXT},
+        {{.code = 400}, STATUS_EMBEDDER_DOWN, REMOTE_ERROR_REJECTED},
+        {{.code = 400, .body = "{\"error\":{\"message\":\"no model\"},\"input\":\"length\"}"},
+         STATUS_EMBEDDER_DOWN,
+         REMOTE_ERROR_REJECTED},
         {{.code = 413}, STATUS_TEXT_TOO_LONG, REMOTE_ERROR_TEXT},
-        {{.code = 422}, STATUS_TEXT_TOO_LONG, REMOTE_ERROR_TEXT},
+        {{.code = 422, .body = "the input length exceeds the context"},
+         STATUS_TEXT_TOO_LONG,
+         REMOTE_ERROR_TEXT},
+        {{.code = 422}, STATUS_EMBEDDER_DOWN, REMOTE_ERROR_REJECTED},
         {{.body = "{\"data\":["}, STATUS_EMBEDDER_DOWN, REMOTE_ERROR_BAD_REPLY},
         {{.body = "{\"data\":[]}"}, STATUS_EMBEDDER_DOWN, REMOTE_ERROR_BAD_REPLY},
         {{.body = ""}, STATUS_EMBEDDER_DOWN, REMOTE_ERROR_BAD_REPLY},
@@ -341,7 +351,7 @@ static void a_server_that_refuses_everything_is_found_out(void **state)
     struct world *world = *state;
     for (size_t i = 0; i < sizeof(codes) / sizeof(codes[0]); i++) {
         open_tei(world);
-        tell(world, (struct embed_manners){.code = codes[i]});
+        tell(world, (struct embed_manners){.code = codes[i], .body = TOO_LONG});
         refuse_texts(world, 5, STATUS_TEXT_TOO_LONG);
         while (state_of(world).is_up)
             continue;
@@ -405,7 +415,7 @@ static void a_refusal_speaks_neither_for_the_embedder_nor_against_it(void **stat
     assert_int_equal(open_remote(world), STATUS_OK);
     tell(world, (struct embed_manners){.code = 500});
     assert_int_equal(await_turning(world, submit(world, 0, "one")), STATUS_EMBEDDER_DOWN);
-    tell(world, (struct embed_manners){.code = 400});
+    tell(world, (struct embed_manners){.code = 400, .body = TOO_LONG});
     assert_int_equal(await(submit(world, 0, "refused")), STATUS_TEXT_TOO_LONG);
     assert_true(state_of(world).is_up);
     tell(world, (struct embed_manners){.code = 500});

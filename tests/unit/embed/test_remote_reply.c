@@ -264,6 +264,37 @@ static void the_bound_of_a_reply_grows_with_what_is_asked(void **state)
     assert_true(remote_reply_max(32, 1536) < 10 << 20);
 }
 
+static void only_what_a_refusal_says_is_taken_for_its_reason(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *reply;
+        bool is_length;
+    } cases[] = {
+        {"{\"error\":{\"message\":\"This model's maximum context length is 8192 tokens\"}}", true},
+        {"{\"error\":{\"message\":\"no\",\"code\":\"context_length_exceeded\"}}", true},
+        {"{\"error\":\"`inputs` must have less than 512 tokens\",\"error_type\":\"Validation\"}",
+         true},
+        {"{\"object\":\"error\",\"message\":\"Too long a text\"}", true},
+        {"{\"error\":\"the input length exceeds the context length\"}", true},
+        {"input is too large to process", true},
+        {"{\"error\":\"model \\\"m\\\" not found\"}", false},
+        {"{\"error\":{\"message\":\"Invalid token\"}}", false},
+        {"{\"detail\":[{\"msg\":\"field required\",\"input\":\"what is the length of the Nile\"}]}",
+         false},
+        {"[1,2]", false},
+        {"null", false},
+        {"no", false},
+        {"", false},
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+        assert_int_equal(remote_reply_blames_length(text_of(cases[i].reply)), cases[i].is_length);
+    static char large[20000];
+    memset(large, 'x', sizeof(large));
+    memcpy(large, "length", 6);
+    assert_false(remote_reply_blames_length((struct text){large, sizeof(large)}));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -280,6 +311,7 @@ int main(void)
         cmocka_unit_test(every_truncation_is_refused),
         cmocka_unit_test(a_flood_of_values_is_refused_unread),
         cmocka_unit_test(the_bound_of_a_reply_grows_with_what_is_asked),
+        cmocka_unit_test(only_what_a_refusal_says_is_taken_for_its_reason),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

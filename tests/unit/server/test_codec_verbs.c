@@ -337,6 +337,15 @@ static void stats_are_told_in_full(void **state)
         .overloaded = 2,
         .late = 3,
         .failed = 4,
+        .provider = "tei",
+        .precision = "",
+        .isa = "",
+        .circuit = "open",
+        .recent_hits = 5,
+        .requests = 6,
+        .drifts = 7,
+        .errors = {{"timeout", 0}, {"busy", 8}},
+        .errors_count = 2,
     };
     assert_int_equal(codec_write_stats(&stats, &small_limits, *state, &reply, NULL), STATUS_OK);
     const Reprise__V1__StatsResponse *message = (Reprise__V1__StatsResponse *)unpacked(
@@ -368,6 +377,14 @@ static void stats_are_told_in_full(void **state)
     assert_int_equal(embedder->overloaded, 2); /* no room ... */
     assert_int_equal(embedder->late, 3);       /* ... is not no time */
     assert_int_equal(embedder->failed, 4);
+    assert_string_equal(embedder->provider, "tei");
+    assert_string_equal(embedder->circuit, "open");
+    assert_int_equal(embedder->recent_hits, 5);
+    assert_int_equal(embedder->requests, 6);
+    assert_int_equal(embedder->canary_drifts, 7);
+    assert_int_equal(embedder->n_errors, 1); /* only what occurred */
+    assert_string_equal(embedder->errors[0]->reason, "busy");
+    assert_int_equal(embedder->errors[0]->count, 8);
     assert_string_equal(message->embedders[0]->name, "lexical");
     assert_int_equal(message->embedders[0]->dimension, 512);
     assert_int_equal(message->n_policies, 2);
