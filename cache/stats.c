@@ -305,9 +305,15 @@ enum status cache_each_namespace_stats(struct cache *cache, struct text tenant, 
 
 /* ---- what is wrong --------------------------------------------------------------------------- */
 
-const char *const cache_degraded_words[] = {"index_memory",     "no_weights", "embedder_down",
-                                            "embedder_changed", "loading",    "memory_only",
-                                            "read_only",        NULL};
+const char *const cache_degraded_words[] = {"index_memory",
+                                            "no_weights",
+                                            "embedder_down",
+                                            "embedder_changed",
+                                            "embedder_bad_vectors",
+                                            "loading",
+                                            "memory_only",
+                                            "read_only",
+                                            NULL};
 
 size_t cache_degraded(const struct cache_stats *stats, const char *out_words[CACHE_DEGRADED_MAX])
 {

@@ -325,6 +325,18 @@ static struct cache_stats busy_stats(void)
     return stats;
 }
 
+static void assert_remote_figures(const Reprise__V1__EmbedderInfo *embedder)
+{
+    assert_string_equal(embedder->provider, "tei");
+    assert_string_equal(embedder->circuit, "open");
+    assert_int_equal(embedder->recent_hits, 5);
+    assert_int_equal(embedder->requests, 6);
+    assert_int_equal(embedder->canary_drifts, 7);
+    assert_int_equal(embedder->n_errors, 1); /* only what occurred */
+    assert_string_equal(embedder->errors[0]->reason, "busy");
+    assert_int_equal(embedder->errors[0]->count, 8);
+}
+
 static void stats_are_told_in_full(void **state)
 {
     struct cache_stats stats = busy_stats();
@@ -377,14 +389,7 @@ static void stats_are_told_in_full(void **state)
     assert_int_equal(embedder->overloaded, 2); /* no room ... */
     assert_int_equal(embedder->late, 3);       /* ... is not no time */
     assert_int_equal(embedder->failed, 4);
-    assert_string_equal(embedder->provider, "tei");
-    assert_string_equal(embedder->circuit, "open");
-    assert_int_equal(embedder->recent_hits, 5);
-    assert_int_equal(embedder->requests, 6);
-    assert_int_equal(embedder->canary_drifts, 7);
-    assert_int_equal(embedder->n_errors, 1); /* only what occurred */
-    assert_string_equal(embedder->errors[0]->reason, "busy");
-    assert_int_equal(embedder->errors[0]->count, 8);
+    assert_remote_figures(embedder);
     assert_string_equal(message->embedders[0]->name, "lexical");
     assert_int_equal(message->embedders[0]->dimension, 512);
     assert_int_equal(message->n_policies, 2);
