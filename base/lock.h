@@ -27,6 +27,7 @@
 /* clang-format off */
 /*    rank name     guards                                                                          */
 #define LOCK_RANK_TABLE(X)                                                                          \
+    X(CONFIG,       "server/live.c: the options in force; held while rooms take a change")          \
     X(NAMESPACES,   "cache/namespace.c: name -> settings and counters, while they change")          \
     X(SCOPES,       "cache/scope.c: scope -> policy state")                                         \
     X(QUOTA,        "cache/quota.c: who is next to go from a namespace over its budget")            \

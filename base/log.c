@@ -13,6 +13,7 @@
 #include "base/log.h"
 
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -43,7 +44,7 @@ struct line {
 static const char *const level_names[] = {"debug", "info", "warning", "error"};
 
 static bool is_json;
-static enum log_level level_min = LOG_INFO;
+static _Atomic enum log_level level_min = LOG_INFO;
 static struct lock sink_lock = {.mutex = PTHREAD_MUTEX_INITIALIZER, .rank = LOCK_RANK_LOG};
 static struct repeat repeats GUARDED;
 static bool is_flushed_at_exit GUARDED;
@@ -51,7 +52,12 @@ static bool is_flushed_at_exit GUARDED;
 void log_setup(bool json, enum log_level level)
 {
     is_json = json;
-    level_min = level;
+    log_set_level(level);
+}
+
+void log_set_level(enum log_level level)
+{
+    atomic_store_explicit(&level_min, level, memory_order_relaxed);
 }
 
 static void put(struct line *line, const char *bytes, size_t length)
@@ -253,7 +259,7 @@ static bool admit(const char *plain) REQUIRES(sink_lock)
 void log_write(enum log_level level, const char *room, const char *event, const char *format, ...)
 {
     assert(level <= LOG_ERROR);
-    if (level < level_min)
+    if (level < atomic_load_explicit(&level_min, memory_order_relaxed))
         return;
     char details[DETAILS_MAX] = "";
     if (format != NULL) {

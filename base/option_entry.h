@@ -9,10 +9,6 @@
 #include "base/option_name.h"
 #include "base/options.h"
 
-enum option_source { OPTION_BY_DEFAULT, OPTION_BY_FILE, OPTION_BY_ENVIRONMENT, OPTION_BY_FLAG };
-
-size_t options_count(const struct options *options);
-
 /* The place of the row with this spelling, or options_count() if there is none. */
 size_t options_find(const struct options *options, enum option_spelling spelling, const char *typed,
                     size_t length);

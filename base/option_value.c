@@ -90,7 +90,7 @@ static bool is_choice(const char *choices, const char *text)
 
 static bool read_typed(const struct option_row *row, const char *text, struct option_value *out)
 {
-    switch (row->type) {
+    switch (option_type(row)) {
     case OPTION_FLAG:
         return read_flag(text, &out->flag);
     case OPTION_UINT:
@@ -143,7 +143,8 @@ static struct option_value read_limit(const struct option_row *row, const char *
 
 static bool is_within_limits(const struct option_row *row, const struct option_value *value)
 {
-    if (row->type == OPTION_FLAG || row->type == OPTION_CHOICE || row->type == OPTION_STRING)
+    if (option_type(row) == OPTION_FLAG || option_type(row) == OPTION_CHOICE ||
+        option_type(row) == OPTION_STRING)
         return true;
     if (row->low != NULL) {
         struct option_value low = read_limit(row, row->low);
@@ -161,21 +162,21 @@ static bool is_within_limits(const struct option_row *row, const struct option_v
 /* Sizes and durations carry their unit in the limit already. */
 static void range_of_limits(const struct option_row *row, char out_range[OPTION_RANGE_MAX])
 {
-    bool is_plain = row->type == OPTION_UINT || row->type == OPTION_NUMBER;
+    bool is_plain = option_type(row) == OPTION_UINT || option_type(row) == OPTION_NUMBER;
     bool has_unit = is_plain && row->unit != NULL && row->unit[0] != '\0';
     const char *low = row->low != NULL ? row->low : "";
     const char *high = row->high != NULL ? row->high : "";
     const char *between = row->low != NULL && row->high != NULL ? " to "
                           : row->low != NULL                    ? " or more"
                           : row->high != NULL                   ? "at most "
-                                                                : type_in_words(row->type);
+                                                                : type_in_words(option_type(row));
     (void)snprintf(out_range, OPTION_RANGE_MAX, "%s%s%s%s%s", low, between, high,
                    has_unit ? " " : "", has_unit ? row->unit : "");
 }
 
 void option_value_range(const struct option_row *row, char out_range[OPTION_RANGE_MAX])
 {
-    if (row->type == OPTION_CHOICE) {
+    if (option_type(row) == OPTION_CHOICE) {
         size_t length = 0;
         for (const char *c = row->choices; *c != '\0' && length + 3 < OPTION_RANGE_MAX; c++) {
             out_range[length++] = *c == '|' ? ',' : *c;
@@ -183,9 +184,9 @@ void option_value_range(const struct option_row *row, char out_range[OPTION_RANG
                 out_range[length++] = ' ';
         }
         out_range[length] = '\0';
-    } else if (row->type == OPTION_FLAG) {
+    } else if (option_type(row) == OPTION_FLAG) {
         (void)snprintf(out_range, OPTION_RANGE_MAX, "true, false");
-    } else if (row->type == OPTION_STRING) {
+    } else if (option_type(row) == OPTION_STRING) {
         (void)snprintf(out_range, OPTION_RANGE_MAX, "text");
     } else {
         range_of_limits(row, out_range);
@@ -199,9 +200,9 @@ enum status option_value_parse(const struct option_row *row, const char *text,
     struct option_value value = {0};
     option_value_range(row, range);
     if (!read_typed(row, text, &value)) {
-        bool is_choice_row = row->type == OPTION_CHOICE;
+        bool is_choice_row = option_type(row) == OPTION_CHOICE;
         (void)snprintf(out_problem, OPTION_PROBLEM_MAX, "\"%.48s\" is not %s%s%s", text,
-                       type_in_words(row->type), is_choice_row ? " " : "",
+                       type_in_words(option_type(row)), is_choice_row ? " " : "",
                        is_choice_row ? range : "");
         return STATUS_BAD_OPTION;
     }

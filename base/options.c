@@ -2,9 +2,10 @@
  * options.c - named settings: the rows of all rooms in one list, and a value with its source for
  * each. The text that was typed is kept beside the value it means, for printing and for words. A
  * source that is weaker than the one that has spoken is checked all the same, so that a wrong file
- * is found even where a flag hides it.
+ * is found even where a flag hides it. A value given at run time lies above the one of the start
+ * and leaves it as it is, so that there is something to go back to.
  *
- * THREADS. Set up by one, then read by all; nothing changes afterwards.
+ * THREADS. Changed by one at a time, then read by all.
  * NOT HERE. The file (options_file.c), environment and flags (options_argv.c), units and limits
  * (option_value.c), spellings (option_name.c).
  */
@@ -18,11 +19,16 @@
 #include "base/option_entry.h"
 #include "base/option_value.h"
 
+struct setting {
+    char *text; /* as typed, our own copy; NULL: there is none */
+    struct option_value value;
+};
+
 struct entry {
     const struct option_row *row;
-    enum option_source source;
-    char *text; /* as typed, our own copy */
-    struct option_value value;
+    enum option_source source; /* of `start` */
+    struct setting start;      /* always there */
+    struct setting run_time;   /* in force where there is one */
 };
 
 struct options {
@@ -30,7 +36,19 @@ struct options {
     struct entry entries[];
 };
 
-static const char *const source_names[] = {"default", "file", "environment", "flag"};
+static const char *const source_names[] = {"default", "file", "environment", "flag", "run time"};
+
+static const struct setting *in_force(const struct entry *entry)
+{
+    return entry->run_time.text != NULL ? &entry->run_time : &entry->start;
+}
+
+/* Takes over the text. */
+static void put_setting(struct setting *setting, char *text, const struct option_value *value)
+{
+    free(setting->text);
+    *setting = (struct setting){text, *value};
+}
 
 /* A limit that cannot be read would otherwise show itself only to the first operator who sets the
  * option. */
@@ -51,7 +69,7 @@ static void check_row(const struct options *options, const struct option_row *ro
     assert(row->standard != NULL);
     assert(row->meaning != NULL);
     assert(strchr(row->name, '.') != NULL); /* room.name */
-    assert((row->choices != NULL) == (row->type == OPTION_CHOICE));
+    assert((row->choices != NULL) == (option_type(row) == OPTION_CHOICE));
     assert(options_find(options, OPTION_IN_FILE, row->name, strlen(row->name)) == options->count);
     check_limit(row, row->low);
     check_limit(row, row->high);
@@ -62,13 +80,13 @@ static enum status entry_init(struct entry *entry, const struct option_row *row)
 {
     entry->row = row;
     entry->source = OPTION_BY_DEFAULT;
-    entry->text = strdup(row->standard);
-    if (entry->text == NULL)
+    entry->start.text = strdup(row->standard);
+    if (entry->start.text == NULL)
         return STATUS_NO_MEMORY;
     if (row->standard[0] == '\0')
         return STATUS_OK;
     char problem[OPTION_PROBLEM_MAX];
-    enum status status = option_value_parse(row, row->standard, &entry->value, problem);
+    enum status status = option_value_parse(row, row->standard, &entry->start.value, problem);
     assert(status == STATUS_OK);
     return status;
 }
@@ -104,8 +122,10 @@ void options_destroy(struct options **options)
     if (doomed == NULL)
         return;
     *options = NULL;
-    for (size_t i = 0; i < doomed->count; i++)
-        free(doomed->entries[i].text);
+    for (size_t i = 0; i < doomed->count; i++) {
+        free(doomed->entries[i].start.text);
+        free(doomed->entries[i].run_time.text);
+    }
     free(doomed);
 }
 
@@ -166,12 +186,121 @@ enum status options_offer(struct options *options, size_t place, const char *tex
     char *copy = strdup(text);
     if (copy == NULL)
         return STATUS_NO_MEMORY;
-    free(entry->text);
-    entry->text = copy;
-    entry->value = value;
+    put_setting(&entry->start, copy, &value);
     entry->source = source;
     return STATUS_OK;
 }
+
+/* ---- While the process runs ------------------------------------------------- */
+
+static enum status copy_setting(const struct setting *from, struct setting *to)
+{
+    if (from->text == NULL)
+        return STATUS_OK;
+    char *text = strdup(from->text);
+    if (text == NULL)
+        return STATUS_NO_MEMORY;
+    put_setting(to, text, &from->value);
+    return STATUS_OK;
+}
+
+enum status options_copy(const struct options *options, struct options **out_copy)
+{
+    const size_t size = sizeof(*options) + options->count * sizeof(options->entries[0]);
+    struct options *copy = calloc(1, size);
+    if (copy == NULL)
+        return STATUS_NO_MEMORY;
+    enum status status = STATUS_OK;
+    for (size_t i = 0; i < options->count && status == STATUS_OK; i++) {
+        const struct entry *from = &options->entries[i];
+        struct entry *to = &copy->entries[copy->count++];
+        to->row = from->row;
+        to->source = from->source;
+        status = copy_setting(&from->start, &to->start);
+        if (status == STATUS_OK)
+            status = copy_setting(&from->run_time, &to->run_time);
+    }
+    if (status == STATUS_OK)
+        *out_copy = copy;
+    else
+        options_destroy(&copy);
+    return status;
+}
+
+static enum status refuse_unknown(const struct options *options, const char *name,
+                                  struct failure *failure)
+{
+    char spelt[OPTION_NAME_MAX];
+    const char *nearest = options_nearest(options, OPTION_IN_FILE, name, strlen(name), spelt);
+    return failure_set(failure, STATUS_BAD_OPTION, name, "there is no such option%s%s%s",
+                       nearest != NULL ? "; did you mean " : "", nearest != NULL ? nearest : "",
+                       nearest != NULL ? "?" : "");
+}
+
+enum status options_change(struct options *options, const char *name, const char *value,
+                           struct failure *failure)
+{
+    const size_t place = options_find(options, OPTION_IN_FILE, name, strlen(name));
+    if (place == options->count)
+        return refuse_unknown(options, name, failure);
+    struct entry *entry = &options->entries[place];
+    if (!option_is_live(entry->row))
+        return failure_set(failure, STATUS_BAD_OPTION, name, "it changes with a restart only");
+    struct option_value parsed = {0};
+    if (value == NULL) {
+        put_setting(&entry->run_time, NULL, &parsed);
+        return STATUS_OK;
+    }
+    char problem[OPTION_PROBLEM_MAX];
+    const enum status status = option_value_parse(entry->row, value, &parsed, problem);
+    if (status != STATUS_OK)
+        return failure_set(failure, status, name, "%s", problem);
+    char *text = strdup(value);
+    if (text == NULL)
+        return failure_set(failure, STATUS_NO_MEMORY, name, "%s", status_text(STATUS_NO_MEMORY));
+    put_setting(&entry->run_time, text, &parsed);
+    return STATUS_OK;
+}
+
+enum status options_take(struct options *options, const struct options *fresh,
+                         void (*differs)(void *context, const char *name), void *context)
+{
+    assert(options->count == fresh->count);
+    for (size_t i = 0; i < options->count; i++) {
+        struct entry *entry = &options->entries[i];
+        const struct entry *from = &fresh->entries[i];
+        assert(entry->row == from->row);
+        const bool same = strcmp(entry->start.text, from->start.text) == 0;
+        if (!option_is_live(entry->row)) {
+            if (!same)
+                differs(context, entry->row->name);
+            continue;
+        }
+        if (!same && copy_setting(&from->start, &entry->start) != STATUS_OK)
+            return STATUS_NO_MEMORY;
+        entry->source = from->source;
+    }
+    return STATUS_OK;
+}
+
+struct option_view options_view(const struct options *options, size_t place)
+{
+    assert(place < options->count);
+    const struct entry *entry = &options->entries[place];
+    return (struct option_view){
+        .row = entry->row,
+        .source = entry->run_time.text != NULL ? OPTION_AT_RUN_TIME : entry->source,
+        .value = in_force(entry)->text,
+        .start = entry->start.text,
+    };
+}
+
+const char *option_source_name(enum option_source source)
+{
+    return source_names[source];
+}
+
+/* ---- Values ----------------------------------------------------------------- */
 
 static const struct entry *entry_of(const struct options *options, const char *name)
 {
@@ -183,50 +312,52 @@ static const struct entry *entry_of(const struct options *options, const char *n
 bool options_flag(const struct options *options, const char *name)
 {
     const struct entry *entry = entry_of(options, name);
-    assert(entry->row->type == OPTION_FLAG);
-    return entry->value.flag;
+    assert(option_type(entry->row) == OPTION_FLAG);
+    return in_force(entry)->value.flag;
 }
 
 uint64_t options_uint(const struct options *options, const char *name)
 {
     const struct entry *entry = entry_of(options, name);
-    assert(entry->row->type == OPTION_UINT || entry->row->type == OPTION_SIZE);
-    return entry->value.whole;
+    assert(option_type(entry->row) == OPTION_UINT || option_type(entry->row) == OPTION_SIZE);
+    return in_force(entry)->value.whole;
 }
 
 uint64_t options_us(const struct options *options, const char *name)
 {
     const struct entry *entry = entry_of(options, name);
-    assert(entry->row->type == OPTION_DURATION);
-    return entry->value.whole;
+    assert(option_type(entry->row) == OPTION_DURATION);
+    return in_force(entry)->value.whole;
 }
 
 double options_number(const struct options *options, const char *name)
 {
     const struct entry *entry = entry_of(options, name);
-    assert(entry->row->type == OPTION_NUMBER);
-    return entry->value.number;
+    assert(option_type(entry->row) == OPTION_NUMBER);
+    return in_force(entry)->value.number;
 }
 
 const char *options_text(const struct options *options, const char *name)
 {
     const struct entry *entry = entry_of(options, name);
-    assert(entry->row->type == OPTION_CHOICE || entry->row->type == OPTION_STRING);
-    return entry->text;
+    assert(option_type(entry->row) == OPTION_CHOICE || option_type(entry->row) == OPTION_STRING);
+    return in_force(entry)->text;
 }
 
 bool options_is_set(const struct options *options, const char *name)
 {
     const struct entry *entry = entry_of(options, name);
-    return entry->source != OPTION_BY_DEFAULT || entry->text[0] != '\0';
+    return entry->run_time.text != NULL || entry->source != OPTION_BY_DEFAULT ||
+           entry->start.text[0] != '\0';
 }
 
 void options_print(const struct options *options, FILE *out)
 {
     for (size_t i = 0; i < options->count; i++) {
-        const struct entry *entry = &options->entries[i];
-        const char *text = entry->text[0] != '\0' ? entry->text : "\"\"";
-        (void)fprintf(out, "%s = %s (%s)\n", entry->row->name, text, source_names[entry->source]);
+        const struct option_view view = options_view(options, i);
+        char shown[OPTION_SHOWN_MAX];
+        const char *text = view.value[0] != '\0' ? option_show(view.value, shown) : "\"\"";
+        (void)fprintf(out, "%s = %s (%s)\n", view.row->name, text, source_names[view.source]);
     }
 }
 
@@ -241,7 +372,9 @@ static void print_cell(FILE *out, const char *text)
 
 void options_describe(const struct options *options, FILE *out)
 {
-    (void)fputs("| option | default | allowed | unit | meaning |\n|---|---|---|---|---|\n", out);
+    (void)fputs("| option | default | allowed | unit | changes | meaning |\n"
+                "|---|---|---|---|---|---|\n",
+                out);
     for (size_t i = 0; i < options->count; i++) {
         const struct option_row *row = options->entries[i].row;
         char range[OPTION_RANGE_MAX];
@@ -250,6 +383,7 @@ void options_describe(const struct options *options, FILE *out)
         print_cell(out, row->standard);
         print_cell(out, range);
         print_cell(out, row->unit != NULL ? row->unit : "");
+        print_cell(out, option_is_live(row) ? "live" : "at a restart");
         print_cell(out, row->meaning);
         (void)fputs("\n", out);
     }

@@ -44,7 +44,8 @@ enum status options_read_environment(struct options *options, char *const *envir
 
 static bool is_flag_row(const struct options *options, size_t place)
 {
-    return place < options_count(options) && options_row(options, place)->type == OPTION_FLAG;
+    return place < options_count(options) &&
+           option_type(options_row(options, place)) == OPTION_FLAG;
 }
 
 /* "--no-room-name" of a flag; options_count() if it is none. */

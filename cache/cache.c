@@ -17,15 +17,15 @@
 
 /* clang-format off */
 const struct option_row cache_option_rows[] = {
-    {"cache.ttl_default", OPTION_DURATION, "24h", "1s", "30d", NULL, "time",
+    {"cache.ttl_default", OPTION_DURATION | OPTION_LIVE, "24h", "1s", "30d", NULL, "time",
      "Life of an entry whose Set names none."},
-    {"cache.ttl_max", OPTION_DURATION, "30d", "1s", "365d", NULL, "time",
+    {"cache.ttl_max", OPTION_DURATION | OPTION_LIVE, "30d", "1s", "365d", NULL, "time",
      "The longest life that a Set may ask for."},
-    {"cache.stale_max", OPTION_DURATION, "24h", "0s", "30d", NULL, "time",
+    {"cache.stale_max", OPTION_DURATION | OPTION_LIVE, "24h", "0s", "30d", NULL, "time",
      "The longest time past its TTL that a Set may ask for, stale-while-revalidate and stale-if-error together."},
     {"cache.namespaces_max", OPTION_UINT, "100000", "1", "1000000", NULL, "namespaces",
      "Namespaces there may be; a Set that would make one more is LIMIT_EXCEEDED."},
-    {"cache.strict_namespaces", OPTION_FLAG, "false", NULL, NULL, NULL, "flag",
+    {"cache.strict_namespaces", OPTION_FLAG | OPTION_LIVE, "false", NULL, NULL, NULL, "flag",
      "A namespace that nobody has created is refused (NAMESPACE_UNKNOWN), but for default."},
     {"cache.scopes_max", OPTION_UINT, "100000", "1", "1000000", NULL, "scopes",
      "Scopes with a policy state of their own; further ones share one."},
@@ -49,13 +49,13 @@ const struct option_row cache_option_rows[] = {
      "Tags of one entry, and of one selector."},
     {"semantic.token_ttl", OPTION_DURATION, "1h", "1min", "24h", NULL, "time",
      "How long a decision token may bring its verdict."},
-    {"metrics.scopes_max", OPTION_UINT, "100", "0", "10000", NULL, "scopes",
+    {"metrics.scopes_max", OPTION_UINT | OPTION_LIVE, "100", "0", "10000", NULL, "scopes",
      "Scopes that Stats lists, the most used first; scopes and namespaces that /metrics lists."},
-    {"lease.hold", OPTION_DURATION, "30s", "100ms", "1h", NULL, "time",
+    {"lease.hold", OPTION_DURATION | OPTION_LIVE, "30s", "100ms", "1h", NULL, "time",
      "How long who computes a missing answer keeps its lease, unless the Get says; then the next in line gets it."},
-    {"lease.hold_max", OPTION_DURATION, "10min", "100ms", "24h", NULL, "time",
+    {"lease.hold_max", OPTION_DURATION | OPTION_LIVE, "10min", "100ms", "24h", NULL, "time",
      "The longest that a Get may ask for."},
-    {"lease.wait_max", OPTION_DURATION, "60s", "100ms", "1h", NULL, "time",
+    {"lease.wait_max", OPTION_DURATION | OPTION_LIVE, "60s", "100ms", "1h", NULL, "time",
      "The longest that a Get waits for another's answer."},
     {"lease.count_max", OPTION_UINT, "100000", "1", "10000000", NULL, "leases",
      "Leases held at a time; then Gets are answered as if another held theirs."},
@@ -97,23 +97,16 @@ static void read_limits(struct cache *cache, const struct options *options)
         .context_ids_max = key_limits_standard.context_ids_max,
     };
     cache->limits = (struct cache_limits){
-        .ttl_default_ms = option_ms(options, "cache.ttl_default"),
-        .ttl_max_ms = option_ms(options, "cache.ttl_max"),
-        .stale_max_ms = option_ms(options, "cache.stale_max"),
         .answer_bytes = options_uint(options, "limits.answer"),
         .dimension = (uint32_t)options_uint(options, "limits.dimension"),
         .batch = (uint32_t)options_uint(options, "limits.batch"),
         .metadata = (uint32_t)options_uint(options, "limits.metadata"),
         .tags = (uint32_t)options_uint(options, "limits.tags"),
-        .scopes_shown = (uint32_t)options_uint(options, "metrics.scopes_max"),
     };
     cache->limits.calibrate = (uint32_t)options_uint(options, "limits.calibrate");
-    cache->limits.lease_hold_ms = (uint32_t)option_ms(options, "lease.hold");
-    cache->limits.lease_hold_max_ms = (uint32_t)option_ms(options, "lease.hold_max");
-    cache->limits.lease_wait_max_ms = (uint32_t)option_ms(options, "lease.wait_max");
+    cache_take_live_limits(cache, options);
     assert(cache->limits.dimension > 0);
     assert(cache->limits.dimension <= VECTOR_DIMENSION_MAX);
-    assert(cache->limits.ttl_default_ms > 0);
 }
 
 static enum cache_eviction eviction_of(const struct options *options)
@@ -150,7 +143,7 @@ static enum status create_scopes(struct cache *cache, const struct cache_setup *
     struct scopes_setup scopes_setup = {
         .scopes_max = (uint32_t)options_uint(setup->options, "cache.scopes_max"),
         .epochs = cache->epochs,
-        .policy = &cache->policy,
+        .policy = &cache->policy_at_start,
         .server_threshold = client.threshold_default,
         .client_threshold = client.threshold_default,
     };
@@ -254,14 +247,12 @@ enum status cache_create(const struct cache_setup *setup, struct cache **out_cac
     cache->started_ms = setup->started_ms;
     cache->version = setup->version;
     cache->clock_us = setup->clock_us;
-    cache->strict = options_flag(setup->options, "cache.strict_namespaces");
     read_limits(cache, setup->options);
-    enum status status = policy_settings_read(setup->options, &cache->policy, failure);
+    enum status status = cache_check_options(setup->options, failure);
+    if (status == STATUS_OK)
+        status = cache_start_policy(cache, setup->options, failure);
     if (status == STATUS_OK)
         status = journal_options_read(setup->options, &cache->journal, failure);
-    if (status == STATUS_OK && cache->limits.ttl_default_ms > cache->limits.ttl_max_ms)
-        status = failure_set(failure, STATUS_BAD_OPTION, "cache.ttl_default",
-                             "longer than cache.ttl_max");
     if (status != STATUS_OK)
         goto destroy_cache;
     status = create_parts(cache, setup, failure);
@@ -303,6 +294,7 @@ void cache_destroy(struct cache **cache)
     directory_destroy(&doomed->directory);
     embedder_destroy(&doomed->embedder);
     epochs_destroy(&doomed->epochs);
+    cache_end_policy(doomed);
     free(doomed);
 }
 

@@ -572,6 +572,7 @@ struct cache_stats {
     uint64_t sets, evictions, expirations;
     uint64_t leases, lease_waits; /* Gets that were told to compute; that waited */
     bool index_memory_spent;
+    bool config_rejected;
     uint64_t uptime_s;
     const char *version;
     struct cache_scope_stats *scopes;
@@ -597,7 +598,7 @@ enum status cache_each_namespace_stats(struct cache *cache, struct text tenant, 
                                        struct cache_namespace_stats **out_stats, size_t *out_count);
 
 /* What does not work as it should, in the words of StatsResponse.degraded. */
-enum { CACHE_DEGRADED_MAX = 2 + EMBEDDER_DEGRADED_MAX };
+enum { CACHE_DEGRADED_MAX = 3 + EMBEDDER_DEGRADED_MAX };
 size_t cache_degraded(const struct cache_stats *stats, const char *out_words[CACHE_DEGRADED_MAX]);
 /* Every word there is; NULL after the last. */
 extern const char *const cache_degraded_words[];
@@ -611,3 +612,12 @@ const struct histogram *cache_semantic_us(const struct cache *cache);
 void cache_tick(struct cache *cache, int64_t now_ms);
 
 const struct key_limits *cache_key_limits(const struct cache *cache);
+
+/* Would cache_create, or cache_configure, take these? STATUS_BAD_OPTION with the option's name. */
+enum status cache_check_options(const struct options *options, struct failure *failure);
+/* From now on by what these say in rows that are OPTION_LIVE; cache_check_options has agreed. What
+ * is stored keeps its time to live. NO_MEMORY: nothing has changed. By a thread that may enter an
+ * epoch, one at a time. */
+enum status cache_configure(struct cache *cache, const struct options *options);
+/* Options were read again and are wrong: those of before are kept. For cache_stats. */
+void cache_note_config(struct cache *cache, bool rejected);

@@ -41,7 +41,7 @@ enum status cache_calibrate_begin(struct cache *cache, const struct cache_policy
         cache, &identity, cache_name_or_default(scope->namespace_), &wants, failure);
     if (status != STATUS_OK)
         return status;
-    struct cache_calibration calibration = {.error_max = error_max, .policy = cache->policy};
+    struct cache_calibration calibration = {.error_max = error_max, .policy = cache_policy(cache)};
     policy_settings_overlay(&calibration.policy, &wants.policy);
     calibration.guard_rules = cache_guard_rules(cache, &wants);
     if (scope->embedder.length > 0)

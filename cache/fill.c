@@ -91,7 +91,7 @@ static enum status refuse_time(struct failure *failure, const char *field, const
 static enum status check_times(const struct cache *cache, const struct cache_set_request *request,
                                struct failure *failure)
 {
-    const struct cache_limits *limits = &cache->limits;
+    const uint64_t stale_max_ms = cache->limits.stale_max_ms;
     const uint64_t revalidate_ms = request->stale_while_revalidate_ms,
                    if_error_ms = request->stale_if_error_ms;
     if (request->negative && request->ttl_given && request->ttl_ms > CACHE_NEGATIVE_TTL_MAX_MS)
@@ -105,13 +105,12 @@ static enum status check_times(const struct cache *cache, const struct cache_set
         return failure_set(failure, STATUS_AMBIGUOUS_INPUT, "sliding_max_ms", "only with sliding");
     if (request->sliding_max_ms > CACHE_TTL_MAX_MS)
         return refuse_time(failure, "sliding_max_ms", "a year", CACHE_TTL_MAX_MS);
-    if (revalidate_ms > limits->stale_max_ms)
-        return refuse_time(failure, "stale_while_revalidate_ms", "cache.stale_max",
-                           limits->stale_max_ms);
-    if (if_error_ms > limits->stale_max_ms - revalidate_ms)
+    if (revalidate_ms > stale_max_ms)
+        return refuse_time(failure, "stale_while_revalidate_ms", "cache.stale_max", stale_max_ms);
+    if (if_error_ms > stale_max_ms - revalidate_ms)
         return refuse_time(failure, "stale_if_error_ms",
                            "cache.stale_max, together with stale_while_revalidate_ms",
-                           limits->stale_max_ms);
+                           stale_max_ms);
     return STATUS_OK;
 }
 

@@ -21,16 +21,23 @@
 #include "trust/token.h"
 
 struct cache_limits { /* from the options */
-    uint64_t ttl_default_ms, ttl_max_ms, stale_max_ms, answer_bytes;
-    uint32_t dimension, batch, metadata, tags, scopes_shown, calibrate;
-    uint32_t lease_hold_ms, lease_hold_max_ms, lease_wait_max_ms;
+    uint64_t answer_bytes;
+    uint32_t dimension, batch, metadata, tags, calibrate;
+    /* These may change at any time: read once where two uses must agree. */
+    _Atomic uint64_t ttl_default_ms, ttl_max_ms, stale_max_ms;
+    _Atomic uint32_t scopes_shown;
+    _Atomic uint32_t lease_hold_ms, lease_hold_max_ms, lease_wait_max_ms;
 };
+
+struct cache_policy; /* one version of the options' policy; never changes */
 
 struct cache {
     struct key_limits key_limits;
     struct cache_limits limits;
-    struct policy_settings policy;
-    enum cache_eviction eviction; /* evict.policy */
+    struct policy_settings policy_at_start;
+    _Atomic(struct cache_policy *) policy; /* in force; cache_policy */
+    _Atomic uint32_t policy_changes;       /* scopes follow: cache_configure_scope */
+    enum cache_eviction eviction;          /* evict.policy */
     struct epochs *epochs;
     struct store *store;
     struct directory *directory;
@@ -39,7 +46,7 @@ struct cache {
     struct namespaces *namespaces;
     struct namespaces *strangers; /* one a tenant: counts the Gets of names that are none */
     struct namespace_ *nobody;    /* the same, where memory is spent */
-    bool strict;                  /* those are refused */
+    atomic_bool strict;           /* those are refused */
     struct scopes *scopes;
     struct token_desk *tokens;
     struct reporters *reporters;
@@ -48,6 +55,7 @@ struct cache {
     uint64_t (*clock_us)(void);
     uint8_t nonce_key[16];
     _Atomic uint64_t nonces_count;
+    atomic_bool config_rejected;
     _Atomic bool index_memory_spent; /* the last row that was offered found no room */
     int64_t started_ms;
     const char *version;
@@ -81,6 +89,16 @@ enum status cache_check_vector(const struct cache *cache, const float *vector, u
 
 /* Hands the text in to the embedder; if there is no room for the vector, done says NO_MEMORY. */
 void cache_embed(struct cache *cache, struct text query, float *unit, struct embed_job *job);
+
+/* ---- options while it runs: configure.c -------------------------------------------------------
+ */
+
+void cache_take_live_limits(struct cache *cache, const struct options *options);
+enum status cache_start_policy(struct cache *cache, const struct options *options,
+                               struct failure *failure);
+void cache_end_policy(struct cache *cache);
+/* The options' policy, as it is now. */
+struct policy_settings cache_policy(const struct cache *cache);
 
 /* ---- namespaces: enter.c, wishes.c, budget.c, drop.c -------------------------------------------
  */

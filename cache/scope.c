@@ -86,6 +86,12 @@ void scopes_destroy(struct scopes **scopes)
     free(doomed);
 }
 
+void scopes_configure_shared(struct scopes *scopes, const struct policy_settings *policy)
+{
+    policy_scope_configure(scopes->shared_server.policy, policy);
+    policy_scope_configure(scopes->shared_client.policy, policy);
+}
+
 /* Keyed, though a digest is uniform already: whoever chooses attributes could grind its low bits.
  */
 static uint64_t hash_of(const struct scopes *scopes, const struct place *place)

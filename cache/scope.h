@@ -31,7 +31,7 @@ struct scope {
     bool is_clients; /* its vectors are the client's */
     _Atomic uint64_t lookups, hits, guard_blocked;
     _Atomic uint64_t would_hits; /* of `shadow` */
-    _Atomic uint64_t configured; /* the namespace's version that its policy follows */
+    _Atomic uint64_t configured; /* what its policy follows: a stamp of wishes.c */
     atomic_int note;             /* enum scope_note */
     struct scope *next_behind;   /* of folder.c's list */
 };
@@ -49,13 +49,15 @@ struct scopes_setup {
     uint32_t scopes_max;
     uint8_t hash_key[16];
     struct epochs *epochs;
-    const struct policy_settings *policy; /* outlives the scopes     */
+    const struct policy_settings *policy; /* of the start; outlives the scopes */
     uint64_t server_space;                /* 0: no embedder          */
     float server_threshold;               /* of the shared states    */
     float client_threshold;
 };
 enum status scopes_create(const struct scopes_setup *setup, struct scopes **out_scopes);
 void scopes_destroy(struct scopes **scopes);
+/* Of the two states that scopes beyond scopes_max share. */
+void scopes_configure_shared(struct scopes *scopes, const struct policy_settings *policy);
 
 struct scope_names { /* what people call it, as the first request of the scope spelled it */
     struct text tenant, namespace_, model;

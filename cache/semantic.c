@@ -178,8 +178,8 @@ static bool has_terms(const struct cache *cache, const struct cache_get *get,
     const struct policy_wishes *wishes = &namespace_wants(get->namespace_)->policy;
     if (scope->id != 0 || policy_wishes_equal(wishes, &policy_wishes_none))
         return false;
-    struct policy_settings settings = cache->policy;
-    policy_settings_overlay(&settings, wishes);
+    struct policy_settings settings;
+    cache_overlay_policy(cache, wishes, &settings);
     *out_terms = policy_settings_terms(&settings, walk->space.threshold_default);
     return true;
 }

@@ -84,6 +84,7 @@ static void fill_server(const struct cache *cache, bool whole, int64_t now_ms,
     stats->entries_max = store.entries_max;
     stats->index_memory_spent =
         atomic_load_explicit(&cache->index_memory_spent, memory_order_relaxed);
+    stats->config_rejected = atomic_load_explicit(&cache->config_rejected, memory_order_relaxed);
     stats->uptime_s =
         now_ms > cache->started_ms ? (uint64_t)(now_ms - cache->started_ms) / 1000 : 0;
     stats->version = cache->version;
@@ -313,6 +314,7 @@ const char *const cache_degraded_words[] = {"index_memory",
                                             "loading",
                                             "memory_only",
                                             "read_only",
+                                            "config_rejected",
                                             NULL};
 
 size_t cache_degraded(const struct cache_stats *stats, const char *out_words[CACHE_DEGRADED_MAX])
@@ -325,6 +327,8 @@ size_t cache_degraded(const struct cache_stats *stats, const char *out_words[CAC
     const enum storage_state storage = stats->journal.state;
     if (storage != STORAGE_NONE && storage != STORAGE_DURABLE)
         out_words[count++] = storage_state_name(storage);
+    if (stats->config_rejected)
+        out_words[count++] = "config_rejected";
     assert(count <= CACHE_DEGRADED_MAX);
     return count;
 }

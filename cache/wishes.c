@@ -14,19 +14,19 @@ enum { MILLION = 1000000, TEMPERATURE_MAX = 10, USER_TURNS_MAX = 1024 };
 enum policy_mode cache_mode(const struct cache *cache, const struct cache_namespace_settings *wants)
 {
     return wants->policy.mode != 0 ? (enum policy_mode)(wants->policy.mode - 1)
-                                   : cache->policy.mode;
+                                   : cache_policy(cache).mode;
 }
 
 void cache_overlay_policy(const struct cache *cache, const struct policy_wishes *wishes,
                           struct policy_settings *out_settings)
 {
     struct policy_wishes clamped = *wishes;
-    *out_settings = cache->policy;
+    *out_settings = cache_policy(cache);
     policy_settings_overlay(out_settings, wishes);
     if (policy_settings_check(out_settings, NULL) == STATUS_OK)
         return;
     clamped.adaptive_initial = clamped.adaptive_min = clamped.adaptive_max = NAN;
-    *out_settings = cache->policy;
+    *out_settings = cache_policy(cache);
     policy_settings_overlay(out_settings, &clamped);
     assert(policy_settings_check(out_settings, NULL) == STATUS_OK);
 }
@@ -51,18 +51,25 @@ void cache_settle_key(struct key *key, const struct cache_namespace_settings *wa
                     key->temperature <= (int64_t)floor(most * MILLION + 0.5);
 }
 
+/* Of what a scope's policy follows: the options', and its namespace's. Read before them. */
+static uint64_t stamp_of(const struct cache *cache, const struct namespace_ *namespace_)
+{
+    const uint64_t changes = atomic_load_explicit(&cache->policy_changes, memory_order_acquire);
+    return (changes << 32) + namespace_version(namespace_);
+}
+
 void cache_configure_scope(struct cache *cache, const struct namespace_ *namespace_,
                            struct scope *scope)
 {
     if (scope->id == 0)
         return;
     epoch_enter(cache->epochs);
-    const uint64_t version = namespace_version(namespace_);
-    if (atomic_load_explicit(&scope->configured, memory_order_acquire) != version) {
+    const uint64_t stamp = stamp_of(cache, namespace_);
+    if (atomic_load_explicit(&scope->configured, memory_order_acquire) != stamp) {
         struct policy_settings settings;
         cache_overlay_policy(cache, &namespace_wants(namespace_)->policy, &settings);
         policy_scope_configure(scope->policy, &settings);
-        atomic_store_explicit(&scope->configured, version, memory_order_release);
+        atomic_store_explicit(&scope->configured, stamp, memory_order_release);
     }
     epoch_leave(cache->epochs);
 }
@@ -104,12 +111,12 @@ static enum status check_numbers(const struct cache_namespace_settings *settings
 
 /* A namespace may allow longer lives than the option, as long as the option could have been set so.
  */
-static enum status check_ttls(const struct cache *cache,
+static enum status check_ttls(uint64_t option_max_ms,
                               const struct cache_namespace_settings *settings,
                               struct failure *failure)
 {
     const uint64_t max_ms =
-        settings->ttl_max_ms != 0 ? settings->ttl_max_ms : cache->limits.ttl_max_ms;
+        settings->ttl_max_ms != 0 ? settings->ttl_max_ms : option_max_ms;
     if (settings->ttl_max_ms > CACHE_TTL_MAX_MS)
         return failure_set(failure, STATUS_LIMIT_EXCEEDED, "namespace.ttl_max_ms", "at most %llu",
                            CACHE_TTL_MAX_MS);
@@ -139,10 +146,9 @@ static enum status check_cosines(const struct policy_wishes *wishes, struct fail
 }
 
 /* Against today's options. */
-static enum status check_policy(const struct cache *cache, const struct policy_wishes *wishes,
+static enum status check_policy(struct policy_settings settings, const struct policy_wishes *wishes,
                                 struct failure *failure)
 {
-    struct policy_settings settings = cache->policy;
     policy_settings_overlay(&settings, wishes);
     return policy_settings_check(&settings, failure);
 }
@@ -157,9 +163,9 @@ enum status cache_check_settings(const void *context,
     if (status == STATUS_OK)
         status = check_cosines(&settings->policy, failure);
     if (status == STATUS_OK)
-        status = check_ttls(cache, settings, failure);
+        status = check_ttls(cache->limits.ttl_max_ms, settings, failure);
     if (status == STATUS_OK)
-        status = check_policy(cache, &settings->policy, failure);
+        status = check_policy(cache_policy(cache), &settings->policy, failure);
     if (status == STATUS_OK && settings->ack != ACK_DEFAULT)
         status = cache_resolve_ack(cache, settings->ack, &ack, failure);
     return status;
@@ -167,8 +173,8 @@ enum status cache_check_settings(const void *context,
 
 bool cache_settings_are_whole(const struct cache_namespace_settings *settings)
 {
-    struct failure failure;
     const unsigned tiers = 1u << CACHE_TIER_EXACT | 1u << CACHE_TIER_SEMANTIC;
+    struct failure failure;
     return settings->index_kind <= INDEX_KINDS && (settings->tiers & ~tiers) == 0 &&
            settings->policy.mode <= (unsigned)POLICY_SHADOW + 1 &&
            (settings->policy.guards_off & ~(unsigned)GUARD_NAMES) == 0 &&
@@ -186,11 +192,11 @@ void cache_degraded_settings(const struct cache *cache,
     int length = 0;
     *out_degraded = (struct cache_degraded){0};
     char *text = out_degraded->text;
-    if (check_ttls(cache, settings, &failure) != STATUS_OK)
+    if (check_ttls(cache->limits.ttl_max_ms, settings, &failure) != STATUS_OK)
         length =
             snprintf(text, sizeof(out_degraded->text), "%s: %s", failure.field, failure.message);
     failure = (struct failure){0};
-    if (check_policy(cache, &settings->policy, &failure) != STATUS_OK)
+    if (check_policy(cache_policy(cache), &settings->policy, &failure) != STATUS_OK)
         (void)snprintf(text + length, sizeof(out_degraded->text) - (size_t)length,
                        "%snamespace.policy.%s: %s", length > 0 ? "; " : "", failure.field,
                        failure.message);

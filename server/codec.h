@@ -52,6 +52,8 @@ enum codec_message {
     CODEC_SET_POLICY,
     CODEC_DESCRIBE_POLICY,
     CODEC_CALIBRATE,
+    CODEC_GET_CONFIG,
+    CODEC_SET_CONFIG,
     CODEC_RELEASE_LEASE,
     CODEC_GET_STREAM,
     CODEC_SET_STREAM,
@@ -225,6 +227,27 @@ enum status codec_write_list_snapshots(const struct snapshot_info *infos, size_t
                                        struct arena *arena, struct codec_reply *out);
 enum status codec_write_compact(uint64_t bytes_before, uint64_t bytes_after, struct arena *arena,
                                 struct codec_reply *out);
+/* Options; codec_config.c. */
+struct live_change;
+struct options;
+struct codec_config {
+    struct live_change *changes; /* texts lie in the arena */
+    size_t count;                /* 1 to CODEC_CHANGES_MAX */
+    bool dry_run;
+};
+enum { CODEC_CHANGES_MAX = 64 };
+enum status codec_read_get_config(struct text bytes, const struct codec_limits *limits,
+                                  struct arena *arena, struct text *out_prefix,
+                                  struct failure *failure);
+enum status codec_read_set_config(struct text bytes, const struct codec_limits *limits,
+                                  struct arena *arena, struct codec_config *out,
+                                  struct failure *failure);
+/* STATUS_NOT_FOUND: no name begins so. */
+enum status codec_write_get_config(const struct options *options, struct text prefix,
+                                   struct arena *arena, struct codec_reply *out,
+                                   struct failure *failure);
+enum status codec_write_set_config(const struct options *options, const struct codec_config *config,
+                                   struct arena *arena, struct codec_reply *out);
 /* Namespaces; codec_namespace.c. Create changes all fields. */
 enum status codec_read_create_namespace(struct text bytes, const struct codec_limits *limits,
                                         struct arena *arena, struct cache_namespace_change *out,

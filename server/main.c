@@ -3,13 +3,15 @@
  * drains.
  *
  * SIGTERM and SIGINT drain: calls in flight finish and the exit code is 0. A second one skips the
- * waits. While the data folder is read they wait until it has been. Exit 1: it could not start, or
+ * waits. SIGHUP reads file, environment and flags again, for the options that may change. While the
+ * data folder is read they wait until it has been. Exit 1: it could not start, or
  * the configuration contradicts itself; exit 2: an option is unknown or outside its range.
  */
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "base/log.h"
@@ -19,6 +21,11 @@
 #include "server/settings.h"
 
 extern char **environ;
+
+struct command_line {
+    int argc;
+    char **argv;
+};
 
 static const char help_text[] =
     "reprise-server - the response cache for LLM applications\n"
@@ -47,6 +54,7 @@ static void block_signals(sigset_t *out_signals)
     (void)sigemptyset(out_signals);
     (void)sigaddset(out_signals, SIGTERM);
     (void)sigaddset(out_signals, SIGINT);
+    (void)sigaddset(out_signals, SIGHUP);
     (void)pthread_sigmask(SIG_BLOCK, out_signals, NULL);
 }
 
@@ -56,10 +64,52 @@ static void drain(void *argument)
     (void)kill(getpid(), SIGTERM); /* ends main's wait for a second signal */
 }
 
-static void wait_and_drain(struct service *service, const sigset_t *signals)
+/* What is wrong stands in the log, a line each. */
+static void log_problems(char *problems)
+{
+    char *rest = NULL;
+    for (char *line = strtok_r(problems, "\n", &rest); line != NULL;
+         line = strtok_r(NULL, "\n", &rest))
+        log_write(LOG_ERROR, "config", "problem", "line=%s", line);
+}
+
+static void reload(struct service *service, const struct command_line *line)
+{
+    struct settings fresh = {.options = NULL};
+    char *problems = NULL;
+    size_t size = 0;
+    FILE *errors = open_memstream(&problems, &size);
+    if (errors == NULL) {
+        service_reload(service, NULL);
+        return;
+    }
+    const enum status status = settings_create(line->argc, line->argv, environ, errors, &fresh);
+    (void)fclose(errors);
+    if (status != STATUS_OK && problems != NULL)
+        log_problems(problems);
+    service_reload(service, fresh.options);
+    settings_destroy(&fresh);
+    free(problems);
+}
+
+/* The next signal that ends something. */
+static int wait_for_end(struct service *service, const sigset_t *signals,
+                        const struct command_line *line)
 {
     int signal_number = 0;
     (void)sigwait(signals, &signal_number);
+    while (signal_number == SIGHUP) {
+        if (line != NULL)
+            reload(service, line);
+        (void)sigwait(signals, &signal_number);
+    }
+    return signal_number;
+}
+
+static void wait_and_drain(struct service *service, const sigset_t *signals,
+                           const struct command_line *line)
+{
+    const int signal_number = wait_for_end(service, signals, line);
     log_write(LOG_INFO, "server", "draining", "signal=%s",
               signal_number == SIGINT ? "INT" : "TERM");
     struct thread *thread = NULL;
@@ -67,7 +117,7 @@ static void wait_and_drain(struct service *service, const sigset_t *signals)
         service_drain(service);
         return;
     }
-    (void)sigwait(signals, &signal_number);
+    (void)wait_for_end(service, signals, NULL);
     service_hurry(service);
     thread_join(&thread);
 }
@@ -88,7 +138,8 @@ static int check(const struct options *options)
     return 0;
 }
 
-static int run(const struct settings *settings, const sigset_t *signals)
+static int run(const struct settings *settings, const sigset_t *signals,
+               const struct command_line *line)
 {
     struct service *service = NULL;
     struct failure failure = {.status = STATUS_OK};
@@ -103,17 +154,18 @@ static int run(const struct settings *settings, const sigset_t *signals)
         service_destroy(&service);
         return report(&failure);
     }
-    wait_and_drain(service, signals);
+    wait_and_drain(service, signals, line);
     service_destroy(&service);
     log_write(LOG_INFO, "server", "stopped", NULL);
     return 0;
 }
 
-static int act(const struct settings *settings, const sigset_t *signals)
+static int act(const struct settings *settings, const sigset_t *signals,
+               const struct command_line *line)
 {
     switch (settings->action) {
     case SETTINGS_RUN:
-        return run(settings, signals);
+        return run(settings, signals, line);
     case SETTINGS_HELP:
         (void)fputs(help_text, stdout);
         return 0;
@@ -146,7 +198,7 @@ int main(int argc, char **argv)
                                                   : status_text(status));
         return 2;
     }
-    int code = act(&settings, &signals);
+    int code = act(&settings, &signals, &(struct command_line){argc, argv});
     settings_destroy(&settings);
     return code;
 }

@@ -20,6 +20,7 @@
 #include "server/grpc/listener.h"
 #include "server/http/listener.h"
 #include "server/keeper.h"
+#include "server/live.h"
 
 /* clang-format off */
 const struct option_row service_option_rows[] = {
@@ -28,7 +29,7 @@ const struct option_row service_option_rows[] = {
     {"server.compute_queue_max", OPTION_UINT, "512", "1", "65536", NULL, "jobs",
      "Jobs that may wait for a compute thread; beyond it calls are answered OVERLOADED."},
     {"log.format", OPTION_CHOICE, "text", NULL, NULL, "text|json", "", "How a log line is written to stderr."},
-    {"log.level", OPTION_CHOICE, "info", NULL, NULL, "debug|info|warning|error", "", "The least level that is logged."},
+    {"log.level", OPTION_CHOICE | OPTION_LIVE, "info", NULL, NULL, "debug|info|warning|error", "", "The least level that is logged."},
 };
 /* clang-format on */
 const size_t service_option_rows_count =
@@ -39,6 +40,7 @@ struct service {
     struct codec_limits limits; /* of what clients send; constant after create */
     struct pool *pool;
     struct cache *cache;
+    struct live *live;
     struct listener *listener;
     struct http_listener *http;
     struct keeper *keeper;
@@ -146,6 +148,7 @@ static enum status open_door(struct service *service, struct failure *failure)
         .pool = service->pool,
         .limits = &service->limits,
         .options = service->options,
+        .live = service->live,
         .io_threads = io_threads_count(service->options),
     };
     enum status status = listener_create(&setup, &service->listener, failure);
@@ -162,6 +165,37 @@ static enum status open_http(struct service *service, struct failure *failure)
 {
     const struct http_sources sources = {service->cache, service->listener, service->pool};
     return http_listener_create(service->options, &sources, &service->http, failure);
+}
+
+/* The cache first: it alone may have no memory for it. */
+static enum status apply(void *context, const struct options *options)
+{
+    struct service *service = context;
+    const enum status status = cache_configure(service->cache, options);
+    if (status != STATUS_OK)
+        return status;
+    listener_configure(service->listener, options);
+    log_set_level(level_of(options_text(options, "log.level")));
+    return STATUS_OK;
+}
+
+static void note_rejected(void *context, bool rejected)
+{
+    const struct service *service = context;
+    cache_note_config(service->cache, rejected);
+}
+
+static enum status create_live(struct service *service, struct failure *failure)
+{
+    const struct live_setup setup = {.options = service->options,
+                                     .check = cache_check_options,
+                                     .apply = apply,
+                                     .rejected = note_rejected,
+                                     .context = service};
+    const enum status status = live_create(&setup, &service->live);
+    if (status != STATUS_OK)
+        return failure_set(failure, status, "", "no memory for the options");
+    return STATUS_OK;
 }
 
 static void serve(struct service *service)
@@ -192,7 +226,9 @@ enum status service_create(const struct options *options, const char *version,
     status = create_cache(service, version, failure);
     if (status != STATUS_OK)
         goto destroy_service;
-    status = open_door(service, failure);
+    status = create_live(service, failure);
+    if (status == STATUS_OK)
+        status = open_door(service, failure);
     if (status != STATUS_OK)
         goto destroy_service;
     status = keeper_start(service->cache, service->listener, &service->keeper);
@@ -226,6 +262,7 @@ void service_destroy(struct service **service)
     http_listener_destroy(&doomed->http);
     keeper_stop(&doomed->keeper);
     listener_destroy(&doomed->listener);
+    live_destroy(&doomed->live);
     pool_destroy(&doomed->pool);
     cache_destroy(&doomed->cache);
     free(doomed);
@@ -273,11 +310,22 @@ int service_http_port(const struct service *service)
     return http_listener_port(service->http);
 }
 
+/* Scopes are walked inside an epoch. */
+void service_reload(struct service *service, const struct options *fresh)
+{
+    if (thread_register(THREAD_BUILDER) != STATUS_OK) {
+        log_write(LOG_ERROR, "config", "config_rejected", "problem=no thread to change it with");
+        return;
+    }
+    live_reload(service->live, fresh);
+    thread_unregister();
+}
+
 void service_drain(struct service *service)
 {
     listener_drain(service->listener,
-                   (int64_t)(options_us(service->options, "server.drain_delay") / 1000),
-                   (int64_t)(options_us(service->options, "server.drain_timeout") / 1000));
+                   (int64_t)(live_us(service->live, "server.drain_delay") / 1000),
+                   (int64_t)(live_us(service->live, "server.drain_timeout") / 1000));
 }
 
 void service_hurry(struct service *service)

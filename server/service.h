@@ -1,6 +1,6 @@
 /*
  * service.h - the process as one object: created top to bottom, destroyed bottom to top.
- * Threads: main; service_hurry from any. service_load reads and indexes on main itself.
+ * Threads: main; service_hurry from any. service_load and service_reload work on main itself.
  */
 #pragma once
 #include <stdint.h>
@@ -37,6 +37,10 @@ const char *service_address(const struct service *service);
 
 /* The HTTP door's port; 0: it has none. */
 int service_http_port(const struct service *service);
+
+/* File, environment and flags have been read again; NULL: they are wrong. Rows that are OPTION_LIVE
+ * change, or all stays as it is; see live.h. After service_load, before service_drain. */
+void service_reload(struct service *service, const struct options *fresh);
 
 /* Refuses new calls, lets those in flight finish within server.drain_timeout. Once. */
 void service_drain(struct service *service);

@@ -30,19 +30,19 @@
 
 /* clang-format off */
 const struct option_row policy_option_rows[] = {
-    {"semantic.policy", OPTION_CHOICE, "static", NULL, NULL, "off|static|adaptive|shadow", "policy",
+    {"semantic.policy", OPTION_CHOICE | OPTION_LIVE, "static", NULL, NULL, "off|static|adaptive|shadow", "policy",
      "When a similar prompt's answer serves: never, from a fixed similarity on, from one that follows verdicts, or never but as if (shadow)."},
-    {"semantic.static_threshold", OPTION_NUMBER, "", "0", "1", NULL, "cosine",
+    {"semantic.static_threshold", OPTION_NUMBER | OPTION_LIVE, "", "0", "1", NULL, "cosine",
      "Similarity from which policy static serves; unset: the embedder's own."},
-    {"adaptive.initial", OPTION_NUMBER, "", "0", "1", NULL, "cosine",
+    {"adaptive.initial", OPTION_NUMBER | OPTION_LIVE, "", "0", "1", NULL, "cosine",
      "Where policy adaptive begins; unset: the embedder's threshold."},
-    {"adaptive.min", OPTION_NUMBER, "", "0", "1", NULL, "cosine",
+    {"adaptive.min", OPTION_NUMBER | OPTION_LIVE, "", "0", "1", NULL, "cosine",
      "How far right verdicts lower the threshold; unset: 0.05 below the embedder's."},
-    {"adaptive.max", OPTION_NUMBER, "", "0", "1", NULL, "cosine",
+    {"adaptive.max", OPTION_NUMBER | OPTION_LIVE, "", "0", "1", NULL, "cosine",
      "How far wrong verdicts raise it; unset: 0.04 above the embedder's, at most 0.99."},
-    {"adaptive.step", OPTION_NUMBER, "0.01", "0.001", "0.1", NULL, "cosine",
+    {"adaptive.step", OPTION_NUMBER | OPTION_LIVE, "0.01", "0.001", "0.1", NULL, "cosine",
      "How far one verdict moves it."},
-    {"guard.names", OPTION_FLAG, "true", NULL, NULL, NULL, "flag",
+    {"guard.names", OPTION_FLAG | OPTION_LIVE, "true", NULL, NULL, NULL, "flag",
      "Names that differ forbid a hit; turn it off for news and other texts full of names."},
 };
 /* clang-format on */
@@ -169,6 +169,15 @@ static bool is_same(float a, float b)
 bool policy_wishes_equal(const struct policy_wishes *a, const struct policy_wishes *b)
 {
     return a->mode == b->mode && a->guards_off == b->guards_off &&
+           is_same(a->static_threshold, b->static_threshold) &&
+           is_same(a->adaptive_initial, b->adaptive_initial) &&
+           is_same(a->adaptive_min, b->adaptive_min) && is_same(a->adaptive_max, b->adaptive_max) &&
+           is_same(a->adaptive_step, b->adaptive_step);
+}
+
+bool policy_settings_equal(const struct policy_settings *a, const struct policy_settings *b)
+{
+    return a->mode == b->mode && a->guard_rules == b->guard_rules &&
            is_same(a->static_threshold, b->static_threshold) &&
            is_same(a->adaptive_initial, b->adaptive_initial) &&
            is_same(a->adaptive_min, b->adaptive_min) && is_same(a->adaptive_max, b->adaptive_max) &&

@@ -37,6 +37,7 @@ struct policy_wishes {
 };
 extern const struct policy_wishes policy_wishes_none;
 bool policy_wishes_equal(const struct policy_wishes *a, const struct policy_wishes *b);
+bool policy_settings_equal(const struct policy_settings *a, const struct policy_settings *b);
 /* The settings, with what is wished in their place. */
 void policy_settings_overlay(struct policy_settings *settings, const struct policy_wishes *wishes);
 /* With nothing left open: what decides under them for vectors of an embedder with this threshold.

@@ -192,6 +192,19 @@ static struct reprise_result *settle(struct reprise_client *client, struct resul
     return &block->result;
 }
 
+const void *result_run(struct reprise_client *client, enum channel_method method,
+                       const void *message, const struct reprise_call *call,
+                       struct reprise_result *result)
+{
+    return run(client, method, message, call, (struct result_block *)result);
+}
+
+struct reprise_result *result_settle(struct reprise_client *client, struct reprise_result *result,
+                                     const void *read)
+{
+    return settle(client, (struct result_block *)result, read);
+}
+
 /* Without a block there is nothing to settle. */
 static struct reprise_result *no_block(struct reprise_client *client)
 {

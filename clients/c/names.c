@@ -53,6 +53,11 @@ const char *reprise_ack_name(enum reprise_ack ack)
     return name_of(&reprise__v1__ack__descriptor, (int)ack, "ACK_");
 }
 
+const char *reprise_config_source_name(enum reprise_config_source source)
+{
+    return name_of(&reprise__v1__config_source__descriptor, (int)source, "CONFIG_SOURCE_");
+}
+
 const char *reprise_index_kind_name(enum reprise_index_kind kind)
 {
     return name_of(&reprise__v1__index_kind__descriptor, (int)kind, "INDEX_KIND_");

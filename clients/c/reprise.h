@@ -163,6 +163,14 @@ enum reprise_health {
     REPRISE_HEALTH_NOT_SERVING = 2,
 };
 
+enum reprise_config_source { /* as in the protocol; the later one wins */
+                             REPRISE_CONFIG_DEFAULT = 1,
+                             REPRISE_CONFIG_FILE,
+                             REPRISE_CONFIG_ENVIRONMENT,
+                             REPRISE_CONFIG_FLAG,
+                             REPRISE_CONFIG_RUN_TIME,
+};
+
 /* The name as the protocol spells it, without its prefix: "EXACT", "GUARD_BLOCKED", "UNAVAILABLE".
  * A number that this version does not know gives "UNRECOGNIZED". */
 const char *reprise_code_name(enum reprise_code code);
@@ -176,6 +184,7 @@ const char *reprise_index_kind_name(enum reprise_index_kind kind);
 const char *reprise_eviction_name(enum reprise_eviction eviction);
 const char *reprise_outcome_name(enum reprise_outcome outcome);
 const char *reprise_mode_name(enum reprise_mode mode);
+const char *reprise_config_source_name(enum reprise_config_source source);
 const char *reprise_health_name(enum reprise_health health);
 
 /* ---- The client ------------------------------------------------------------------------------ */
@@ -747,6 +756,21 @@ struct reprise_calibrate_reply {
     const struct reprise_curve_point *curve; /* from 0.50 up */
     size_t curve_count;
 };
+struct reprise_option {
+    const char *name, *value; /* value "": unset; the server decides */
+    enum reprise_config_source source;
+    bool live;               /* may change while the server runs */
+    const char *start_value; /* what a reset brings back */
+    const char *allowed, *meaning;
+};
+struct reprise_config_reply {
+    const struct reprise_option *options;
+    size_t options_count;
+};
+struct reprise_config_change {
+    const char *name;
+    const char *value; /* NULL: as the server was started */
+};
 struct reprise_drop_reply {
     uint64_t removed;
 };
@@ -782,6 +806,7 @@ struct reprise_result {
     const struct reprise_drop_reply *dropped;
     const struct reprise_policy_reply *policy;
     const struct reprise_calibrate_reply *calibrated;
+    const struct reprise_config_reply *config;
     bool deleted_snapshot;
 };
 
@@ -869,6 +894,14 @@ struct reprise_result *reprise_delete_snapshot(struct reprise_client *client, co
 /* Rewrites the server's log without what is dead in it; give the call a deadline. */
 struct reprise_result *reprise_compact(struct reprise_client *client,
                                        const struct reprise_call *call);
+/* The options whose name begins with `prefix` (NULL or "": all); REPRISE_NOT_FOUND: none does. */
+struct reprise_result *reprise_get_config(struct reprise_client *client, const char *prefix,
+                                          const struct reprise_call *call);
+/* Up to 64 options that may change while the server runs, all of them or none; the reply holds them
+ * as they are now, with dry_run as they would be. REPRISE_INVALID_ARGUMENT names the option. */
+struct reprise_result *reprise_set_config(struct reprise_client *client,
+                                          const struct reprise_config_change *changes, size_t count,
+                                          bool dry_run, const struct reprise_call *call);
 /* Makes a namespace with settings of its own; `settings` may name it alone. */
 struct reprise_result *reprise_create_namespace(struct reprise_client *client,
                                                 const struct reprise_namespace *settings,

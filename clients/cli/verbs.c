@@ -105,6 +105,9 @@ static const struct flag_row calibrate_rows[] = {
     {"bound",        "N",          false, "which share of hits may be wrong, 0 to 1; 0.02"},
     {"apply",        NULL,         false, "make the recommended threshold that of the policy"},
 };
+static const struct flag_row config_rows[] = {
+    {"dry-run",      NULL,         false, "set, reset: look whether it could be done, and change nothing"},
+};
 static const struct flag_row del_rows[] = {
     {"id",           "ID",         true,  "an entry id, instead of the question; may be repeated"},
 };
@@ -234,6 +237,8 @@ const struct verb_row verb_rows[] = {
      "reprise policy set default --mode static --threshold 0.92", {TABLE(policy_rows)}, verb_policy},
     {"calibrate", "FILE", 1, "find a threshold from labelled pairs of prompts, one a line",
      "reprise calibrate pairs.tsv --bound 0.02", {TABLE(calibrate_rows)}, verb_calibrate},
+    {"config", "get [PREFIX]|set NAME=VALUE...|reset NAME...", ANY_WORDS, "the server's options; some may change while it runs",
+     "reprise config set lease.hold=1min semantic.policy=adaptive", {TABLE(config_rows)}, verb_config},
     {"replay", "FILE", 1, "get each question of a TSV file, set each miss, and count",
      "reprise replay examples/support.tsv --examples", {TABLE(replay_rows)}, verb_replay},
     {"key", "QUESTION", ANY_WORDS, "compute the keys of a question, without a server",

@@ -74,6 +74,7 @@ enum verb_exit verb_embed(const struct cli *cli, const struct arguments *argumen
 enum verb_exit verb_similarity(const struct cli *cli, const struct arguments *arguments);
 enum verb_exit verb_snapshot(const struct cli *cli, const struct arguments *arguments);
 enum verb_exit verb_compact(const struct cli *cli, const struct arguments *arguments);
+enum verb_exit verb_config(const struct cli *cli, const struct arguments *arguments);
 enum verb_exit verb_policy(const struct cli *cli, const struct arguments *arguments);
 enum verb_exit verb_calibrate(const struct cli *cli, const struct arguments *arguments);
 enum verb_exit verb_namespace(const struct cli *cli, const struct arguments *arguments);

@@ -14,6 +14,7 @@
 struct cache;
 struct codec_limits;
 struct health;
+struct live;
 struct pool;
 struct pushbacks;
 struct symbols;
@@ -48,6 +49,7 @@ struct door {
     struct cache *cache;
     struct pool *pool;
     const struct codec_limits *limits;
+    struct live *live;
     struct symbols *symbols;
     struct health *health;
     struct timers *timers;
@@ -56,17 +58,19 @@ struct door {
     struct counters *tally; /* tally.h */
     grpc_server *server;
     void *registered[SLOT_KINDS]; /* the core's handles; NULL for SLOT_GENERIC */
-    uint32_t inflight_max;
-    uint32_t streams_max; /* open at a time: each holds a slot and an arena */
-    int64_t read_timeout_ms, send_timeout_ms, stream_timeout_ms;
-    bool degrade;    /* a full compute queue makes a Get a miss, not an error */
-    bool reflection; /* whether its methods exist */
+    uint32_t streams_max;         /* open at a time: each holds a slot and an arena */
+    bool reflection;              /* whether its methods exist */
+
+    /* May change at any time: listener_configure. */
+    atomic_uint inflight_max;
+    _Atomic int64_t read_timeout_ms, send_timeout_ms, stream_timeout_ms;
+    atomic_bool degrade; /* a full compute queue makes a Get a miss, not an error */
 
     atomic_uint inflight; /* calls between arrival and their last event */
     atomic_uint streams;
     atomic_uint waiting; /* Gets that are parked with a lease: half of inflight_max at most, so that
                             there is room for the Sets that they wait for */
-    atomic_int stage; /* enum door_stage; only rises. ENDING: streams end as well */
+    atomic_int stage;    /* enum door_stage; only rises. ENDING: streams end as well */
 };
 
 /* Whose entries a caller sees. Without authentication there is one tenant. */

@@ -1,7 +1,7 @@
 /*
  * handlers.h - what the methods of our own services do with a call (get.c, batch.c, set.c,
- * touch.c, admin.c, snapshots.c). Each owns the call and its message, and ends with a reply or a
- * hand-off. Threads: I/O threads.
+ * touch.c, admin.c, snapshots.c, config.c). Each owns the call and its message, and ends with a
+ * reply or a hand-off. Threads: I/O threads.
  */
 #pragma once
 #include "server/grpc/call.h"
@@ -38,6 +38,8 @@ void handle_create_snapshot(struct call *call);
 void handle_list_snapshots(struct call *call);
 void handle_delete_snapshot(struct call *call);
 void handle_compact(struct call *call);
+void handle_get_config(struct call *call);
+void handle_set_config(struct call *call);
 
 void handle_release_lease(struct call *call);
 void handle_get_stream(struct call *call);

@@ -62,14 +62,24 @@ struct listener {
 
 /* ---- Create ---- */
 
+static int64_t option_ms(const struct options *options, const char *name)
+{
+    return (int64_t)(options_us(options, name) / 1000);
+}
+
+static void read_live_options(struct door *door, const struct options *options)
+{
+    atomic_store(&door->inflight_max, (unsigned)options_uint(options, "server.inflight_max"));
+    atomic_store(&door->read_timeout_ms, option_ms(options, "server.read_timeout"));
+    atomic_store(&door->send_timeout_ms, option_ms(options, "server.send_timeout"));
+    atomic_store(&door->stream_timeout_ms, option_ms(options, "server.stream_timeout"));
+    atomic_store(&door->degrade, strcmp(options_text(options, "server.overload"), "degrade") == 0);
+}
+
 static void read_options(struct door *door, const struct options *options)
 {
-    door->inflight_max = (uint32_t)options_uint(options, "server.inflight_max");
+    read_live_options(door, options);
     door->streams_max = (uint32_t)options_uint(options, "server.streams_max");
-    door->read_timeout_ms = (int64_t)(options_us(options, "server.read_timeout") / 1000);
-    door->send_timeout_ms = (int64_t)(options_us(options, "server.send_timeout") / 1000);
-    door->stream_timeout_ms = (int64_t)(options_us(options, "server.stream_timeout") / 1000);
-    door->degrade = strcmp(options_text(options, "server.overload"), "degrade") == 0;
     door->reflection = options_flag(options, "grpc.reflection");
 }
 
@@ -78,6 +88,7 @@ static enum status create_door(struct door *door, const struct listener_setup *s
     door->cache = setup->cache;
     door->pool = setup->pool;
     door->limits = setup->limits;
+    door->live = setup->live;
     read_options(door, setup->options);
     struct text set = {(const char *)descriptor_set, descriptor_set_size};
     enum status status = symbols_create(set, &door->symbols);
@@ -242,6 +253,13 @@ void listener_destroy(struct listener **listener)
     destroy_door(&doomed->door);
     grpc_shutdown();
     free(doomed);
+}
+
+void listener_configure(struct listener *listener, const struct options *options)
+{
+    read_live_options(&listener->door, options);
+    for (uint32_t i = 0; i < listener->queues_count; i++)
+        queue_set_calls_max(listener->queues[i], calls_max(&listener->door));
 }
 
 int listener_port(const struct listener *listener)

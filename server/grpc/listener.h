@@ -12,6 +12,7 @@
 
 struct cache;
 struct codec_limits;
+struct live;
 struct listener;
 struct pool;
 
@@ -25,6 +26,7 @@ struct listener_setup {
     struct pool *pool;
     const struct codec_limits *limits;
     const struct options *options;
+    struct live *live;   /* for GetConfig and SetConfig; NULL: nobody asks them */
     uint32_t io_threads; /* at least 1 */
 };
 
@@ -36,6 +38,9 @@ enum status listener_check(const struct options *options, struct failure *failur
  * STATUS_NO_MEMORY. */
 enum status listener_create(const struct listener_setup *setup, struct listener **out_listener,
                             struct failure *failure);
+
+/* From now on by what these say in rows that are OPTION_LIVE. Any thread, one at a time. */
+void listener_configure(struct listener *listener, const struct options *options);
 
 /* The bound port. */
 int listener_port(const struct listener *listener);

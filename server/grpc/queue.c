@@ -57,6 +57,13 @@ UNSHARED enum status queue_create(struct door *door, uint32_t calls_max, struct 
     return STATUS_OK;
 }
 
+void queue_set_calls_max(struct queue *queue, uint32_t calls_max)
+{
+    lock_acquire(&queue->lock);
+    queue->calls_max = calls_max;
+    lock_release(&queue->lock);
+}
+
 void queue_shutdown(struct queue *queue)
 {
     grpc_completion_queue_shutdown(queue->events);
@@ -259,7 +266,8 @@ static void unlink_call(struct call **list, struct call *call)
 bool queue_reading_begin(struct queue *queue, struct call *call)
 {
     lock_acquire(&queue->lock);
-    bool ending = call->stream && !call->method->finishes && atomic_load(&queue->door->stage) == DOOR_ENDING;
+    bool ending =
+        call->stream && !call->method->finishes && atomic_load(&queue->door->stage) == DOOR_ENDING;
     if (!ending)
         link_call(&queue->reading, call);
     lock_release(&queue->lock);

@@ -24,8 +24,8 @@ struct call_slab;
 struct queue {
     struct door *door;
     grpc_completion_queue *events;
-    uint32_t calls_max; /* slots that may exist */
     struct lock lock;
+    uint32_t calls_max GUARDED; /* slots that may be made  */
     struct call_slab *slabs GUARDED;
     struct call *idle GUARDED;
     uint32_t calls_count GUARDED;      /* slots that exist                                  */
@@ -44,6 +44,9 @@ enum status queue_create(struct door *door, uint32_t calls_max, struct queue **o
 void queue_destroy(struct queue **queue);
 /* The queue's threads end when all its events have been taken. Once. */
 void queue_shutdown(struct queue *queue);
+
+/* What there is beyond stays. */
+void queue_set_calls_max(struct queue *queue, uint32_t calls_max);
 
 /* Posts queue_posted slots to every acceptor. False: no memory for them. */
 bool queue_post_all(struct queue *queue);

@@ -130,79 +130,65 @@ struct scratch { /* what a reader writes; nobody looks */
     struct codec_listing listing;
     struct codec_drop drop;
     struct codec_calibrate calibrate;
+    struct codec_config config;
     struct codec_pace pace;
     struct codec_reflection reflection;
     struct text text;
     size_t count;
 };
 
+/* A message that is read in one call is a row here. */
+/* clang-format off */
+#define READERS(X) \
+    X(SET,              set,              &out.set) \
+    X(BATCH_GET,        batch_get,        &out.gets, &out.count) \
+    X(BATCH_SET,        batch_set,        &out.sets, &out.count) \
+    X(DELETE,           delete,           &out.doomed) \
+    X(TOUCH,            touch,            &out.touched) \
+    X(INVALIDATE,       invalidate,       &out.selector) \
+    X(REPORT,           report,           &out.report) \
+    X(STATS,            stats,            &out.text) \
+    X(CREATE_SNAPSHOT,  create_snapshot,  &out.text) \
+    X(DELETE_SNAPSHOT,  delete_snapshot,  &out.text) \
+    X(UPDATE_NAMESPACE, update_namespace, &out.change) \
+    X(CREATE_NAMESPACE, create_namespace, &out.change) \
+    X(GET_NAMESPACE,    get_namespace,    &out.text) \
+    X(LIST_NAMESPACES,  list_namespaces,  &out.listing) \
+    X(DROP_NAMESPACE,   drop_namespace,   &out.drop) \
+    X(GET_CONFIG,       get_config,       &out.text) \
+    X(SET_CONFIG,       set_config,       &out.config) \
+    X(CALIBRATE,        calibrate,        &out.calibrate) \
+    X(SET_POLICY,       set_policy,       &out.change) \
+    X(BATCH_REPORT,     batch_report,     &out.reports, &out.count) \
+    X(SEARCH,           search,           &out.search) \
+    X(EXPLAIN,          explain,          &out.explain) \
+    X(SCROLL,           scroll,           &out.page) \
+    X(GET_ENTRY,        get_entry,        &out.entry) \
+    X(IMPORT,           import,           &out.import) \
+    X(RELEASE_LEASE,    release_lease,    &out.text) \
+    X(GET_STREAM,       get_stream,       &out.get, &out.pace) \
+    X(HEALTH_CHECK,     health,           &out.text) \
+    X(REFLECTION,       reflection,       &out.reflection)
+/* clang-format on */
+
 static enum status read_request(enum codec_message type, struct text bytes, struct arena *arena,
                                 struct failure *failure)
 {
     static struct scratch out;
     switch (type) {
+#define READER_CASE(name, verb, ...)                                                               \
+    case CODEC_##name:                                                                             \
+        return codec_read_##verb(bytes, &limits, arena, __VA_ARGS__, failure);
+        READERS(READER_CASE)
+#undef READER_CASE
     case CODEC_GET:
         compare_ways(bytes, arena);
         return codec_read_get(bytes, &limits, arena, &out.get, failure);
-    case CODEC_SET:
-        return codec_read_set(bytes, &limits, arena, &out.set, failure);
-    case CODEC_BATCH_GET:
-        return codec_read_batch_get(bytes, &limits, arena, &out.gets, &out.count, failure);
-    case CODEC_BATCH_SET:
-        return codec_read_batch_set(bytes, &limits, arena, &out.sets, &out.count, failure);
-    case CODEC_DELETE:
-        return codec_read_delete(bytes, &limits, arena, &out.doomed, failure);
-    case CODEC_TOUCH:
-        return codec_read_touch(bytes, &limits, arena, &out.touched, failure);
-    case CODEC_INVALIDATE:
-        return codec_read_invalidate(bytes, &limits, arena, &out.selector, failure);
-    case CODEC_REPORT:
-        return codec_read_report(bytes, &limits, arena, &out.report, failure);
-    case CODEC_STATS:
-        return codec_read_stats(bytes, &limits, arena, &out.text, failure);
-    case CODEC_CREATE_SNAPSHOT:
-        return codec_read_create_snapshot(bytes, &limits, arena, &out.text, failure);
-    case CODEC_DELETE_SNAPSHOT:
-        return codec_read_delete_snapshot(bytes, &limits, arena, &out.text, failure);
-    case CODEC_UPDATE_NAMESPACE:
-        return codec_read_update_namespace(bytes, &limits, arena, &out.change, failure);
-    case CODEC_CREATE_NAMESPACE:
-        return codec_read_create_namespace(bytes, &limits, arena, &out.change, failure);
-    case CODEC_GET_NAMESPACE:
-        return codec_read_get_namespace(bytes, &limits, arena, &out.text, failure);
-    case CODEC_LIST_NAMESPACES:
-        return codec_read_list_namespaces(bytes, &limits, arena, &out.listing, failure);
-    case CODEC_DROP_NAMESPACE:
-        return codec_read_drop_namespace(bytes, &limits, arena, &out.drop, failure);
     case CODEC_GET_POLICY:
     case CODEC_DESCRIBE_POLICY:
         return codec_read_policy_scope(type, bytes, &limits, arena, &out.scope, failure);
-    case CODEC_CALIBRATE:
-        return codec_read_calibrate(bytes, &limits, arena, &out.calibrate, failure);
-    case CODEC_SET_POLICY:
-        return codec_read_set_policy(bytes, &limits, arena, &out.change, failure);
-    case CODEC_BATCH_REPORT:
-        return codec_read_batch_report(bytes, &limits, arena, &out.reports, &out.count, failure);
-    case CODEC_SEARCH:
-        return codec_read_search(bytes, &limits, arena, &out.search, failure);
-    case CODEC_EXPLAIN:
-        return codec_read_explain(bytes, &limits, arena, &out.explain, failure);
-    case CODEC_SCROLL:
-        return codec_read_scroll(bytes, &limits, arena, &out.page, failure);
-    case CODEC_GET_ENTRY:
-        return codec_read_get_entry(bytes, &limits, arena, &out.entry, failure);
-    case CODEC_IMPORT:
-        return codec_read_import(bytes, &limits, arena, &out.import, failure);
-    case CODEC_RELEASE_LEASE:
-        return codec_read_release_lease(bytes, &limits, arena, &out.text, failure);
-    case CODEC_GET_STREAM:
-        return codec_read_get_stream(bytes, &limits, arena, &out.get, &out.pace, failure);
     case CODEC_SET_STREAM:
         return capture(bytes, arena, failure);
-    case CODEC_HEALTH_CHECK:
-        return codec_read_health(bytes, &limits, arena, &out.text, failure);
-    case CODEC_REFLECTION:
-        return codec_read_reflection(bytes, &limits, arena, &out.reflection, failure);
     case CODEC_MESSAGES_COUNT:
         break;
     }

@@ -15,9 +15,9 @@ static const struct option_row test_server_rows[] = {
 };
 static const struct option_row test_cache_rows[] = {
     {"cache.threshold", OPTION_NUMBER, "0.95", "0", "1", NULL, "similarity", "How similar is enough."},
-    {"cache.until_certified", OPTION_CHOICE, "static", NULL, NULL, "static|nothing", "", "Serves a|b."},
+    {"cache.until_certified", OPTION_CHOICE | OPTION_LIVE, "static", NULL, NULL, "static|nothing", "", "Serves a|b."},
     {"cache.folder", OPTION_STRING, "", NULL, NULL, NULL, "path", "Where it lies."},
-    {"cache.memory", OPTION_SIZE, "", "1MiB", NULL, NULL, "bytes", "Unset: a quarter of the machine."},
+    {"cache.memory", OPTION_SIZE | OPTION_LIVE, "", "1MiB", NULL, NULL, "bytes", "Unset: a quarter of the machine."},
 };
 /* clang-format on */
 

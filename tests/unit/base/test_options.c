@@ -98,17 +98,93 @@ static void the_description_is_a_markdown_table_of_all_rows(void **state)
     options_describe(test->options, out);
     (void)fclose(out);
     assert_non_null(strstr(text, "| `server.inflight_max` | 4096 | 1 to 65536 calls | calls | "
-                                 "Calls at a time. |\n"));
-    assert_non_null(
-        strstr(text, "| `server.reuse_port` | true | true, false |  | Share the port. |\n"));
-    assert_non_null(strstr(text, "| `cache.until_certified` | static | static, nothing |  | "
+                                 "at a restart | Calls at a time. |\n"));
+    assert_non_null(strstr(
+        text,
+        "| `server.reuse_port` | true | true, false |  | at a restart | Share the port. |\n"));
+    assert_non_null(strstr(text, "| `cache.until_certified` | static | static, nothing |  | live | "
                                  "Serves a\\|b. |\n"));
-    assert_non_null(strstr(text, "| `cache.memory` |  | 1MiB or more | bytes | "));
+    assert_non_null(strstr(text, "| `cache.memory` |  | 1MiB or more | bytes | live | "));
     size_t lines = 0;
     for (const char *c = text; *c != '\0'; c++)
         lines += *c == '\n';
     assert_int_equal(lines, 10);
     free(text);
+}
+
+/* ---- While the process runs ---- */
+
+static void a_value_given_at_run_time_stands_above_a_flag_until_it_is_reset(void **state)
+{
+    struct options_test *test = *state;
+    char *const flags[] = {"reprised", "--cache-memory=2MiB"};
+    assert_int_equal(options_read_flags(test->options, 2, flags, test->errors), STATUS_OK);
+    assert_int_equal(options_change(test->options, "cache.memory", "4MiB", NULL), STATUS_OK);
+    assert_int_equal(options_uint(test->options, "cache.memory"), 4194304);
+    const struct option_view changed = options_view(test->options, 7);
+    assert_string_equal(changed.row->name, "cache.memory");
+    assert_int_equal(changed.source, OPTION_AT_RUN_TIME);
+    assert_string_equal(changed.value, "4MiB");
+    assert_string_equal(changed.start, "2MiB");
+    assert_int_equal(options_change(test->options, "cache.memory", NULL, NULL), STATUS_OK);
+    assert_int_equal(options_uint(test->options, "cache.memory"), 2097152);
+    assert_int_equal(options_view(test->options, 7).source, OPTION_BY_FLAG);
+}
+
+static void a_change_that_is_refused_names_the_option_and_its_limit(void **state)
+{
+    struct options_test *test = *state;
+    struct failure failure;
+    assert_int_equal(options_change(test->options, "cache.memory", "1KiB", &failure),
+                     STATUS_BAD_OPTION);
+    assert_string_equal(failure.field, "cache.memory");
+    assert_non_null(strstr(failure.message, "1MiB or more"));
+    assert_int_equal(options_change(test->options, "cache.memroy", "2MiB", &failure),
+                     STATUS_BAD_OPTION);
+    assert_non_null(strstr(failure.message, "did you mean cache.memory?"));
+    assert_int_equal(options_change(test->options, "cache.folder", "x", &failure),
+                     STATUS_BAD_OPTION);
+    assert_non_null(strstr(failure.message, "restart"));
+    assert_false(options_is_set(test->options, "cache.memory"));
+}
+
+static void a_copy_is_changed_alone(void **state)
+{
+    struct options_test *test = *state;
+    struct options *copy = NULL;
+    assert_int_equal(options_change(test->options, "cache.memory", "2MiB", NULL), STATUS_OK);
+    assert_int_equal(options_copy(test->options, &copy), STATUS_OK);
+    assert_int_equal(options_uint(copy, "cache.memory"), 2097152);
+    assert_int_equal(options_change(copy, "cache.until_certified", "nothing", NULL), STATUS_OK);
+    assert_string_equal(options_text(copy, "cache.until_certified"), "nothing");
+    assert_string_equal(options_text(test->options, "cache.until_certified"), "static");
+    options_destroy(&copy);
+}
+
+static void note_differing(void *context, const char *name)
+{
+    assert_string_equal(name, "cache.folder");
+    *(int *)context += 1;
+}
+
+static void what_is_read_again_goes_below_what_was_given_at_run_time(void **state)
+{
+    struct options_test *test = *state;
+    struct options *fresh = NULL;
+    assert_int_equal(options_create(test_tables, 2, &fresh), STATUS_OK);
+    char *const environment[] = {"REPRISE_CACHE_MEMORY=8MiB", "REPRISE_CACHE_FOLDER=there",
+                                 "REPRISE_CACHE_UNTIL_CERTIFIED=nothing", NULL};
+    assert_int_equal(options_read_environment(fresh, environment, test->errors), STATUS_OK);
+    assert_int_equal(options_change(test->options, "cache.memory", "4MiB", NULL), STATUS_OK);
+    int differing = 0;
+    assert_int_equal(options_take(test->options, fresh, note_differing, &differing), STATUS_OK);
+    options_destroy(&fresh);
+    assert_int_equal(differing, 1);
+    assert_int_equal(options_uint(test->options, "cache.memory"), 4194304);
+    assert_string_equal(options_text(test->options, "cache.until_certified"), "nothing");
+    assert_string_equal(options_text(test->options, "cache.folder"), "");
+    assert_int_equal(options_change(test->options, "cache.memory", NULL, NULL), STATUS_OK);
+    assert_int_equal(options_uint(test->options, "cache.memory"), 8388608);
 }
 
 static void create_with(const struct option_row *rows, size_t count)
@@ -187,6 +263,15 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_refused_value_leaves_the_old_one, options_test_setup,
                                         options_test_teardown),
         cmocka_unit_test_setup_teardown(the_description_is_a_markdown_table_of_all_rows,
+                                        options_test_setup, options_test_teardown),
+        cmocka_unit_test_setup_teardown(
+            a_value_given_at_run_time_stands_above_a_flag_until_it_is_reset, options_test_setup,
+            options_test_teardown),
+        cmocka_unit_test_setup_teardown(a_change_that_is_refused_names_the_option_and_its_limit,
+                                        options_test_setup, options_test_teardown),
+        cmocka_unit_test_setup_teardown(a_copy_is_changed_alone, options_test_setup,
+                                        options_test_teardown),
+        cmocka_unit_test_setup_teardown(what_is_read_again_goes_below_what_was_given_at_run_time,
                                         options_test_setup, options_test_teardown),
         cmocka_unit_test(a_bad_row_ends_the_program_at_once),
         cmocka_unit_test_setup_teardown(asking_for_what_is_in_no_table_ends_the_program,
