@@ -45,6 +45,7 @@
     X(EMBED_BLAS,   "embed/encoder.c: OpenBLAS; nothing is taken inside")                           \
     X(REPORTERS,    "trust/reporter.c: verdicts a minute")                                          \
     X(WATCHERS,     "server/grpc/health.c: who watches which service")                              \
+    X(MONITOR,      "cache/monitor.c: who watches decisions; tried, never waited for by who decides") \
     X(CALLS,        "server/grpc/: free lists of slots and arenas, one a queue")                    \
     X(TIMERS,       "server/grpc/timers.c: who is to be woken when; nothing is taken inside")      \
     X(POOL,         "base/pool.c: a compute thread's ring; nothing is taken inside")                \

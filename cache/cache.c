@@ -51,6 +51,8 @@ const struct option_row cache_option_rows[] = {
      "How long a decision token may bring its verdict."},
     {"metrics.scopes_max", OPTION_UINT | OPTION_LIVE, "100", "0", "10000", NULL, "scopes",
      "Scopes that Stats lists, the most used first; scopes and namespaces that /metrics lists."},
+    {"monitor.prompts", OPTION_FLAG | OPTION_LIVE, "false", NULL, NULL, NULL, "flag",
+     "Show the beginning of prompts to those who watch decisions (Monitor)."},
     {"lease.hold", OPTION_DURATION | OPTION_LIVE, "30s", "100ms", "1h", NULL, "time",
      "How long who computes a missing answer keeps its lease, unless the Get says; then the next in line gets it."},
     {"lease.hold_max", OPTION_DURATION | OPTION_LIVE, "10min", "100ms", "24h", NULL, "time",
@@ -181,6 +183,14 @@ static enum status create_leases(struct cache *cache, const struct cache_setup *
     return leases_create(&leases_setup, &cache->leases);
 }
 
+static enum status create_monitor(struct cache *cache, const struct cache_setup *setup)
+{
+    const enum status status = monitor_create(&cache->monitor);
+    if (status == STATUS_OK)
+        monitor_show_prompts(cache->monitor, options_flag(setup->options, "monitor.prompts"));
+    return status;
+}
+
 static enum status create_embedder(struct cache *cache, const struct cache_setup *setup,
                                    struct failure *failure)
 {
@@ -223,6 +233,8 @@ static enum status create_parts(struct cache *cache, const struct cache_setup *s
         status = create_trust(cache, setup);
     if (status == STATUS_OK)
         status = create_leases(cache, setup);
+    if (status == STATUS_OK)
+        status = create_monitor(cache, setup);
     if (status == STATUS_OK)
         status = histogram_create(&cache->exact_us);
     if (status == STATUS_OK)
@@ -285,6 +297,7 @@ void cache_destroy(struct cache **cache)
     if (doomed->leases != NULL)
         leases_close(doomed->leases);
     leases_destroy(&doomed->leases);
+    monitor_destroy(&doomed->monitor);
     reporters_destroy(&doomed->reporters);
     token_desk_destroy(&doomed->tokens);
     scopes_destroy(&doomed->scopes);
@@ -306,6 +319,11 @@ void cache_tick(struct cache *cache, int64_t now_ms)
         cache_note_changes(cache, now_ms);
     }
     (void)epoch_collect(cache->epochs);
+}
+
+struct monitor *cache_monitor(const struct cache *cache)
+{
+    return cache->monitor;
 }
 
 const struct key_limits *cache_key_limits(const struct cache *cache)

@@ -18,6 +18,7 @@
 #include "base/text.h"
 #include "cache/key.h"
 #include "cache/lease.h"
+#include "cache/monitor.h"
 #include "embed/embedder.h"
 #include "index/directory.h"
 #include "storage/custodian.h"
@@ -612,6 +613,8 @@ const struct histogram *cache_semantic_us(const struct cache *cache);
 void cache_tick(struct cache *cache, int64_t now_ms);
 
 const struct key_limits *cache_key_limits(const struct cache *cache);
+/* For those who watch decisions. */
+struct monitor *cache_monitor(const struct cache *cache);
 
 /* Would cache_create, or cache_configure, take these? STATUS_BAD_OPTION with the option's name. */
 enum status cache_check_options(const struct options *options, struct failure *failure);

@@ -125,5 +125,7 @@ enum status cache_configure(struct cache *cache, const struct options *options)
         status = change_policy(cache, &settings);
     if (status == STATUS_OK)
         cache_take_live_limits(cache, options);
+    if (status == STATUS_OK)
+        monitor_show_prompts(cache->monitor, options_flag(options, "monitor.prompts"));
     return status;
 }

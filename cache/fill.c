@@ -634,6 +634,8 @@ enum status cache_set_finish(struct cache *cache, struct cache_set *set, enum st
     status = store_and_index(cache, set, waiter, failure);
     namespace_release(set->namespace_);
     set->namespace_ = NULL;
+    if (status == STATUS_OK)
+        cache_note_set(cache, set);
     return status;
 }
 
@@ -664,6 +666,7 @@ enum status cache_set_begin(struct cache *cache, const struct cache_set_request 
     set->reply = (struct cache_set_reply){.entry_id = set->key.exact,
                                           .skip = why_not_kept(request, &set->key)};
     if (set->reply.skip != CACHE_SKIP_NONE) {
+        cache_note_set(cache, set);
         cache_pass_lease(cache, request->lease_token);
         return STATUS_OK;
     }

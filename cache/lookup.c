@@ -68,6 +68,7 @@ static void count_miss(const struct cache *cache, struct cache_get *get, enum ca
     assert(reason < CACHE_MISS_COUNT);
     namespace_count(&lookup_counters(get)->misses[reason], 1);
     lookup_settle_time(cache, get);
+    cache_note_get(cache, get, MONITOR_MISS);
 }
 
 void lookup_settle_exact(struct cache_get *get)
@@ -211,6 +212,10 @@ bool lookup_take_exact(struct cache *cache, struct cache_get *get, int64_t now_m
         get->reply.found.hits_count % HITS_TIMED_EVERY == 1)
         histogram_add(cache->exact_us, lookup_elapsed_us(cache, get));
     lookup_settle_time(cache, get);
+    cache_note_get(cache, get,
+                   look.negative ? MONITOR_NEGATIVE
+                   : look.stale  ? MONITOR_STALE
+                                 : MONITOR_HIT);
     return true;
 }
 

@@ -51,6 +51,7 @@ struct cache {
     struct token_desk *tokens;
     struct reporters *reporters;
     struct leases *leases;
+    struct monitor *monitor;
     struct histogram *exact_us, *semantic_us; /* of hits */
     uint64_t (*clock_us)(void);
     uint8_t nonce_key[16];
@@ -89,6 +90,14 @@ enum status cache_check_vector(const struct cache *cache, const float *vector, u
 
 /* Hands the text in to the embedder; if there is no room for the vector, done says NO_MEMORY. */
 void cache_embed(struct cache *cache, struct text query, float *unit, struct embed_job *job);
+
+/* ---- for those who watch: decisions.c ----------------------------------------------------------
+ */
+
+/* Once a Get, when its outcome is known; a relaxed load while nobody watches. */
+void cache_note_get(const struct cache *cache, const struct cache_get *get,
+                    enum monitor_result result);
+void cache_note_set(const struct cache *cache, const struct cache_set *set);
 
 /* ---- options while it runs: configure.c -------------------------------------------------------
  */

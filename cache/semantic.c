@@ -338,6 +338,7 @@ static void settle_decision(struct cache *cache, struct cache_get *get, enum pol
         if (get->unseen == NULL)
             histogram_add(cache->semantic_us, lookup_elapsed_us(cache, get));
         lookup_settle_time(cache, get);
+        cache_note_get(cache, get, MONITOR_HIT);
         break;
     case POLICY_WOULD_SERVE:
         namespace_count(&scope->would_hits, one);

@@ -115,8 +115,7 @@ static enum status check_ttls(uint64_t option_max_ms,
                               const struct cache_namespace_settings *settings,
                               struct failure *failure)
 {
-    const uint64_t max_ms =
-        settings->ttl_max_ms != 0 ? settings->ttl_max_ms : option_max_ms;
+    const uint64_t max_ms = settings->ttl_max_ms != 0 ? settings->ttl_max_ms : option_max_ms;
     if (settings->ttl_max_ms > CACHE_TTL_MAX_MS)
         return failure_set(failure, STATUS_LIMIT_EXCEEDED, "namespace.ttl_max_ms", "at most %llu",
                            CACHE_TTL_MAX_MS);

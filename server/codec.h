@@ -52,6 +52,8 @@ enum codec_message {
     CODEC_SET_POLICY,
     CODEC_DESCRIBE_POLICY,
     CODEC_CALIBRATE,
+    CODEC_WATCH_STATS,
+    CODEC_MONITOR,
     CODEC_GET_CONFIG,
     CODEC_SET_CONFIG,
     CODEC_RELEASE_LEASE,
@@ -227,6 +229,20 @@ enum status codec_write_list_snapshots(const struct snapshot_info *infos, size_t
                                        struct arena *arena, struct codec_reply *out);
 enum status codec_write_compact(uint64_t bytes_before, uint64_t bytes_after, struct arena *arena,
                                 struct codec_reply *out);
+/* Streams that watch; codec_watch.c. Monitor's filter lacks the tenant. */
+enum status codec_read_watch_stats(struct text bytes, const struct codec_limits *limits,
+                                   struct arena *arena, struct text *out_namespace,
+                                   uint32_t *out_interval_ms, struct failure *failure);
+enum status codec_write_watch_stats(const struct cache_stats *stats,
+                                    const struct codec_limits *limits, struct arena *arena,
+                                    struct codec_reply *out, struct failure *failure);
+enum status codec_read_monitor(struct text bytes, const struct codec_limits *limits,
+                               struct arena *arena, struct monitor_filter *out,
+                               struct failure *failure);
+enum status codec_write_monitor(const struct monitor_decision *decisions, size_t count,
+                                uint64_t dropped, const struct codec_limits *limits,
+                                struct arena *arena, struct codec_reply *out,
+                                struct failure *failure);
 /* Options; codec_config.c. */
 struct live_change;
 struct options;

@@ -61,6 +61,7 @@ static const struct rule rules[] = {
     {&reprise__v1__selector__descriptor,          7, LIMIT(tags_max)}, /* tags */
     {&reprise__v1__batch_report_request__descriptor, 1, CODEC_REPORTS_MAX, 0}, /* items */
     {&reprise__v1__update_namespace_request__descriptor, 2, CODEC_CHOICES_MAX, 0}, /* fields */
+    {&reprise__v1__monitor_request__descriptor,   2, CODEC_CHOICES_MAX, 0}, /* results */
     {&reprise__v1__set_config_request__descriptor, 1, CODEC_CHANGES_MAX, 0}, /* changes */
     {&reprise__v1__namespace__descriptor,         2, CODEC_CHOICES_MAX, 0}, /* tiers */
     {&reprise__v1__policy__descriptor,            7, CODEC_CHOICES_MAX, 0}, /* guards_off */
@@ -351,6 +352,8 @@ const ProtobufCMessageDescriptor *codec_descriptor(enum codec_message type)
         [CODEC_DESCRIBE_POLICY] = &reprise__v1__describe_policy_request__descriptor,
         [CODEC_CALIBRATE] = &reprise__v1__calibrate_request__descriptor,
         [CODEC_DROP_NAMESPACE] = &reprise__v1__drop_namespace_request__descriptor,
+        [CODEC_WATCH_STATS] = &reprise__v1__watch_stats_request__descriptor,
+        [CODEC_MONITOR] = &reprise__v1__monitor_request__descriptor,
         [CODEC_GET_CONFIG] = &reprise__v1__get_config_request__descriptor,
         [CODEC_SET_CONFIG] = &reprise__v1__set_config_request__descriptor,
         [CODEC_RELEASE_LEASE] = &reprise__v1__release_lease_request__descriptor,

@@ -33,6 +33,8 @@
     X(LIST_SNAPSHOTS, "/reprise.v1.Admin/ListSnapshots", reprise__v1__list_snapshots_response__descriptor, false) \
     X(DELETE_SNAPSHOT, "/reprise.v1.Admin/DeleteSnapshot", reprise__v1__delete_snapshot_response__descriptor, true)  \
     X(COMPACT,      "/reprise.v1.Admin/Compact",         reprise__v1__compact_response__descriptor,    true)  \
+    X(WATCH_STATS,  "/reprise.v1.Admin/WatchStats",      reprise__v1__watch_stats_response__descriptor, false) \
+    X(MONITOR,      "/reprise.v1.Admin/Monitor",         reprise__v1__monitor_response__descriptor,    false) \
     X(GET_CONFIG,   "/reprise.v1.Admin/GetConfig",       reprise__v1__get_config_response__descriptor, false) \
     X(SET_CONFIG,   "/reprise.v1.Admin/SetConfig",       reprise__v1__set_config_response__descriptor, true)  \
     X(UPDATE_NAMESPACE, "/reprise.v1.Admin/UpdateNamespace", reprise__v1__update_namespace_response__descriptor, true) \

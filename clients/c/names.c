@@ -53,6 +53,11 @@ const char *reprise_ack_name(enum reprise_ack ack)
     return name_of(&reprise__v1__ack__descriptor, (int)ack, "ACK_");
 }
 
+const char *reprise_watched_result_name(enum reprise_watched_result result)
+{
+    return name_of(&reprise__v1__decision_result__descriptor, (int)result, "DECISION_RESULT_");
+}
+
 const char *reprise_config_source_name(enum reprise_config_source source)
 {
     return name_of(&reprise__v1__config_source__descriptor, (int)source, "CONFIG_SOURCE_");

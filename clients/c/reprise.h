@@ -163,6 +163,15 @@ enum reprise_health {
     REPRISE_HEALTH_NOT_SERVING = 2,
 };
 
+enum reprise_watched_result { /* of what Monitor tells */
+                              REPRISE_WATCHED_HIT = 1,
+                              REPRISE_WATCHED_MISS,
+                              REPRISE_WATCHED_STALE,
+                              REPRISE_WATCHED_NEGATIVE,
+                              REPRISE_WATCHED_STORED,
+                              REPRISE_WATCHED_SKIPPED,
+};
+
 enum reprise_config_source { /* as in the protocol; the later one wins */
                              REPRISE_CONFIG_DEFAULT = 1,
                              REPRISE_CONFIG_FILE,
@@ -184,6 +193,7 @@ const char *reprise_index_kind_name(enum reprise_index_kind kind);
 const char *reprise_eviction_name(enum reprise_eviction eviction);
 const char *reprise_outcome_name(enum reprise_outcome outcome);
 const char *reprise_mode_name(enum reprise_mode mode);
+const char *reprise_watched_result_name(enum reprise_watched_result result);
 const char *reprise_config_source_name(enum reprise_config_source source);
 const char *reprise_health_name(enum reprise_health health);
 
@@ -894,6 +904,50 @@ struct reprise_result *reprise_delete_snapshot(struct reprise_client *client, co
 /* Rewrites the server's log without what is dead in it; give the call a deadline. */
 struct reprise_result *reprise_compact(struct reprise_client *client,
                                        const struct reprise_call *call);
+/*
+ * The same again and again, the first at once, until `stats` says false or the server drains
+ * (REPRISE_UNAVAILABLE). interval_ms: 100 to 3,600,000; 0: a second. A call without a deadline goes
+ * on as long as somebody listens. `stats` is called by the thread that called this.
+ */
+struct reprise_stats_listener {
+    bool (*stats)(void *context, const struct reprise_stats_reply *stats);
+    void *context;
+};
+struct reprise_result *reprise_watch_stats(struct reprise_client *client, const char *namespace_,
+                                           uint32_t interval_ms,
+                                           const struct reprise_stats_listener *listener,
+                                           const struct reprise_call *call);
+
+struct reprise_monitor_request {
+    const char *namespace_;                     /* NULL or "": all */
+    const enum reprise_watched_result *results; /* only these; none: all */
+    size_t results_count;
+    uint32_t rate_max; /* decisions a second, 1 to 10,000; 0: 100 */
+};
+struct reprise_watched { /* a decision; texts are the listener's while it is called */
+    int64_t at_unix_ms;
+    enum reprise_watched_result result;
+    const char *namespace_, *model;
+    enum reprise_tier tier;
+    enum reprise_miss_reason miss_reason;
+    enum reprise_skip skip;
+    float similarity, threshold; /* 0: nothing was compared */
+    const enum reprise_guard *guards;
+    size_t guards_count;
+    uint32_t latency_us;
+    const char *prompt; /* "" unless the server shows them */
+};
+struct reprise_decisions_listener {
+    bool (*decision)(void *context, const struct reprise_watched *decision);
+    bool (*dropped)(void *context, uint64_t dropped); /* so many were left out before the next */
+    void *context;
+};
+/* Decisions as they are made, until the listener says false or the server drains. */
+struct reprise_result *reprise_monitor(struct reprise_client *client,
+                                       const struct reprise_monitor_request *request,
+                                       const struct reprise_decisions_listener *listener,
+                                       const struct reprise_call *call);
+
 /* The options whose name begins with `prefix` (NULL or "": all); REPRISE_NOT_FOUND: none does. */
 struct reprise_result *reprise_get_config(struct reprise_client *client, const char *prefix,
                                           const struct reprise_call *call);

@@ -147,7 +147,16 @@ static const struct flag_row top_rows[] = {
 static const struct flag_row entry_rows[] = {
     {"vector",       NULL,         false, "with its vector"},
 };
+static const struct flag_row monitor_rows[] = {
+    {"namespace",    "NAME",       false, "only of this namespace"},
+    {"result",       "RESULT",     true,  "only hit, miss, stale, negative, stored or skipped; may be repeated"},
+    {"rate",         "N",          false, "at most so many a second (100); what is left out is counted"},
+    {"count",        "N",          false, "stop after so many"},
+};
 static const struct flag_row stats_rows[] = {
+    {"watch",        NULL,         false, "again and again, until somebody ends it"},
+    {"interval",     "TIME",       false, "with --watch: from one to the next (1s)"},
+    {"count",        "N",          false, "with --watch: stop after so many"},
     {"namespace",    "NAME",       false, "of this namespace; without it: of the whole server"},
 };
 static const struct flag_row feedback_rows[] = {
@@ -223,6 +232,8 @@ const struct verb_row verb_rows[] = {
      "reprise stats", {TABLE(stats_rows)}, verb_stats},
     {"top", "", 0, "what the cache is doing now: a line of rates a second",
      "reprise top --interval 5s", {TABLE(top_rows)}, verb_top},
+    {"monitor", "", 0, "decisions as they are made: hits, misses and why, what was stored",
+     "reprise monitor --result miss", {TABLE(monitor_rows)}, verb_monitor},
     {"feedback", "TOKEN VERDICT", 2, "say whether an answer was correct, wrong, unsure or stale",
      "reprise feedback TOKEN wrong", {TABLE(feedback_rows)}, verb_feedback},
     {"health", "", 0, "ask whether the server is serving; exit 4 if not",

@@ -59,6 +59,9 @@ enum verb_exit stream_set(const struct cli *cli, const struct reprise_set_reques
 enum verb_exit verb_del(const struct cli *cli, const struct arguments *arguments);
 enum verb_exit verb_invalidate(const struct cli *cli, const struct arguments *arguments);
 enum verb_exit verb_touch(const struct cli *cli, const struct arguments *arguments);
+enum verb_exit verb_monitor(const struct cli *cli, const struct arguments *arguments);
+/* stats --watch */
+enum verb_exit watch_stats(const struct cli *cli, const struct arguments *arguments);
 enum verb_exit verb_stats(const struct cli *cli, const struct arguments *arguments);
 enum verb_exit verb_feedback(const struct cli *cli, const struct arguments *arguments);
 /* A verdict as it is typed; verdicts from a file, one a line (verbs_feedback.c). */

@@ -11,6 +11,10 @@
 
 enum verb_exit verb_stats(const struct cli *cli, const struct arguments *arguments)
 {
+    if (arguments_has(arguments, "watch"))
+        return watch_stats(cli, arguments);
+    if (arguments_has(arguments, "interval") || arguments_has(arguments, "count"))
+        return verb_usage(cli, "--interval and --count go with stats --watch");
     struct reprise_client *client = verb_connect(cli);
     if (client == NULL)
         return VERB_ERROR;

@@ -38,6 +38,8 @@ void handle_create_snapshot(struct call *call);
 void handle_list_snapshots(struct call *call);
 void handle_delete_snapshot(struct call *call);
 void handle_compact(struct call *call);
+void handle_watch_stats(struct call *call);
+void handle_monitor(struct call *call);
 void handle_get_config(struct call *call);
 void handle_set_config(struct call *call);
 
@@ -49,6 +51,10 @@ void handle_calibrate(struct call *call);  /* the same */
 /* What it waited for has come; its caller has gone. */
 void get_woken(struct call *call);
 void get_closed(struct call *call);
+/* Of WatchStats and Monitor; watch.c. */
+void watch_woken(struct call *call);
+void watch_written(struct call *call, bool success);
+void watch_closed(struct call *call);
 void get_stream_woken(struct call *call);
 void get_stream_written(struct call *call, bool success);
 void get_stream_closed(struct call *call);

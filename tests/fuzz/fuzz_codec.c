@@ -131,6 +131,8 @@ struct scratch { /* what a reader writes; nobody looks */
     struct codec_drop drop;
     struct codec_calibrate calibrate;
     struct codec_config config;
+    struct monitor_filter filter;
+    uint32_t number;
     struct codec_pace pace;
     struct codec_reflection reflection;
     struct text text;
@@ -155,6 +157,8 @@ struct scratch { /* what a reader writes; nobody looks */
     X(GET_NAMESPACE,    get_namespace,    &out.text) \
     X(LIST_NAMESPACES,  list_namespaces,  &out.listing) \
     X(DROP_NAMESPACE,   drop_namespace,   &out.drop) \
+    X(WATCH_STATS,      watch_stats,      &out.text, &out.number) \
+    X(MONITOR,          monitor,          &out.filter) \
     X(GET_CONFIG,       get_config,       &out.text) \
     X(SET_CONFIG,       set_config,       &out.config) \
     X(CALIBRATE,        calibrate,        &out.calibrate) \

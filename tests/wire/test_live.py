@@ -199,6 +199,16 @@ class Live(WireTest):
         reply = self.get("who computes?", lease=C.LeaseRequest(mode=M.LEASE_MODE_WAIT), timeout=30)
         self.assertEqual(reply.miss_reason, M.MISS_REASON_WAIT_TIMEOUT)
 
+    def test_monitor_prompts(self):
+        told = self.admin.Monitor(A.MonitorRequest(namespace=self.namespace))
+        self.addCleanup(told.cancel)
+        next(told)  # from here on nothing is missed
+        self.get("a secret question")
+        self.assertEqual(next(told).decisions[0].prompt, "")
+        self.live(monitor_prompts="true")
+        self.get("an open question")
+        self.assertEqual(next(told).decisions[0].prompt, "an open question")
+
     # ---- semantic, adaptive, guard ----
 
     def test_semantic_policy(self):
