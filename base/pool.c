@@ -47,7 +47,7 @@ struct worker {
 struct pool {
     struct worker *workers;
     uint32_t workers_count;
-    uint32_t queue_max;
+    atomic_uint queue_max;
     atomic_uint waiting; /* jobs in all rings                             */
     atomic_uint turn;    /* whose ring is next                            */
     atomic_uint asleep;  /* workers that declared; a hint, spares a round */
@@ -198,7 +198,7 @@ enum status pool_create(uint32_t threads_count, uint32_t queue_max, struct pool 
         return STATUS_NO_MEMORY;
     enum status status = STATUS_NO_MEMORY;
     size_t workers_bytes = threads_count * sizeof(struct worker);
-    pool->queue_max = queue_max;
+    atomic_store(&pool->queue_max, queue_max);
     pool->workers = aligned_alloc(CACHE_LINE_BYTES, workers_bytes);
     if (pool->workers == NULL)
         goto destroy_pool;
@@ -240,12 +240,18 @@ UNSHARED void pool_destroy(struct pool **pool)
     free(doomed);
 }
 
+void pool_set_queue_max(struct pool *pool, uint32_t queue_max)
+{
+    assert(queue_max >= 1);
+    atomic_store_explicit(&pool->queue_max, queue_max, memory_order_relaxed);
+}
+
 /* Takes one of queue_max places. */
 static bool admit(struct pool *pool)
 {
     unsigned waiting = atomic_load(&pool->waiting);
     do {
-        if (waiting >= pool->queue_max)
+        if (waiting >= atomic_load_explicit(&pool->queue_max, memory_order_relaxed))
             return false;
     } while (!atomic_compare_exchange_weak(&pool->waiting, &waiting, waiting + 1));
     return true;

@@ -20,6 +20,9 @@ enum status pool_create(uint32_t threads_count, uint32_t queue_max, struct pool 
 /* Runs what is queued, then joins. Nobody may submit any more. NULL is fine. */
 void pool_destroy(struct pool **pool);
 
+/* How many may wait from now on; those that do stay. Any thread. */
+void pool_set_queue_max(struct pool *pool, uint32_t queue_max);
+
 /* STATUS_OVERLOADED when queue_max jobs wait: the job is not taken. */
 enum status pool_submit(struct pool *pool, struct pool_job *job);
 uint32_t pool_waiting(const struct pool *pool);

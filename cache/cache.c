@@ -61,7 +61,7 @@ const struct option_row cache_option_rows[] = {
      "The longest that a Get waits for another's answer."},
     {"lease.count_max", OPTION_UINT, "100000", "1", "10000000", NULL, "leases",
      "Leases held at a time; then Gets are answered as if another held theirs."},
-    {"lease.waiters_max", OPTION_UINT, "1000", "1", "1000000", NULL, "calls",
+    {"lease.waiters_max", OPTION_UINT | OPTION_LIVE, "1000", "1", "1000000", NULL, "calls",
      "Gets that wait for one key; further ones are told at once that another holds it."},
 };
 /* clang-format on */

@@ -126,6 +126,8 @@ enum status cache_configure(struct cache *cache, const struct options *options)
     if (status == STATUS_OK)
         cache_take_live_limits(cache, options);
     if (status == STATUS_OK)
+        leases_set_waiters_max(cache->leases, (uint32_t)options_uint(options, "lease.waiters_max"));
+    if (status == STATUS_OK)
         monitor_show_prompts(cache->monitor, options_flag(options, "monitor.prompts"));
     return status;
 }

@@ -35,6 +35,7 @@ struct slot { /* slot 0 is never used: number 0 is "none" */
 struct leases {
     struct leases_setup setup;
     struct lock lock;
+    uint32_t waiters_max GUARDED;
     struct slot *slots GUARDED;  /* leases_max + 1                       */
     uint32_t *chains GUARDED;    /* first slot of each; a power of two   */
     uint32_t *used GUARDED;      /* numbers of the slots that are held   */
@@ -71,6 +72,7 @@ UNSHARED enum status leases_create(const struct leases_setup *setup, struct leas
         return STATUS_NO_MEMORY;
     leases->setup = *setup;
     lock_init(&leases->lock, LOCK_RANK_LEASES);
+    leases->waiters_max = setup->waiters_max;
     leases->chains_count = chains_for(setup->leases_max);
     leases->slots = calloc((size_t)setup->leases_max + 1, sizeof(*leases->slots));
     leases->chains = calloc(leases->chains_count, sizeof(*leases->chains));
@@ -189,6 +191,13 @@ static void hold(struct leases *leases, uint32_t number, uint64_t hold_us, uint6
     leases->slots[number].ends_us = now_us + hold_us;
 }
 
+void leases_set_waiters_max(struct leases *leases, uint32_t waiters_max)
+{
+    lock_acquire(&leases->lock);
+    leases->waiters_max = waiters_max;
+    lock_release(&leases->lock);
+}
+
 /* 0: there are leases_max. */
 static uint32_t slot_open(struct leases *leases, const struct digest *key) REQUIRES(&leases->lock)
 {
@@ -264,7 +273,7 @@ static uint32_t find_token(struct leases *leases, const uint8_t token[LEASE_TOKE
 static enum lease_result join(struct leases *leases, uint32_t number, struct lease_waiter *waiter,
                               uint64_t hold_us) REQUIRES(&leases->lock)
 {
-    if (waiter == NULL || leases->slots[number].waiters_count >= leases->setup.waiters_max)
+    if (waiter == NULL || leases->slots[number].waiters_count >= leases->waiters_max)
         return LEASE_OTHER;
     /* Whoever sets it asks lease_cancel next, and so the lock: he comes too late to be seen here,
      * or too early to find the waiter, never both. */

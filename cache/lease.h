@@ -48,6 +48,8 @@ struct leases_setup {
     uint8_t chance[16];   /* keys the table and the tokens              */
 };
 enum status leases_create(const struct leases_setup *setup, struct leases **out_leases);
+/* Of one key, from now on; those that wait stay. Any thread. */
+void leases_set_waiters_max(struct leases *leases, uint32_t waiters_max);
 /* Nobody waits any more: leases_close came before. */
 void leases_destroy(struct leases **leases);
 

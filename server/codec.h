@@ -20,7 +20,8 @@
 
 struct codec_limits { /* from the options limits.* and server.* */
     uint32_t batch_max, tags_max, metadata_max, dimension_max;
-    uint64_t reply_max, answer_max;
+    uint64_t answer_max;
+    _Atomic uint64_t reply_max; /* may change at any time: read once where two uses must agree */
     struct key_limits key;
 };
 

@@ -403,10 +403,11 @@ enum status codec_write_batch_get(const struct codec_get_result *results, size_t
         return status;
     struct wire wire;
     wire_init(&wire, arena, count * RESULT_BYTES);
+    const uint64_t reply_max = limits->reply_max;
     for (size_t i = 0; i < count; i++) {
         const size_t taken = wire.length + (count - i - 1) * refusal.length + SERVER_US_BYTES;
         write_result(&wire, &results[i], now_ms, refusal,
-                     limits->reply_max > taken ? limits->reply_max - taken : 0);
+                     reply_max > taken ? reply_max - taken : 0);
     }
     wire_uint(&wire, BATCH_SERVER_US, server_us);
     *out = (struct codec_reply){.tail_entry = NULL};

@@ -26,7 +26,7 @@
 const struct option_row service_option_rows[] = {
     {"server.compute_threads", OPTION_UINT, "0", "0", "160", NULL, "threads",
      "Threads that embed and search; 0: as many as cores minus the I/O threads, at least 1."},
-    {"server.compute_queue_max", OPTION_UINT, "512", "1", "65536", NULL, "jobs",
+    {"server.compute_queue_max", OPTION_UINT | OPTION_LIVE, "512", "1", "65536", NULL, "jobs",
      "Jobs that may wait for a compute thread; beyond it calls are answered OVERLOADED."},
     {"log.format", OPTION_CHOICE, "text", NULL, NULL, "text|json", "", "How a log line is written to stderr."},
     {"log.level", OPTION_CHOICE | OPTION_LIVE, "info", NULL, NULL, "debug|info|warning|error", "", "The least level that is logged."},
@@ -175,6 +175,8 @@ static enum status apply(void *context, const struct options *options)
     if (status != STATUS_OK)
         return status;
     listener_configure(service->listener, options);
+    pool_set_queue_max(service->pool, (uint32_t)options_uint(options, "server.compute_queue_max"));
+    service->limits.reply_max = options_uint(options, "server.reply_max");
     log_set_level(level_of(options_text(options, "log.level")));
     return STATUS_OK;
 }

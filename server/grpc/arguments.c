@@ -59,7 +59,7 @@ const struct option_row listener_option_rows[] = {
      "Streams (GetStream, SetStream, Watch, reflection) that may be open; beyond it they are answered OVERLOADED."},
     {"server.message_max", OPTION_SIZE, "4MiB", "64KiB", "64MiB", NULL, "bytes",
      "One request message; the transport refuses a larger one as RESOURCE_EXHAUSTED, without details."},
-    {"server.reply_max", OPTION_SIZE, "4MiB", "64KiB", "64MiB", NULL, "bytes",
+    {"server.reply_max", OPTION_SIZE | OPTION_LIVE, "4MiB", "64KiB", "64MiB", NULL, "bytes",
      "One reply message; 4 MiB is what gRPC clients accept unless told otherwise."},
     {"server.read_timeout", OPTION_DURATION | OPTION_LIVE, "10s", "1s", "60s", NULL, "",
      "A call of Delete, Invalidate, Report, Stats or health whose message is not complete after so long is cancelled. Get, Set and the batches are let in with their whole message: an upload of theirs that stalls lasts until the caller's deadline or the end of the connection (grpc.keepalive_*, grpc.max_connection_age)."},

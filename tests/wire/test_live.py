@@ -147,6 +147,13 @@ class Live(WireTest):
         caller.send(stream, message(C.GetRequest(identity=self.identity("who does not read")).SerializeToString()))
         caller.take_until(lambda: stream in caller.resets)
 
+    def test_server_reply_max(self):
+        self.set("a long answer", content="x" * 100_000)
+        self.assertTrue(self.get("a long answer").hit)
+        self.live(server_reply_max="64KiB")
+        said = self.refused(lambda: self.get("a long answer"), grpc.StatusCode.RESOURCE_EXHAUSTED, "REPLY_TOO_LARGE")
+        self.assertIn("65536", said)
+
     # ---- cache, lease, metrics ----
 
     def life_of(self, reply):
@@ -208,6 +215,21 @@ class Live(WireTest):
         self.live(monitor_prompts="true")
         self.get("an open question")
         self.assertEqual(next(told).decisions[0].prompt, "an open question")
+
+    def test_lease_waiters_max(self):
+        self.live(lease_waiters_max="1")
+        self.assertNotEqual(self.lease_of("who computes?").token, "")
+        wait = C.GetRequest(identity=self.identity("who computes?"), lease=C.LeaseRequest(mode=M.LEASE_MODE_WAIT))
+        first = self.cache.Get.future(wait, timeout=45)
+        self.addCleanup(first.cancel)
+        until(self, lambda: self.is_told_at_once(wait), "a second that is told at once")
+
+    def is_told_at_once(self, wait):
+        """Another waits already: this one would wait for a minute if it could."""
+        try:
+            return self.cache.Get(wait, timeout=2).lease.held_by_other
+        except grpc.RpcError:
+            return False
 
     # ---- semantic, adaptive, guard ----
 
@@ -349,6 +371,20 @@ class LiveAtTheEnd(unittest.TestCase):
         with self.assertRaises(grpc.RpcError) as caught:
             server.cache.Get(C.GetRequest(identity=identity("missed")), timeout=30)
         self.assertEqual(caught.exception.code(), grpc.StatusCode.RESOURCE_EXHAUSTED)
+        self.assertFalse(futures[0].done(), "compute was free too early for this test to mean anything")
+        for future in futures:
+            future.result(120)
+        server.stop()
+
+    def test_server_compute_queue_max(self):
+        busy = Busy(self)
+        server = busy.server
+        server.cache.Set(C.SetRequest(identity=identity("stored"), content="here"), timeout=30)
+        change(server, server_compute_queue_max="1")
+        futures = [busy.keep_busy(2), server.cache.Set.future(C.SetRequest(identity=identity("waits"), content="x"), timeout=120)]
+        check(server)
+        reply = server.cache.Get(C.GetRequest(identity=identity("missed")), timeout=30)
+        self.assertEqual(reply.miss_reason, M.MISS_REASON_OVERLOADED)
         self.assertFalse(futures[0].done(), "compute was free too early for this test to mean anything")
         for future in futures:
             future.result(120)

@@ -59,7 +59,7 @@ static void a_full_pool_refuses_and_takes_again_later(void **state)
     (void)state;
     enum { QUEUE = 5 };
     struct pool *pool = pool_of(1, QUEUE);
-    struct pool_job busy, jobs[QUEUE], refused = {.run = run_short};
+    struct pool_job busy, jobs[QUEUE], more = {.run = run_short}, refused = {.run = run_short};
     occupy(pool, &busy);
     assert_int_equal(pool_waiting(pool), 0); /* what runs does not wait */
     for (uint32_t i = 0; i < QUEUE; i++) {
@@ -69,14 +69,19 @@ static void a_full_pool_refuses_and_takes_again_later(void **state)
     }
     assert_int_equal(pool_submit(pool, &refused), STATUS_OVERLOADED);
     assert_int_equal(pool_waiting(pool), QUEUE);
+    pool_set_queue_max(pool, QUEUE + 1);
+    assert_int_equal(pool_submit(pool, &more), STATUS_OK);
+    pool_set_queue_max(pool, 1); /* those that wait stay */
+    assert_int_equal(pool_submit(pool, &refused), STATUS_OVERLOADED);
+    assert_int_equal(pool_waiting(pool), QUEUE + 1);
     (void)sem_post(&gate);
-    for (int i = 0; i < QUEUE; i++)
+    for (int i = 0; i < QUEUE + 1; i++)
         (void)sem_wait(&done);
     assert_int_equal(pool_submit(pool, &refused), STATUS_OK);
     (void)sem_wait(&done);
     pool_destroy(&pool);
     assert_null(pool);
-    assert_int_equal(atomic_load(&runs), QUEUE + 2);
+    assert_int_equal(atomic_load(&runs), QUEUE + 3);
 }
 
 static char order[8];

@@ -226,6 +226,8 @@ static void beyond_the_limits_nobody_waits_and_nothing_breaks(void **state)
         assert_int_equal(take(leases, 0, &people[i], token),
                          i < WAITERS_MAX ? LEASE_PARKED : LEASE_OTHER);
     }
+    leases_set_waiters_max(leases, 1); /* those that wait stay */
+    assert_int_equal(take(leases, 0, &people[WAITERS_MAX], token), LEASE_OTHER);
     for (uint64_t key = 1; key < LEASES_MAX; key++)
         assert_int_equal(take(leases, key, NULL, token), LEASE_TAKEN);
     assert_int_equal(take(leases, LEASES_MAX, NULL, token), LEASE_OTHER);
