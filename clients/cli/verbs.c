@@ -248,7 +248,7 @@ const struct verb_row verb_rows[] = {
      "reprise policy set default --mode static --threshold 0.92", {TABLE(policy_rows)}, verb_policy},
     {"calibrate", "FILE", 1, "find a threshold from labelled pairs of prompts, one a line",
      "reprise calibrate pairs.tsv --bound 0.02", {TABLE(calibrate_rows)}, verb_calibrate},
-    {"config", "get [PREFIX]|set NAME=VALUE...|reset NAME...", ANY_WORDS, "the server's options; some may change while it runs",
+    {"config", "get [PREFIX]|set NAME=VALUE|reset NAME", ANY_WORDS, "options; some change while it runs",
      "reprise config set lease.hold=1min semantic.policy=adaptive", {TABLE(config_rows)}, verb_config},
     {"replay", "FILE", 1, "get each question of a TSV file, set each miss, and count",
      "reprise replay examples/support.tsv --examples", {TABLE(replay_rows)}, verb_replay},
