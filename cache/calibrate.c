@@ -234,14 +234,22 @@ static enum status is_blocked(const struct cache_calibration *calibration,
     return STATUS_OK;
 }
 
-/* What lies below the embedder's floor is no candidate, whatever the threshold. */
+static struct policy_wishes effective_of(const struct cache_calibration *calibration)
+{
+    struct policy_wishes effective;
+    policy_settings_effective(&calibration->policy, calibration->space.threshold_default,
+                              calibration->space.min_similarity, &effective);
+    return effective;
+}
+
+/* What lies below the floor is no candidate, whatever the threshold. */
 static float similarity_of(const struct cache_calibration *calibration,
                            const struct cache_pairs *batch, size_t number)
 {
     const float similarity =
         vector_dot(unit_of(calibration, batch, 2 * number),
                    unit_of(calibration, batch, 2 * number + 1), calibration->space.dimension);
-    return similarity >= calibration->space.min_similarity ? similarity : -1;
+    return similarity >= effective_of(calibration).min_similarity ? similarity : -1;
 }
 
 enum status cache_calibrate_add(struct cache *cache, struct cache_calibration *calibration,
@@ -270,8 +278,5 @@ enum status cache_calibrate_add(struct cache *cache, struct cache_calibration *c
 
 float cache_calibrate_threshold(const struct cache_calibration *calibration)
 {
-    struct policy_wishes effective;
-    policy_settings_effective(&calibration->policy, calibration->space.threshold_default,
-                              &effective);
-    return effective.static_threshold;
+    return effective_of(calibration).static_threshold;
 }

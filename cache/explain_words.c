@@ -176,8 +176,10 @@ static enum status say_policy(const struct cache *cache, struct cache_explain *e
     if (request->min_similarity_given && request->min_similarity > view.threshold)
         return step(explain, "policy %s: threshold %.4f, which min_similarity raises to %.4f",
                     mode_word(view.mode), (double)view.threshold, (double)request->min_similarity);
+    const float floor =
+        isnan(view.min_similarity) ? explain->space.min_similarity : view.min_similarity;
     return step(explain, "policy %s: threshold %.4f, noise floor %.4f", mode_word(view.mode),
-                (double)view.threshold, (double)explain->space.min_similarity);
+                (double)view.threshold, (double)floor);
 }
 
 static enum status say_nearest(struct cache_explain *explain)

@@ -22,7 +22,8 @@ struct namespace_settings {
 };
 
 const struct cache_namespace_settings cache_namespace_settings_none = {
-    .policy = {.static_threshold = NAN,
+    .policy = {.min_similarity = NAN,
+               .static_threshold = NAN,
                .adaptive_initial = NAN,
                .adaptive_min = NAN,
                .adaptive_max = NAN,

@@ -6,14 +6,15 @@
  *     SCOPE      key: scope digest 16, space u64, zeros 8. version u8, flags u8 (bit 0: the
  *                client's vectors), cut u32, verdicts u8, verdicts as bytes (1: right), texts
  *                tenant, namespace, model, embedder, attributes u8, a name and a value each
- *     NAMESPACE  key: SHA-256 of tenant, zero byte, name. version u8: 3, flags u8 (bit 0: dropped),
+ *     NAMESPACE  key: SHA-256 of tenant, zero byte, name. version u8: 4, flags u8 (bit 0: dropped),
  *                version of the settings u64, tiers u8, policy: mode u8, guards off u8, static
  *                threshold, adaptive initial, min, max, step each a float's bits as u32; ttl u64,
  *                ttl max u64, bytes max u64, entries max u64, a double's bits of temperature max
  *                u64, user turns max u32, ack u8, index kind u8, ef_search u32, nprobe u32,
- *                eviction u8 (0, NaN: as the option says), texts tenant, name. Read and not written
- *                any more: version 2, without eviction, and version 1, which has of these index
- *                kind, ef_search, nprobe and the texts
+ *                eviction u8, policy's min similarity a float's bits as u32 (0, NaN: as the option
+ *                says), texts tenant, name. Read and not written any more: version 3, without min
+ *                similarity, version 2, without eviction either, and version 1, which has of these
+ *                index kind, ef_search, nprobe and the texts
  *
  * What is read may be any bytes: a note that does not fit is no note. Owns nothing. Threads: any.
  */
@@ -26,8 +27,9 @@
 
 enum {
     VERSION = 1,
-    NAMESPACE_VERSION_1_0 = 2,
-    NAMESPACE_VERSION = 3,
+    NAMESPACE_BEFORE_EVICTION = 2,
+    NAMESPACE_BEFORE_MIN_SIMILARITY = 3,
+    NAMESPACE_VERSION = 4,
     FLAG_DROPPED = 1,
     FLAG_CLIENTS = 1,
     ATTRIBUTES_MAX = 64,
@@ -300,7 +302,7 @@ static void write_wishes(struct writer *writer, const struct policy_wishes *wish
 
 enum {
     WISHES_BYTES = 2 + 5 * 4,
-    SETTINGS_BYTES = 1 + WISHES_BYTES + 5 * 8 + 4 + 1 + 1 + 4 + 4 + 1
+    SETTINGS_BYTES = 1 + WISHES_BYTES + 5 * 8 + 4 + 1 + 1 + 4 + 4 + 1 + 4
 };
 
 static void write_settings(struct writer *writer, const struct cache_namespace_settings *settings)
@@ -320,6 +322,7 @@ static void write_settings(struct writer *writer, const struct cache_namespace_s
     write_number(writer, settings->ef_search, 4);
     write_number(writer, settings->nprobe, 4);
     write_number(writer, settings->eviction, 1);
+    write_number(writer, bits_of(settings->policy.min_similarity), 4);
 }
 
 enum status note_write_namespace(const struct note_namespace *namespace_, struct arena *arena,
@@ -361,7 +364,8 @@ static void read_wishes(struct reader *reader, struct policy_wishes *wishes)
     wishes->adaptive_step = read_float(reader);
 }
 
-static void read_settings(struct reader *reader, struct cache_namespace_settings *settings)
+static void read_settings(struct reader *reader, uint64_t version,
+                          struct cache_namespace_settings *settings)
 {
     settings->tiers = (unsigned)read_number(reader, 1);
     read_wishes(reader, &settings->policy);
@@ -374,6 +378,10 @@ static void read_settings(struct reader *reader, struct cache_namespace_settings
     settings->user_turns_max = (uint32_t)read_number(reader, 4);
     settings->ack = (enum journal_ack)read_number(reader, 1);
     read_index(reader, settings);
+    if (version >= NAMESPACE_BEFORE_MIN_SIMILARITY)
+        settings->eviction = (enum cache_eviction)read_number(reader, 1);
+    if (version >= NAMESPACE_VERSION)
+        settings->policy.min_similarity = read_float(reader);
 }
 
 bool note_read_namespace(const struct record_note *note, struct note_namespace *out_namespace)
@@ -382,12 +390,10 @@ bool note_read_namespace(const struct record_note *note, struct note_namespace *
     struct note_namespace namespace_ = {.version = 1, .settings = cache_namespace_settings_none};
     struct reader reader = reader_of(note);
     const uint64_t version = read_number(&reader, 1);
-    if (version == NAMESPACE_VERSION || version == NAMESPACE_VERSION_1_0) {
+    if (version >= NAMESPACE_BEFORE_EVICTION && version <= NAMESPACE_VERSION) {
         namespace_.is_dropped = (read_number(&reader, 1) & FLAG_DROPPED) != 0;
         namespace_.version = read_number(&reader, 8);
-        read_settings(&reader, &namespace_.settings);
-        if (version == NAMESPACE_VERSION)
-            namespace_.settings.eviction = (enum cache_eviction)read_number(&reader, 1);
+        read_settings(&reader, version, &namespace_.settings);
     } else if (version == VERSION) {
         read_index(&reader, &namespace_.settings);
     } else {

@@ -53,13 +53,13 @@ static void consider(void *context, struct scope *scope)
 }
 
 /* Vectors that only clients make are measured as those of an unknown embedder. */
-static float threshold_of(const struct cache *cache)
+static struct embed_space space_of(const struct cache *cache)
 {
     struct embed_space client;
     if (cache->embedder != NULL)
-        return embedder_space(cache->embedder)->threshold_default;
+        return *embedder_space(cache->embedder);
     embed_client_space(TEXT(""), 1, &client);
-    return client.threshold_default;
+    return client;
 }
 
 /* Inside an epoch. */
@@ -71,10 +71,12 @@ static enum status describe(struct cache *cache, struct choosing *choosing, stru
     if (namespace_ == NULL || atomic_load(&namespace_->is_closing))
         return STATUS_NOT_FOUND;
     struct policy_settings settings;
+    const struct embed_space space = space_of(cache);
     view->set = namespace_wants(namespace_)->policy;
     view->version = namespace_version(namespace_);
     cache_overlay_policy(cache, &view->set, &settings);
-    policy_settings_effective(&settings, threshold_of(cache), &view->effective);
+    policy_settings_effective(&settings, space.threshold_default, space.min_similarity,
+                              &view->effective);
     scopes_each(cache->scopes, consider, choosing);
     view->scopes_count = choosing->count;
     view->is_live = choosing->most_used != NULL;

@@ -133,8 +133,9 @@ static bool is_cosine(float number)
 static enum status check_cosines(const struct policy_wishes *wishes, struct failure *failure)
 {
     static const char field[] = "namespace.policy";
-    if (!is_cosine(wishes->static_threshold) || !is_cosine(wishes->adaptive_initial) ||
-        !is_cosine(wishes->adaptive_min) || !is_cosine(wishes->adaptive_max))
+    if (!is_cosine(wishes->min_similarity) || !is_cosine(wishes->static_threshold) ||
+        !is_cosine(wishes->adaptive_initial) || !is_cosine(wishes->adaptive_min) ||
+        !is_cosine(wishes->adaptive_max))
         return failure_set(failure, STATUS_BAD_THRESHOLD, field, "%s",
                            status_text(STATUS_BAD_THRESHOLD));
     if (!isnan(wishes->adaptive_step) &&

@@ -39,6 +39,8 @@ static bool is_nan(float number, bool given)
 static bool has_nan(const Reprise__V1__Policy *message)
 {
     const Reprise__V1__Adaptive *adaptive = message->adaptive;
+    if (is_nan(message->min_similarity, message->min_similarity_given_case != 0))
+        return true;
     if (is_nan(message->static_threshold, message->static_threshold_given_case != 0))
         return true;
     return adaptive != NULL && (is_nan(adaptive->initial, adaptive->initial_given_case != 0) ||
@@ -62,6 +64,8 @@ enum status codec_policy(const Reprise__V1__Policy *message, const char *field,
         return failure_set(failure, STATUS_BAD_THRESHOLD, field, "%s",
                            status_text(STATUS_BAD_THRESHOLD));
     wishes.mode = (unsigned)message->mode;
+    if (message->min_similarity_given_case != 0)
+        wishes.min_similarity = message->min_similarity;
     if (message->static_threshold_given_case != 0)
         wishes.static_threshold = message->static_threshold;
     if (message->adaptive != NULL)
@@ -110,6 +114,11 @@ enum status codec_fill_policy(const struct policy_wishes *wishes, struct arena *
         return STATUS_NO_MEMORY;
     reprise__v1__policy__init(message);
     message->mode = (Reprise__V1__PolicyMode)wishes->mode;
+    if (!isnan(wishes->min_similarity)) {
+        message->min_similarity_given_case =
+            REPRISE__V1__POLICY__MIN_SIMILARITY_GIVEN_MIN_SIMILARITY;
+        message->min_similarity = wishes->min_similarity;
+    }
     if (!isnan(wishes->static_threshold)) {
         message->static_threshold_given_case =
             REPRISE__V1__POLICY__STATIC_THRESHOLD_GIVEN_STATIC_THRESHOLD;

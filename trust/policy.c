@@ -5,6 +5,9 @@
  * ORDER. A candidate above the threshold must pass the guard; no threshold, setting or request
  * field skips it. A request may ask for more similarity than is in force, never for less.
  *
+ * FLOOR. What is less similar than min_similarity is no candidate, above all where `adaptive` has
+ * lowered its cut; unset, the embedder's noise floor holds.
+ *
  * THRESHOLDS are literal: 0 serves whatever passes floor and guard, 1 only what is equal in
  * direction. Unset is NaN, and then the embedder's own threshold t decides, since a threshold
  * belongs to the scale of its vectors. Of `adaptive` the unset limits are t, t - 0.05, min(t +
@@ -32,6 +35,8 @@
 const struct option_row policy_option_rows[] = {
     {"semantic.policy", OPTION_CHOICE | OPTION_LIVE, "static", NULL, NULL, "off|static|adaptive|shadow", "policy",
      "When a similar prompt's answer serves: never, from a fixed similarity on, from one that follows verdicts, or never but as if (shadow)."},
+    {"semantic.min_similarity", OPTION_NUMBER | OPTION_LIVE, "", "0", "1", NULL, "cosine",
+     "What is less similar is no candidate under any policy, wherever verdicts have moved its threshold; unset: the embedder's noise floor."},
     {"semantic.static_threshold", OPTION_NUMBER | OPTION_LIVE, "", "0", "1", NULL, "cosine",
      "Similarity from which policy static serves; unset: the embedder's own."},
     {"adaptive.initial", OPTION_NUMBER | OPTION_LIVE, "", "0", "1", NULL, "cosine",
@@ -55,7 +60,7 @@ struct policy_scope {
     float embedder_threshold; /* as created                                         */
     atomic_int mode;          /* enum policy_mode                                   */
     atomic_uint guard_rules;
-    _Atomic float static_threshold;
+    _Atomic float min_similarity, static_threshold;
     atomic_int cut; /* a copy of adaptive.cut, for decide; written under lock */
     struct lock lock;
     struct adaptive adaptive GUARDED;
@@ -140,6 +145,7 @@ enum status policy_settings_read(const struct options *options,
     unsigned without_names = (unsigned)GUARD_ALL & ~(unsigned)GUARD_NAMES;
     struct policy_settings settings = {
         .mode = mode_of(options_text(options, "semantic.policy")),
+        .min_similarity = number_or_unset(options, "semantic.min_similarity"),
         .static_threshold = number_or_unset(options, "semantic.static_threshold"),
         .adaptive_initial = number_or_unset(options, "adaptive.initial"),
         .adaptive_min = number_or_unset(options, "adaptive.min"),
@@ -154,6 +160,7 @@ enum status policy_settings_read(const struct options *options,
 }
 
 const struct policy_wishes policy_wishes_none = {
+    .min_similarity = NAN,
     .static_threshold = NAN,
     .adaptive_initial = NAN,
     .adaptive_min = NAN,
@@ -169,6 +176,7 @@ static bool is_same(float a, float b)
 bool policy_wishes_equal(const struct policy_wishes *a, const struct policy_wishes *b)
 {
     return a->mode == b->mode && a->guards_off == b->guards_off &&
+           is_same(a->min_similarity, b->min_similarity) &&
            is_same(a->static_threshold, b->static_threshold) &&
            is_same(a->adaptive_initial, b->adaptive_initial) &&
            is_same(a->adaptive_min, b->adaptive_min) && is_same(a->adaptive_max, b->adaptive_max) &&
@@ -195,6 +203,7 @@ void policy_settings_overlay(struct policy_settings *settings, const struct poli
     assert(wishes->mode <= (unsigned)POLICY_SHADOW + 1);
     if (wishes->mode != 0)
         settings->mode = (enum policy_mode)(wishes->mode - 1);
+    take_wish(&settings->min_similarity, wishes->min_similarity);
     take_wish(&settings->static_threshold, wishes->static_threshold);
     take_wish(&settings->adaptive_initial, wishes->adaptive_initial);
     take_wish(&settings->adaptive_min, wishes->adaptive_min);
@@ -255,14 +264,19 @@ static struct adaptive_limits limits_of(const struct policy_settings *settings, 
     };
 }
 
+static float set_or(float setting, float when_unset)
+{
+    return isnan(setting) ? when_unset : setting;
+}
+
 void policy_settings_effective(const struct policy_settings *settings, float embedder_threshold,
-                               struct policy_wishes *out_effective)
+                               float embedder_floor, struct policy_wishes *out_effective)
 {
     const struct adaptive_limits limits = limits_of(settings, embedder_threshold);
     *out_effective = (struct policy_wishes){
         .mode = (unsigned)settings->mode + 1,
-        .static_threshold =
-            isnan(settings->static_threshold) ? embedder_threshold : settings->static_threshold,
+        .min_similarity = set_or(settings->min_similarity, embedder_floor),
+        .static_threshold = set_or(settings->static_threshold, embedder_threshold),
         .adaptive_initial = (float)limits.initial / ADAPTIVE_ONE,
         .adaptive_min = (float)limits.min / ADAPTIVE_ONE,
         .adaptive_max = (float)limits.max / ADAPTIVE_ONE,
@@ -275,9 +289,9 @@ static void set_constants(struct policy_scope *scope, const struct policy_settin
 {
     atomic_store_explicit(&scope->mode, (int)settings->mode, memory_order_relaxed);
     atomic_store_explicit(&scope->guard_rules, settings->guard_rules, memory_order_relaxed);
+    atomic_store_explicit(&scope->min_similarity, settings->min_similarity, memory_order_relaxed);
     atomic_store_explicit(&scope->static_threshold,
-                          isnan(settings->static_threshold) ? scope->embedder_threshold
-                                                            : settings->static_threshold,
+                          set_or(settings->static_threshold, scope->embedder_threshold),
                           memory_order_relaxed);
 }
 
@@ -354,35 +368,39 @@ struct policy_terms policy_settings_terms(const struct policy_settings *settings
                                           float embedder_threshold)
 {
     struct policy_wishes effective;
-    policy_settings_effective(settings, embedder_threshold, &effective);
+    policy_settings_effective(settings, embedder_threshold, 0, &effective);
     const bool moves = settings->mode == POLICY_ADAPTIVE;
     return (struct policy_terms){
         .mode = settings->mode,
         .threshold = moves ? effective.adaptive_initial : effective.static_threshold,
+        .min_similarity = settings->min_similarity,
         .guard_rules = settings->guard_rules,
     };
 }
 
 struct decision policy_decide(struct policy_scope *scope, const struct guard_signature *query,
-                              const struct candidate *candidates, size_t count, float floor,
-                              float request_min_similarity)
+                              const struct candidate *candidates, size_t count,
+                              float embedder_floor, float request_min_similarity)
 {
     const struct policy_rule *rule = rule_of(scope);
     const struct policy_terms terms = {
         .mode = (enum policy_mode)(rule - rules),
         .threshold = rule->threshold(scope),
+        .min_similarity = atomic_load_explicit(&scope->min_similarity, memory_order_relaxed),
         .guard_rules = atomic_load_explicit(&scope->guard_rules, memory_order_relaxed),
     };
-    return policy_decide_by(&terms, query, candidates, count, floor, request_min_similarity);
+    return policy_decide_by(&terms, query, candidates, count, embedder_floor,
+                            request_min_similarity);
 }
 
 struct decision policy_decide_by(const struct policy_terms *terms,
                                  const struct guard_signature *query,
-                                 const struct candidate *candidates, size_t count, float floor,
-                                 float request_min_similarity)
+                                 const struct candidate *candidates, size_t count,
+                                 float embedder_floor, float request_min_similarity)
 {
     assert((size_t)terms->mode < sizeof(rules) / sizeof(rules[0]));
     const struct policy_rule *rule = &rules[terms->mode];
+    const float floor = set_or(terms->min_similarity, embedder_floor);
     assert(query != NULL);
     assert(count == 0 || candidates != NULL);
     struct decision decision = {
@@ -419,6 +437,7 @@ void policy_scope_view(struct policy_scope *scope, struct policy_view *out_view)
     *out_view = (struct policy_view){
         .mode = (enum policy_mode)atomic_load_explicit(&scope->mode, memory_order_relaxed),
         .threshold = rule->threshold(scope),
+        .min_similarity = atomic_load_explicit(&scope->min_similarity, memory_order_relaxed),
         .feedback_count = (uint32_t)scope->adaptive.filled,
         .feedback_right = (uint32_t)scope->adaptive.right,
     };

@@ -20,9 +20,10 @@ enum policy_mode { /* as in proto, minus one */
 };
 
 /* What the operator chose; NaN where unset: the embedder's threshold t decides (t, t - 0.05, min(t
- * + 0.04, 0.99)). */
+ * + 0.04, 0.99)), and its noise floor. */
 struct policy_settings {
     enum policy_mode mode;
+    float min_similarity; /* what is less similar is no candidate, wherever the threshold stands */
     float static_threshold;
     float adaptive_initial, adaptive_min, adaptive_max, adaptive_step;
     unsigned guard_rules; /* GUARD_ALL, or without GUARD_NAMES */
@@ -31,6 +32,7 @@ struct policy_settings {
 /* What a namespace or a scope wants otherwise; 0 and NaN: nothing. */
 struct policy_wishes {
     unsigned mode; /* enum policy_mode, plus one: as in proto */
+    float min_similarity;
     float static_threshold;
     float adaptive_initial, adaptive_min, adaptive_max, adaptive_step;
     unsigned guards_off; /* GUARD_NAMES, or none */
@@ -40,14 +42,14 @@ bool policy_wishes_equal(const struct policy_wishes *a, const struct policy_wish
 bool policy_settings_equal(const struct policy_settings *a, const struct policy_settings *b);
 /* The settings, with what is wished in their place. */
 void policy_settings_overlay(struct policy_settings *settings, const struct policy_wishes *wishes);
-/* With nothing left open: what decides under them for vectors of an embedder with this threshold.
- */
+/* With nothing left open: what decides under them for vectors of an embedder with this threshold
+ * and noise floor. */
 void policy_settings_effective(const struct policy_settings *settings, float embedder_threshold,
-                               struct policy_wishes *out_effective);
+                               float embedder_floor, struct policy_wishes *out_effective);
 /* STATUS_BAD_THRESHOLD: the adaptive limits contradict each other. */
 enum status policy_settings_check(const struct policy_settings *settings, struct failure *failure);
 
-/* semantic.policy, semantic.static_threshold, adaptive.*, guard.names */
+/* semantic.policy, semantic.min_similarity, semantic.static_threshold, adaptive.*, guard.names */
 extern const struct option_row policy_option_rows[];
 extern const size_t policy_option_rows_count;
 /* STATUS_BAD_OPTION with a sentence in failure: initial outside min..max, for instance. */
@@ -86,27 +88,28 @@ struct decision {
 };
 
 /*
- * Candidates below `floor` do not count. The best one at or above the threshold with a clean guard
+ * Candidates below the floor do not count: the policy's min_similarity, or where that is unset the
+ * embedder's, `embedder_floor`. The best one at or above the threshold with a clean guard
  * serves; if those above were all blocked: GUARD_BLOCKED with the best; if none reaches the
  * threshold: BELOW_CUT with the best.
  */
 struct decision policy_decide(struct policy_scope *scope, const struct guard_signature *query,
-                              const struct candidate *candidates, size_t count, float floor,
-                              float request_min_similarity);
+                              const struct candidate *candidates, size_t count,
+                              float embedder_floor, float request_min_similarity);
 
 /* The same where there is no state of a scope's own: by settings alone. `adaptive` stands at its
  * initial threshold then. */
 struct policy_terms {
     enum policy_mode mode;
-    float threshold;
+    float threshold, min_similarity; /* the latter NaN: the embedder's */
     unsigned guard_rules;
 };
 struct policy_terms policy_settings_terms(const struct policy_settings *settings,
                                           float embedder_threshold);
 struct decision policy_decide_by(const struct policy_terms *terms,
                                  const struct guard_signature *query,
-                                 const struct candidate *candidates, size_t count, float floor,
-                                 float request_min_similarity);
+                                 const struct candidate *candidates, size_t count,
+                                 float embedder_floor, float request_min_similarity);
 
 /* One verdict on a hit of this scope. Moves the cut under `adaptive`; the ring counts under every
  * policy. */
@@ -115,6 +118,7 @@ void policy_label(struct policy_scope *scope, bool right);
 struct policy_view {
     enum policy_mode mode;
     float threshold;         /* live */
+    float min_similarity;    /* NaN: the embedder's */
     uint32_t feedback_count; /* verdicts in the ring (100) */
     uint32_t feedback_right;
 };

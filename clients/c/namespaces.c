@@ -9,8 +9,8 @@
 
 #define NOT_SET                                                                                    \
     {                                                                                              \
-        .static_threshold = -1, .adaptive_initial = -1, .adaptive_min = -1, .adaptive_max = -1,    \
-        .adaptive_step = -1                                                                        \
+        .min_similarity = -1, .static_threshold = -1, .adaptive_initial = -1, .adaptive_min = -1,  \
+        .adaptive_max = -1, .adaptive_step = -1                                                    \
     }
 
 const struct reprise_policy reprise_policy_none = NOT_SET;
@@ -63,6 +63,10 @@ Reprise__V1__Policy *request_policy(const struct reprise_policy *policy, struct 
         return NULL;
     reprise__v1__policy__init(made);
     made->mode = (Reprise__V1__PolicyMode)policy->mode;
+    if (policy->min_similarity >= 0) {
+        made->min_similarity_given_case = REPRISE__V1__POLICY__MIN_SIMILARITY_GIVEN_MIN_SIMILARITY;
+        made->min_similarity = policy->min_similarity;
+    }
     if (policy->static_threshold >= 0) {
         made->static_threshold_given_case =
             REPRISE__V1__POLICY__STATIC_THRESHOLD_GIVEN_STATIC_THRESHOLD;
@@ -161,6 +165,8 @@ void reply_policy(const Reprise__V1__Policy *message, struct reprise_policy *out
     if (message == NULL)
         return;
     out_policy->mode = (enum reprise_mode)message->mode;
+    if (message->min_similarity_given_case != 0)
+        out_policy->min_similarity = message->min_similarity;
     if (message->static_threshold_given_case != 0)
         out_policy->static_threshold = message->static_threshold;
     out_policy->names_off = message->n_guards_off > 0;

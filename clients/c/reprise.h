@@ -702,6 +702,7 @@ struct reprise_compact_reply {
 };
 struct reprise_policy { /* numbers from 0 to 1; negative: not set */
     enum reprise_mode mode;
+    float min_similarity; /* what is less similar is no candidate */
     float static_threshold;
     float adaptive_initial, adaptive_min, adaptive_max, adaptive_step;
     bool names_off; /* names that differ do not block */

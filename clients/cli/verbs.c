@@ -91,6 +91,7 @@ static const struct flag_row namespace_rows[] = {
 };
 static const struct flag_row policy_rows[] = {
     {"mode",         "MODE",       false, "set: off, static, adaptive, shadow, or default"},
+    {"min-similarity", "N",        false, "set: what is less similar is no candidate; else the embedder's floor"},
     {"threshold",    "N",          false, "set: from which similarity on static serves"},
     {"initial",      "N",          false, "set: where adaptive begins"},
     {"min",          "N",          false, "set: how far right verdicts lower its threshold"},

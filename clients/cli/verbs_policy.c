@@ -46,7 +46,8 @@ static enum verb_exit read_policy(const struct cli *cli, const struct arguments 
     const struct {
         const char *flag;
         float *number;
-    } numbers[] = {{"threshold", &policy->static_threshold},
+    } numbers[] = {{"min-similarity", &policy->min_similarity},
+                   {"threshold", &policy->static_threshold},
                    {"initial", &policy->adaptive_initial},
                    {"min", &policy->adaptive_min},
                    {"max", &policy->adaptive_max},
@@ -72,6 +73,7 @@ static void json_add_policy(cJSON *tree, const char *name, const struct reprise_
     cJSON *object = cJSON_AddObjectToObject(tree, name);
     if (policy->mode != REPRISE_MODE_DEFAULT)
         json_add_enum(object, "mode", "POLICY_MODE_", reprise_mode_name(policy->mode));
+    json_add_some(object, "minSimilarity", policy->min_similarity);
     json_add_some(object, "staticThreshold", policy->static_threshold);
     if (policy->names_off)
         (void)cJSON_AddItemToArray(cJSON_AddArrayToObject(object, "guardsOff"),
@@ -117,6 +119,7 @@ static void print_policy(FILE *out, const struct reprise_policy *policy)
     char words[64];
     (void)fprintf(out, "%-*s%s\n", PRINT_LABEL, "policy",
                   print_words(reprise_mode_name(policy->mode), words));
+    (void)fprintf(out, "%-*s%.4g\n", PRINT_LABEL, "floor", (double)policy->min_similarity);
     (void)fprintf(out, "%-*s%.4g\n", PRINT_LABEL, "static", (double)policy->static_threshold);
     (void)fprintf(out, "%-*s%.4g, from %.4g to %.4g by %.4g\n", PRINT_LABEL, "adaptive",
                   (double)policy->adaptive_initial, (double)policy->adaptive_min,
@@ -133,8 +136,7 @@ static void print_live(FILE *out, const struct reprise_scope_policy *live, uint6
     if (live->recent_accuracy >= 0)
         (void)fprintf(out, "%-*s%.0f %% of the last %" PRIu32 " verdicts\n", PRINT_LABEL, "right",
                       100 * live->recent_accuracy, live->feedback_count);
-    (void)fprintf(out,
-                  "%-*s%" PRIu64 " of %" PRIu64 " lookups, %" PRIu64 " blocked by the guard\n",
+    (void)fprintf(out, "%-*s%" PRIu64 " of %" PRIu64 " lookups, %" PRIu64 " blocked by the guard\n",
                   PRINT_LABEL, "hits", live->hits, live->lookups, live->guard_blocked);
     if (live->would_hits > 0)
         (void)fprintf(out, "%-*s%" PRIu64 " more, in shadow\n", PRINT_LABEL, "would hit",

@@ -64,11 +64,26 @@ class Policies(unittest.TestCase):
         self.change(A.Policy())
         self.assertFalse(self.get("how does it run", 0.5).hit)
 
+    def test_what_is_less_similar_than_the_floor_is_no_candidate_even_after_kill_9(self):
+        self.set("how does it work", 0)
+        self.change(A.Policy(static_threshold=0.75, min_similarity=0.875))
+        self.assertTrue(self.get("how does it run", 0.5).hit)  # cosine 0.878
+        reply = self.change(A.Policy(static_threshold=0.75, min_similarity=0.9375))
+        self.assertEqual((reply.effective.static_threshold, reply.effective.min_similarity), (0.75, 0.9375))
+        self.assertEqual(self.get("how does it run", 0.5).miss_reason, M.MISS_REASON_NO_CANDIDATE)
+        self.server.kill()
+        self.start()
+        self.assertEqual(self.policy().set, A.Policy(static_threshold=0.75, min_similarity=0.9375))
+        self.assertEqual(self.get("how does it run", 0.5).miss_reason, M.MISS_REASON_NO_CANDIDATE)
+        self.refused("BAD_THRESHOLD", self.change, A.Policy(min_similarity=1.5))
+        self.refused("BAD_THRESHOLD", self.change, A.Policy(min_similarity=float("nan")))
+
     def test_what_is_unset_comes_from_options_and_embedder(self):
         found = self.policy("default")
         self.assertEqual((found.set, found.version), (A.Policy(), 0))
         self.assertEqual(found.effective.mode, A.POLICY_MODE_STATIC)
         self.assertAlmostEqual(found.effective.static_threshold, 0.9, 6)  # lexical's
+        self.assertAlmostEqual(found.effective.min_similarity, self.describe(namespace="default").embedder.min_similarity, 6)
         adaptive = found.effective.adaptive
         for number, wanted in ((adaptive.initial, 0.9), (adaptive.min, 0.85), (adaptive.max, 0.94), (adaptive.step, 0.01)):
             self.assertAlmostEqual(number, wanted, 6)
@@ -131,15 +146,17 @@ class Policies(unittest.TestCase):
         run = lambda *arguments: subprocess.run([str(BIN / "reprise"), "--endpoint", self.server.address, "--timeout", "60s", *arguments], capture_output=True, text=True,
                                                 timeout=60, cwd=FOLDER)
         self.set("q", 0, "faq")
-        result = run("policy", "set", "faq", "--mode", "adaptive", "--threshold", "0.8", "--names-off")
+        result = run("policy", "set", "faq", "--mode", "adaptive", "--threshold", "0.8", "--min-similarity", "0.5", "--names-off")
         self.assertEqual(result.returncode, 0, result.stderr)
         found = json.loads(run("-o", "json", "policy", "get", "faq").stdout)
-        self.assertEqual(found["set"], {"mode": "POLICY_MODE_ADAPTIVE", "staticThreshold": 0.8, "guardsOff": ["GUARD_NAMES"], "adaptive": {}})
+        self.assertEqual(found["set"], {"mode": "POLICY_MODE_ADAPTIVE", "minSimilarity": 0.5, "staticThreshold": 0.8, "guardsOff": ["GUARD_NAMES"], "adaptive": {}})
         self.assertEqual(found["version"], 1)
         self.assertIn("adaptive", run("policy", "describe", "faq").stdout)
         self.assertEqual(run("policy", "set", "faq", "--if-version", "7").returncode, 1)
         self.assertEqual(run("policy", "set", "faq", "--mode", "strict").returncode, 2)
         self.assertEqual(run("policy", "set", "faq", "--threshold", "2").returncode, 2)
+        self.assertRegex(run("policy", "get", "faq").stdout, r"floor +0\.5\n")
+        self.assertEqual(run("policy", "set", "faq", "--min-similarity", "-1").returncode, 2)
         self.assertEqual(run("policy", "guess").returncode, 2)
 
 

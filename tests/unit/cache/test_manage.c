@@ -209,6 +209,9 @@ static void a_policy_holds_for_scopes_that_are_and_that_come(void **state)
     change.settings.policy.mode = POLICY_OFF + 1;
     update(world, &change);
     assert_miss(ask(world, other, &near), CACHE_MISS_DISABLED);
+    change.settings.policy.min_similarity = 1.5f;
+    assert_failed(world, update_as(world, &change), STATUS_BAD_THRESHOLD, "namespace.policy");
+    change.settings.policy.min_similarity = 1;
     change.settings.policy.adaptive_min = 0.9f;
     change.settings.policy.adaptive_max = 0.8f;
     assert_failed(world, update_as(world, &change), STATUS_BAD_THRESHOLD, "adaptive.min");

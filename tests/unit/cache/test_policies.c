@@ -38,6 +38,7 @@ static void nothing_is_set_and_the_embedder_decides(void **state)
     const struct cache_policy_view view = describe(world, &all);
     assert_true(policy_wishes_equal(&view.set, &policy_wishes_none));
     assert_int_equal(view.effective.mode, POLICY_STATIC + 1);
+    assert_true(view.effective.min_similarity == view.embedder->min_similarity);
     assert_true(fabsf(view.effective.static_threshold - view.embedder->threshold_default) < 1e-6f);
     assert_int_equal(view.version, 0);
     assert_false(view.is_live);
@@ -102,6 +103,11 @@ static void scopes_beyond_the_most_follow_their_namespaces_policy(void **state)
     wishes.mode = POLICY_SHADOW + 1;
     want(world, &wishes);
     assert_miss(ask(world, at("b", "how does it run"), &near), CACHE_MISS_DISABLED);
+    wishes.mode = POLICY_STATIC + 1;
+    wishes.min_similarity = 0.9F;
+    want(world, &wishes);
+    assert_miss(ask(world, at("a", "how does it run"), &near), CACHE_MISS_NO_CANDIDATE);
+    assert_miss(ask(world, at("b", "how does it run"), &near), CACHE_MISS_NO_CANDIDATE);
     wishes = policy_wishes_none;
     wishes.mode = POLICY_ADAPTIVE + 1;
     wishes.adaptive_initial = 0.85F;

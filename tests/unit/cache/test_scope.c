@@ -23,6 +23,7 @@ static int open_world(void **state)
     static struct world world;
     world = (struct world){
         .settings = {.mode = POLICY_ADAPTIVE,
+                     .min_similarity = NAN,
                      .static_threshold = NAN,
                      .adaptive_initial = NAN,
                      .adaptive_min = NAN,

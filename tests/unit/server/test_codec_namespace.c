@@ -1,7 +1,7 @@
 /*
  * Goal: a namespace and a policy mean on the wire what they mean in the structs (codec_namespace,
- * codec_policy, codec_policies), and what cannot be wanted is refused by its field. Method: requests
- * packed by protobuf-c and read; replies written and unpacked by protobuf-c.
+ * codec_policy, codec_policies), and what cannot be wanted is refused by its field. Method:
+ * requests packed by protobuf-c and read; replies written and unpacked by protobuf-c.
  */
 #include "codec_support.h"
 
@@ -92,6 +92,10 @@ static void what_cannot_be_wanted_is_refused_by_its_field(void **state)
         REPRISE__V1__POLICY__STATIC_THRESHOLD_GIVEN_STATIC_THRESHOLD;
     policy.static_threshold = NAN;
     expect_refused(*state, &message, STATUS_BAD_THRESHOLD, "namespace.policy");
+    policy.static_threshold = 0.5f;
+    policy.min_similarity_given_case = REPRISE__V1__POLICY__MIN_SIMILARITY_GIVEN_MIN_SIMILARITY;
+    policy.min_similarity = NAN;
+    expect_refused(*state, &message, STATUS_BAD_THRESHOLD, "namespace.policy");
 }
 
 static void an_update_names_its_fields(void **state)
@@ -120,11 +124,10 @@ static void an_update_names_its_fields(void **state)
 static void a_view_comes_out_as_it_is(void **state)
 {
     struct codec_reply reply;
-    struct cache_namespace_view view = {.name = TEXT("faq"),
-                                        .version = 3,
-                                        .settings = cache_namespace_settings_none,
-                                        .entries = 5};
+    struct cache_namespace_view view = {
+        .name = TEXT("faq"), .version = 3, .settings = cache_namespace_settings_none, .entries = 5};
     view.settings.tiers = 1u << CACHE_TIER_SEMANTIC;
+    view.settings.policy.min_similarity = 0;
     view.settings.policy.adaptive_min = 0.5f;
     view.settings.policy.guards_off = GUARD_NAMES;
     view.settings.temperature_max = 0.25;
@@ -142,6 +145,8 @@ static void a_view_comes_out_as_it_is(void **state)
     assert_int_equal(message->policy->adaptive->max_given_case, 0);
     assert_int_equal(message->policy->n_guards_off, 1);
     assert_int_equal(message->policy->static_threshold_given_case, 0);
+    assert_int_equal(message->policy->min_similarity_given_case,
+                     REPRISE__V1__POLICY__MIN_SIMILARITY_GIVEN_MIN_SIMILARITY);
     assert_true(message->temperature_max == 0.25);
 }
 

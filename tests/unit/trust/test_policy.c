@@ -19,7 +19,7 @@ static const struct guard_signature named_otherwise = {.words = 3, .names = {6},
 
 static struct policy_settings unset(enum policy_mode mode)
 {
-    return (struct policy_settings){mode, NAN, NAN, NAN, NAN, NAN, GUARD_ALL};
+    return (struct policy_settings){mode, NAN, NAN, NAN, NAN, NAN, NAN, GUARD_ALL};
 }
 
 static struct policy_scope *scope_of(const struct policy_settings *settings, float threshold)
@@ -103,6 +103,47 @@ static void even_threshold_zero_does_not_skip_floor_and_guard(void **state)
     assert_int_equal(decision.guards, GUARD_NEGATION);
     decision = policy_decide(scope, &clean, candidates + 1, 1, 0.40f, 0);
     assert_int_equal(decision.verdict, POLICY_NO_CANDIDATE);
+    policy_scope_destroy(&scope);
+}
+
+static void a_floor_of_the_operator_stands_for_the_embedders(void **state)
+{
+    (void)state;
+    struct policy_settings settings = unset(POLICY_STATIC);
+    settings.static_threshold = 0.5f;
+    struct policy_scope *scope = scope_of(&settings, 0.90f);
+    struct candidate candidate = {0.6f, &clean};
+    assert_int_equal(policy_decide(scope, &clean, &candidate, 1, 0.7f, 0).verdict,
+                     POLICY_NO_CANDIDATE);
+    settings.min_similarity = 0.6f; /* below the embedder's */
+    policy_scope_configure(scope, &settings);
+    assert_true(view_of(scope).min_similarity == 0.6f);
+    assert_int_equal(policy_decide(scope, &clean, &candidate, 1, 0.7f, 0).verdict, POLICY_SERVE);
+    settings.min_similarity = 0.61f; /* above it, and above the threshold */
+    policy_scope_configure(scope, &settings);
+    assert_int_equal(policy_decide(scope, &clean, &candidate, 1, 0, 0).verdict,
+                     POLICY_NO_CANDIDATE);
+    settings.min_similarity = 0; /* a floor like others: none */
+    policy_scope_configure(scope, &settings);
+    assert_int_equal(policy_decide(scope, &clean, &candidate, 1, 0.7f, 0).verdict, POLICY_SERVE);
+    policy_scope_destroy(&scope);
+}
+
+static void verdicts_lower_the_cut_below_the_floor_and_what_serves_stays_above(void **state)
+{
+    (void)state;
+    struct policy_settings settings = unset(POLICY_ADAPTIVE);
+    settings.min_similarity = 0.88f;
+    struct policy_scope *scope = scope_of(&settings, 0.90f);
+    for (int i = 0; i < 30; i++)
+        policy_label(scope, true);
+    assert_true(fabsf(view_of(scope).threshold - 0.85f) < 1e-6f);
+    assert_int_equal(decide_one(scope, 0.88f).verdict, POLICY_SERVE);
+    assert_int_equal(decide_one(scope, 0.87f).verdict, POLICY_NO_CANDIDATE);
+    const struct policy_terms terms = policy_settings_terms(&settings, 0.80f);
+    const struct candidate candidate = {0.87f, &clean};
+    assert_int_equal(policy_decide_by(&terms, &clean, &candidate, 1, 0, 0).verdict,
+                     POLICY_NO_CANDIDATE);
     policy_scope_destroy(&scope);
 }
 
@@ -292,7 +333,7 @@ static struct options *options_with(const char *const *flags, int count)
     struct option_table table = {policy_option_rows, policy_option_rows_count};
     struct options *options = NULL;
     assert_int_equal(options_create(&table, 1, &options), STATUS_OK);
-    char *arguments[8] = {(char *)"test"};
+    char *arguments[9] = {(char *)"test"};
     for (int i = 0; i < count; i++)
         arguments[i + 1] = (char *)flags[i];
     assert_int_equal(options_read_flags(options, count + 1, arguments, stderr), STATUS_OK);
@@ -306,6 +347,7 @@ static void untouched_options_leave_everything_to_the_embedder(void **state)
     struct policy_settings settings;
     assert_int_equal(policy_settings_read(options, &settings, NULL), STATUS_OK);
     assert_int_equal(settings.mode, POLICY_STATIC);
+    assert_true(isnan(settings.min_similarity));
     assert_true(isnan(settings.static_threshold));
     assert_true(isnan(settings.adaptive_initial));
     assert_true(isnan(settings.adaptive_min));
@@ -324,8 +366,9 @@ static void options_reach_the_settings(void **state)
                                         "--adaptive-min=0.7",
                                         "--adaptive-max=0.9",
                                         "--adaptive-step=0.05",
+                                        "--semantic-min-similarity=0.6",
                                         "--no-guard-names"};
-    struct options *options = options_with(flags, 7);
+    struct options *options = options_with(flags, 8);
     struct policy_settings settings;
     assert_int_equal(policy_settings_read(options, &settings, NULL), STATUS_OK);
     assert_int_equal(settings.mode, POLICY_ADAPTIVE);
@@ -334,6 +377,7 @@ static void options_reach_the_settings(void **state)
     assert_true(settings.adaptive_min == 0.7f);
     assert_true(settings.adaptive_max == 0.9f);
     assert_true(settings.adaptive_step == 0.05f);
+    assert_true(settings.min_similarity == 0.6f);
     assert_int_equal(settings.guard_rules, (unsigned)GUARD_ALL & ~(unsigned)GUARD_NAMES);
     options_destroy(&options);
 }
@@ -442,6 +486,8 @@ int main(void)
         cmocka_unit_test(a_static_threshold_of_the_operator_wins),
         cmocka_unit_test(zero_and_one_are_thresholds_like_others),
         cmocka_unit_test(even_threshold_zero_does_not_skip_floor_and_guard),
+        cmocka_unit_test(a_floor_of_the_operator_stands_for_the_embedders),
+        cmocka_unit_test(verdicts_lower_the_cut_below_the_floor_and_what_serves_stays_above),
         cmocka_unit_test(off_serves_nothing),
         cmocka_unit_test(a_request_may_tighten_and_never_loosen),
         cmocka_unit_test(a_blocked_candidate_gives_way_to_the_next),
