@@ -543,6 +543,7 @@ struct cache_scope_stats { /* texts lie in the arena of who asked */
     float threshold;
     uint32_t feedback_count, feedback_right;
     uint64_t lookups, hits, guard_blocked, would_hits;
+    uint64_t near_verdicts;       /* right and wrong ones, on near misses */
     struct partition_stats index; /* its vectors and how they are searched; zero: there are none */
 };
 /* ---- policies; they are changed with their namespace ---- */

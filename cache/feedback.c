@@ -1,7 +1,8 @@
 /*
  * feedback.c - Report: a verdict comes back by its decision token. The token says which scope
- * decided and which entry was meant; nothing was stored when it was given out. A verdict counts if
- * the very entry still stands, and once. Owns nothing. Threads: any.
+ * decided and which entry was meant; nothing was stored when it was given out. A verdict counts
+ * once, and on a hit if the very entry still stands; one on a near miss moves nothing and is
+ * counted by threshold (trust/shadow.h), which needs no entry. Owns nothing. Threads: any.
  */
 #include "base/check.h"
 #include "cache/cache.h"
@@ -42,6 +43,22 @@ static struct entry *find_entry(struct cache *cache, const struct token *token, 
 static bool is_same(void *context, const struct entry *entry)
 {
     return entry == context;
+}
+
+/* For the report over thresholds. */
+static void count_by_threshold(struct cache *cache, const struct token *token,
+                               enum cache_verdict verdict)
+{
+    if (verdict != CACHE_CORRECT && verdict != CACHE_WRONG)
+        return;
+    epoch_enter(cache->epochs);
+    struct scope *scope = scopes_find_id(cache->scopes, token->scope);
+    struct shadow *shadow = scope != NULL ? scope_shadow(scope) : NULL;
+    if (shadow != NULL)
+        shadow_label(shadow, token->similarity, verdict == CACHE_CORRECT, token->guard_blocked);
+    if (scope != NULL && token->kind == TOKEN_NEAR_MISS)
+        namespace_count(&scope->near_verdicts, 1);
+    epoch_leave(cache->epochs);
 }
 
 static void apply(struct cache *cache, const struct cache_report *report, struct entry *entry)
@@ -85,14 +102,20 @@ enum cache_outcome cache_report_verdict(struct cache *cache, const struct cache_
         return CACHE_RATE_LIMITED;
     if (state != TOKEN_FRESH)
         return outcome_of(state);
-    if (report->verdict == CACHE_UNSURE || token.kind == TOKEN_NEAR_MISS)
-        return use(cache, &token) ? CACHE_COUNTED_ONLY : CACHE_DUPLICATE;
+    if (report->verdict == CACHE_UNSURE || token.kind == TOKEN_NEAR_MISS) {
+        if (!use(cache, &token))
+            return CACHE_DUPLICATE;
+        count_by_threshold(cache, &token, report->verdict);
+        return CACHE_COUNTED_ONLY;
+    }
     struct entry *entry = find_entry(cache, &token, now_ms);
     if (entry == NULL)
         return CACHE_UNKNOWN_ENTRY;
     const bool first = use(cache, &token);
-    if (first)
+    if (first) {
         apply(cache, report, entry);
+        count_by_threshold(cache, &token, report->verdict);
+    }
     entry_release(entry);
     return first ? CACHE_ACCEPTED : CACHE_DUPLICATE;
 }

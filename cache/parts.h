@@ -228,6 +228,9 @@ bool cache_load_has_failed(const struct cache *cache);
 bool cache_show_scope(const struct scope *scope, struct arena *arena,
                       struct cache_scope_stats *out_stats);
 
+/* policies.c: what is given of it matches. */
+bool cache_policy_scope_has(const struct cache_policy_scope *wanted, const struct scope *scope);
+
 /* ---- leased.c -------------------------------------------------------------------------------- */
 
 /* Whether this token holds the key; an empty or unreadable one does not. */

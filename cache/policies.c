@@ -7,7 +7,7 @@
 #include "cache/cache.h"
 #include "cache/parts.h"
 
-struct choosing {
+struct choosing { /* the most used */
     const struct cache_policy_scope *wanted;
     struct text tenant, namespace_;
     const struct scope *most_used;
@@ -24,11 +24,10 @@ static bool has_attribute(const struct scope *scope, const struct key_attribute 
     return false;
 }
 
-static bool is_wanted(const struct choosing *choosing, const struct scope *scope)
+bool cache_policy_scope_has(const struct cache_policy_scope *wanted, const struct scope *scope)
 {
-    const struct cache_policy_scope *wanted = choosing->wanted;
-    if (!text_equal(scope->tenant, choosing->tenant) ||
-        !text_equal(scope->namespace_, choosing->namespace_))
+    if (!text_equal(scope->tenant, cache_name_or_default(wanted->tenant)) ||
+        !text_equal(scope->namespace_, cache_name_or_default(wanted->namespace_)))
         return false;
     if (wanted->model.length > 0 && !text_equal(scope->model, wanted->model))
         return false;
@@ -44,7 +43,7 @@ static bool is_wanted(const struct choosing *choosing, const struct scope *scope
 static void consider(void *context, struct scope *scope)
 {
     struct choosing *choosing = context;
-    if (!is_wanted(choosing, scope))
+    if (!cache_policy_scope_has(choosing->wanted, scope))
         return;
     choosing->count++;
     if (choosing->most_used == NULL ||

@@ -61,6 +61,8 @@ static void free_scope(struct scope *scope)
 {
     if (scope == NULL)
         return;
+    struct shadow *shadow = atomic_load(&scope->shadow);
+    shadow_destroy(&shadow);
     policy_scope_destroy(&scope->policy);
     free(scope);
 }
@@ -92,12 +94,16 @@ void scopes_configure_shared(struct scopes *scopes, const struct policy_settings
     policy_scope_configure(scopes->shared_client.policy, policy);
 }
 
+static uint64_t hash_of_id(const struct scopes *scopes, uint64_t id)
+{
+    return digest_siphash(scopes->setup.hash_key, &id, sizeof(id));
+}
+
 /* Keyed, though a digest is uniform already: whoever chooses attributes could grind its low bits.
  */
 static uint64_t hash_of(const struct scopes *scopes, const struct place *place)
 {
-    const uint64_t id = scope_id(place->digest, place->space);
-    return digest_siphash(scopes->setup.hash_key, &id, sizeof(id));
+    return hash_of_id(scopes, scope_id(place->digest, place->space));
 }
 
 static bool is_at(const void *context, const struct registry_item *item)
@@ -123,6 +129,31 @@ struct scope *scopes_find(struct scopes *scopes, const uint8_t digest[16], uint6
         registry_find(scopes->registry, hash_of(scopes, &place), is_at, &place);
     epoch_leave(scopes->setup.epochs);
     return item != NULL ? (struct scope *)item : shared_of(scopes, space);
+}
+
+static bool has_id(const void *context, const struct registry_item *item)
+{
+    return ((const struct scope *)item)->id == *(const uint64_t *)context;
+}
+
+struct scope *scopes_find_id(struct scopes *scopes, uint64_t id)
+{
+    return id != 0 ? (struct scope *)registry_find(scopes->registry, hash_of_id(scopes, id), has_id,
+                                                   &id)
+                   : NULL;
+}
+
+struct shadow *scope_shadow(struct scope *scope)
+{
+    struct shadow *known = atomic_load_explicit(&scope->shadow, memory_order_acquire);
+    if (known != NULL || scope->id == 0)
+        return known;
+    struct shadow *made = shadow_create();
+    if (made != NULL && !atomic_compare_exchange_strong(&scope->shadow, &known, made)) {
+        shadow_destroy(&made);
+        return known;
+    }
+    return made;
 }
 
 /* ---- making one ------------------------------------------------------------------------------ */

@@ -17,6 +17,7 @@
 #include "cache/registry.h"
 #include "embed/embedder.h"
 #include "trust/policy.h"
+#include "trust/shadow.h"
 
 struct scope {
     struct registry_item item;
@@ -30,10 +31,12 @@ struct scope {
     size_t attributes_count;
     bool is_clients; /* its vectors are the client's */
     _Atomic uint64_t lookups, hits, guard_blocked;
-    _Atomic uint64_t would_hits; /* of `shadow` */
-    _Atomic uint64_t configured; /* what its policy follows: a stamp of wishes.c */
-    atomic_int note;             /* enum scope_note */
-    struct scope *next_behind;   /* of folder.c's list */
+    _Atomic uint64_t would_hits;     /* of `shadow` */
+    _Atomic uint64_t near_verdicts;  /* right and wrong ones, on near misses */
+    _Atomic(struct shadow *) shadow; /* NULL: no lookup has met a candidate  */
+    _Atomic uint64_t configured;     /* what its policy follows: a stamp of wishes.c */
+    atomic_int note;                 /* enum scope_note */
+    struct scope *next_behind;       /* of folder.c's list */
 };
 
 /* Whether its note in the log says what it knows: there is none yet; yes; it is in folder.c's list
@@ -67,6 +70,11 @@ struct scope_names { /* what people call it, as the first request of the scope s
 
 /* Never NULL: an unknown scope gets the shared state of its kind of space. */
 struct scope *scopes_find(struct scopes *scopes, const uint8_t digest[16], uint64_t space);
+/* By what a token carries, inside an epoch; NULL: it is gone, or a shared one. */
+struct scope *scopes_find_id(struct scopes *scopes, uint64_t id);
+/* What is counted by threshold; made when it is first asked for. NULL: of a shared one, or memory
+ * is spent. */
+struct shadow *scope_shadow(struct scope *scope);
 /* Finds or makes; the shared state when there are scopes_max or memory is spent. A made one is
  * unnoted. */
 struct scope *scopes_obtain(struct scopes *scopes, const struct scope_names *names,

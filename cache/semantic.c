@@ -253,6 +253,14 @@ static uint64_t next_nonce(struct cache *cache)
     return digest_siphash(cache->nonce_key, &count, sizeof(count));
 }
 
+/* Of a near miss below the threshold as well: its verdict is not one on the threshold. */
+static bool chosen_is_blocked(const struct decision *decision)
+{
+    const bool is_nearest =
+        decision->verdict == POLICY_GUARD_BLOCKED || decision->verdict == POLICY_BELOW_CUT;
+    return is_nearest && decision->nearest_guards != 0;
+}
+
 static void make_token(struct cache *cache, struct cache_get *get, const struct decision *decision,
                        const struct near *near, const struct scope *scope, int64_t now_ms)
 {
@@ -260,7 +268,7 @@ static void make_token(struct cache *cache, struct cache_get *get, const struct 
     assert(now_ms >= 0);
     struct token token = {
         .kind = decision->verdict == POLICY_SERVE ? TOKEN_HIT : TOKEN_NEAR_MISS,
-        .guard_blocked = decision->verdict == POLICY_GUARD_BLOCKED,
+        .guard_blocked = chosen_is_blocked(decision),
         .issued_s = (uint32_t)(now_ms / 1000),
         .scope = scope->id,
         .generation = (uint32_t)entry_sequence(near->entry),
@@ -357,6 +365,13 @@ static void settle_decision(struct cache *cache, struct cache_get *get, enum pol
     }
 }
 
+static void count_by_threshold(struct scope *scope, const struct decision *decision)
+{
+    struct shadow *shadow = scope_shadow(scope);
+    if (shadow != NULL)
+        shadow_see(shadow, decision->clean_similarity);
+}
+
 static void answer_from(struct cache *cache, struct cache_get *get, struct walk *walk,
                         int64_t now_ms)
 {
@@ -364,6 +379,8 @@ static void answer_from(struct cache *cache, struct cache_get *get, struct walk 
     const struct decision decision = decide(cache, get, walk, scope, now_ms);
     if (decision.verdict != POLICY_NO_CANDIDATE)
         show_decision(cache, get, &decision, walk, scope, now_ms);
+    if (decision.verdict != POLICY_NO_CANDIDATE && get->unseen == NULL)
+        count_by_threshold(scope, &decision);
     if (lookup_wants(get, CACHE_INCLUDE_CANDIDATES))
         show_candidates(cache, get, walk);
     get->reply.timing.decide_us = lookup_lap(cache, get);

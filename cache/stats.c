@@ -190,6 +190,7 @@ bool cache_show_scope(const struct scope *scope, struct arena *arena,
         .would_hits = namespace_read(&scope->would_hits),
         .hits = namespace_read(&scope->hits),
         .guard_blocked = namespace_read(&scope->guard_blocked),
+        .near_verdicts = namespace_read(&scope->near_verdicts),
     };
     return copy_names(scope, arena, out_stats);
 }
@@ -306,16 +307,9 @@ enum status cache_each_namespace_stats(struct cache *cache, struct text tenant, 
 
 /* ---- what is wrong --------------------------------------------------------------------------- */
 
-const char *const cache_degraded_words[] = {"index_memory",
-                                            "no_weights",
-                                            "embedder_down",
-                                            "embedder_changed",
-                                            "embedder_bad_vectors",
-                                            "loading",
-                                            "memory_only",
-                                            "read_only",
-                                            "config_rejected",
-                                            NULL};
+const char *const cache_degraded_words[] = {
+    "index_memory", "no_weights",  "embedder_down", "embedder_changed", "embedder_bad_vectors",
+    "loading",      "memory_only", "read_only",     "config_rejected",  NULL};
 
 size_t cache_degraded(const struct cache_stats *stats, const char *out_words[CACHE_DEGRADED_MAX])
 {

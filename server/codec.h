@@ -16,6 +16,7 @@
 #include "cache/import.h"
 #include "cache/scroll.h"
 #include "cache/search.h"
+#include "cache/shadow.h"
 #include "storage/custodian.h"
 
 struct codec_limits { /* from the options limits.* and server.* */
@@ -52,6 +53,7 @@ enum codec_message {
     CODEC_GET_POLICY,
     CODEC_SET_POLICY,
     CODEC_DESCRIBE_POLICY,
+    CODEC_SHADOW_REPORT,
     CODEC_CALIBRATE,
     CODEC_WATCH_STATS,
     CODEC_MONITOR,
@@ -298,7 +300,8 @@ enum status codec_write_list_namespaces(const struct cache_namespace_view *views
 enum status codec_write_drop_namespace(uint64_t removed, struct arena *arena,
                                        struct codec_reply *out);
 
-/* Policies; codec_policies.c. The type is CODEC_GET_POLICY or CODEC_DESCRIBE_POLICY. */
+/* Policies; codec_policies.c. The type is CODEC_GET_POLICY, CODEC_DESCRIBE_POLICY or
+ * CODEC_SHADOW_REPORT. */
 enum status codec_read_policy_scope(enum codec_message type, struct text bytes,
                                     const struct codec_limits *limits, struct arena *arena,
                                     struct cache_policy_scope *out, struct failure *failure);
@@ -311,6 +314,10 @@ enum status codec_write_set_policy(const struct cache_policy_view *view, struct 
                                    struct codec_reply *out);
 enum status codec_write_describe_policy(const struct cache_policy_view *view, struct arena *arena,
                                         struct codec_reply *out);
+
+/* GetShadowReport; codec_shadow.c. */
+enum status codec_write_shadow_report(const struct cache_shadow_report *report, struct arena *arena,
+                                      struct codec_reply *out);
 
 /* One message of a Calibrate, and its reply; codec_calibrate.c. */
 struct codec_calibrate {

@@ -350,6 +350,7 @@ const ProtobufCMessageDescriptor *codec_descriptor(enum codec_message type)
         [CODEC_GET_POLICY] = &reprise__v1__get_policy_request__descriptor,
         [CODEC_SET_POLICY] = &reprise__v1__set_policy_request__descriptor,
         [CODEC_DESCRIBE_POLICY] = &reprise__v1__describe_policy_request__descriptor,
+        [CODEC_SHADOW_REPORT] = &reprise__v1__get_shadow_report_request__descriptor,
         [CODEC_CALIBRATE] = &reprise__v1__calibrate_request__descriptor,
         [CODEC_DROP_NAMESPACE] = &reprise__v1__drop_namespace_request__descriptor,
         [CODEC_WATCH_STATS] = &reprise__v1__watch_stats_request__descriptor,

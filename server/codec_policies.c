@@ -23,6 +23,17 @@ enum status codec_policy_scope(const Reprise__V1__PolicyScope *message, struct a
     return STATUS_OK;
 }
 
+static const Reprise__V1__PolicyScope *scope_of(enum codec_message type,
+                                                const ProtobufCMessage *message)
+{
+    if (type == CODEC_GET_POLICY)
+        return ((const Reprise__V1__GetPolicyRequest *)message)->scope;
+    if (type == CODEC_DESCRIBE_POLICY)
+        return ((const Reprise__V1__DescribePolicyRequest *)message)->scope;
+    assert(type == CODEC_SHADOW_REPORT);
+    return ((const Reprise__V1__GetShadowReportRequest *)message)->scope;
+}
+
 enum status codec_read_policy_scope(enum codec_message type, struct text bytes,
                                     const struct codec_limits *limits, struct arena *arena,
                                     struct cache_policy_scope *out, struct failure *failure)
@@ -31,10 +42,7 @@ enum status codec_read_policy_scope(enum codec_message type, struct text bytes,
     enum status status = codec_unpack(type, bytes, limits, arena, &unpacked, failure);
     if (status != STATUS_OK)
         return status;
-    const Reprise__V1__PolicyScope *scope =
-        type == CODEC_GET_POLICY ? ((const Reprise__V1__GetPolicyRequest *)unpacked)->scope
-                                 : ((const Reprise__V1__DescribePolicyRequest *)unpacked)->scope;
-    return codec_policy_scope(scope, arena, out, failure);
+    return codec_policy_scope(scope_of(type, unpacked), arena, out, failure);
 }
 
 enum status codec_read_set_policy(struct text bytes, const struct codec_limits *limits,

@@ -129,6 +129,7 @@ static enum status fill_scope(const struct cache_scope_stats *from, struct arena
     to->policy.hits = from->hits;
     to->policy.guard_blocked = from->guard_blocked;
     to->policy.would_hits = from->would_hits;
+    to->policy.near_verdicts = from->near_verdicts;
     fill_index(&from->index, &to->policy);
     if (from->feedback_count > 0) { /* absent before the first verdict: 0 would mean all wrong */
         to->policy.recent_accuracy_given_case =

@@ -20,6 +20,14 @@ static float threshold_of(size_t index)
     return (float)(CURVE_FIRST_PERCENT + (int)index) / 100;
 }
 
+size_t curve_reached(float similarity)
+{
+    size_t reached = CURVE_POINTS;
+    while (reached > 0 && similarity < threshold_of(reached - 1)) /* as policy_decide compares */
+        reached--;
+    return reached;
+}
+
 void curve_add(struct curve *curve, float similarity, bool same, bool guard_blocked)
 {
     assert(similarity >= -1);
@@ -28,13 +36,11 @@ void curve_add(struct curve *curve, float similarity, bool same, bool guard_bloc
     curve->same += same;
     curve->guard_blocked += guard_blocked;
     curve->guard_blocked_same += guard_blocked && same;
-    size_t index = CURVE_POINTS;
-    while (index > 0 && similarity < threshold_of(index - 1)) /* as policy_decide compares */
-        index--;
-    if (index == 0 || guard_blocked)
+    const size_t reached = curve_reached(similarity);
+    if (reached == 0 || guard_blocked)
         return;
-    curve->hits[index - 1]++;
-    curve->wrong[index - 1] += !same;
+    curve->hits[reached - 1]++;
+    curve->wrong[reached - 1] += !same;
 }
 
 struct curve_point curve_point(const struct curve *curve, size_t index)

@@ -22,6 +22,8 @@ struct curve {
     uint64_t hits[CURVE_POINTS], wrong[CURVE_POINTS];
 };
 
+/* How many of the thresholds are at or below it: 0 to CURVE_POINTS. */
+size_t curve_reached(float similarity);
 /* Takes a pair in. similarity: their cosine. */
 void curve_add(struct curve *curve, float similarity, bool same, bool guard_blocked);
 

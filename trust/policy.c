@@ -339,29 +339,32 @@ void policy_scope_configure(struct policy_scope *scope, const struct policy_sett
     lock_release(&scope->lock);
 }
 
-/* Among the candidates that reach `least`; the first is one of them. */
-static void pick_clean(unsigned guard_rules, const struct guard_signature *query,
-                       const struct candidate *candidates, size_t count, float least,
-                       struct decision *decision)
+struct pick { /* among the candidates that may be tried */
+    bool is_found;
+    size_t index; /* of the best one with a clean guard */
+    unsigned nearest, passed_over;
+};
+
+/* The first reaches the floor. */
+static struct pick pick_clean(unsigned guard_rules, const struct guard_signature *query,
+                              const struct candidate *candidates, size_t count, float floor)
 {
-    unsigned passed_over = 0;
+    struct pick pick = {.is_found = false};
     for (size_t i = 0; i < count && i < POLICY_TRIES_MAX; i++) {
-        if (candidates[i].similarity < least)
+        if (candidates[i].similarity < floor)
             break;
         assert(candidates[i].signature != NULL);
-        unsigned reasons = guard_check(query, candidates[i].signature, guard_rules);
-        if (reasons == 0) {
-            decision->verdict = POLICY_SERVE;
-            decision->chosen = i;
-            decision->guards = passed_over;
-            return;
-        }
+        const unsigned reasons = guard_check(query, candidates[i].signature, guard_rules);
         if (i == 0)
-            decision->guards = reasons;
-        passed_over |= reasons;
+            pick.nearest = reasons;
+        if (reasons == 0) {
+            pick.is_found = true;
+            pick.index = i;
+            break;
+        }
+        pick.passed_over |= reasons;
     }
-    assert(passed_over != 0);
-    decision->verdict = POLICY_GUARD_BLOCKED;
+    return pick;
 }
 
 struct policy_terms policy_settings_terms(const struct policy_settings *settings,
@@ -409,14 +412,20 @@ struct decision policy_decide_by(const struct policy_terms *terms,
     };
     if (!rule->serves || count == 0 || candidates[0].similarity < floor)
         return decision;
+    const struct pick pick = pick_clean(terms->guard_rules, query, candidates, count, floor);
+    decision.clean_similarity = pick.is_found ? candidates[pick.index].similarity : -1;
+    decision.nearest_guards = pick.nearest;
     if (candidates[0].similarity < decision.threshold) {
         decision.verdict = POLICY_BELOW_CUT;
-        return decision;
+    } else if (pick.is_found && decision.clean_similarity >= decision.threshold) {
+        decision.verdict = rule->only_says_so ? POLICY_WOULD_SERVE : POLICY_SERVE;
+        decision.chosen = pick.index;
+        decision.guards = pick.passed_over;
+    } else {
+        assert(pick.nearest != 0);
+        decision.verdict = POLICY_GUARD_BLOCKED;
+        decision.guards = pick.nearest;
     }
-    pick_clean(terms->guard_rules, query, candidates, count, fmaxf(decision.threshold, floor),
-               &decision);
-    if (decision.verdict == POLICY_SERVE && rule->only_says_so)
-        decision.verdict = POLICY_WOULD_SERVE;
     return decision;
 }
 

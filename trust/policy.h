@@ -85,6 +85,10 @@ struct decision {
     size_t chosen;   /* index of the candidate served or nearly served; valid unless NO_CANDIDATE */
     float threshold; /* the one used: the larger of the live cut and the request's              */
     unsigned guards; /* reasons of the chosen candidate (blocked), else of those passed over    */
+    /* Whatever the threshold, of those that may be tried: the best similarity with a clean guard,
+     * or -1; and the reasons against the first. Not with NO_CANDIDATE. */
+    float clean_similarity;
+    unsigned nearest_guards;
 };
 
 /*

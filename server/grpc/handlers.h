@@ -34,6 +34,7 @@ void handle_list_namespaces(struct call *call);
 void handle_get_policy(struct call *call);
 void handle_set_policy(struct call *call);
 void handle_describe_policy(struct call *call);
+void handle_shadow_report(struct call *call);
 void handle_create_snapshot(struct call *call);
 void handle_list_snapshots(struct call *call);
 void handle_delete_snapshot(struct call *call);

@@ -73,6 +73,7 @@ static const struct method methods[] = {
      .handle = handle_calibrate, .ended = calibrate_ended},
     {.path = "/reprise.v1.Feedback/DescribePolicy", .acceptor = SLOT_GENERIC, .handle = handle_describe_policy},
     {.path = "/reprise.v1.Feedback/GetPolicy", .acceptor = SLOT_GENERIC, .handle = handle_get_policy},
+    {.path = "/reprise.v1.Feedback/GetShadowReport", .acceptor = SLOT_GENERIC, .handle = handle_shadow_report},
     {.path = "/reprise.v1.Feedback/Report",  .acceptor = SLOT_GENERIC,   .handle = handle_report},
     {.path = "/reprise.v1.Feedback/SetPolicy", .acceptor = SLOT_GENERIC,
      .handle = handle_set_policy, .woken = tend_namespace_woken},

@@ -1,6 +1,7 @@
 /*
  * namespaces.c - CreateNamespace, UpdateNamespace, GetNamespace, ListNamespaces, DropNamespace, and
- * SetPolicy, which is an update, with GetPolicy and DescribePolicy. All on compute: each may walk the scopes, the namespaces or the entries. What changes something is a
+ * SetPolicy, which is an update, with GetPolicy, DescribePolicy and GetShadowReport. All on
+ * compute: each may walk the scopes, the namespaces or the entries. What changes something is a
  * note in the log, which the reply waits for: the call is parked meanwhile. Owns nothing. Threads:
  * I/O, then compute, then I/O again.
  */
@@ -82,8 +83,8 @@ static enum status write_policy(struct call *call, struct work *work, struct cod
     struct cache_policy_view view;
     const struct cache_policy_scope scope = {.tenant = door_tenant,
                                              .namespace_ = work->change.name};
-    const enum status status = cache_describe_policy(call_door(call)->cache, &scope, call->arena,
-                                                     &view, &work->failure);
+    const enum status status =
+        cache_describe_policy(call_door(call)->cache, &scope, call->arena, &view, &work->failure);
     return status != STATUS_OK ? status : codec_write_set_policy(&view, call->arena, out_reply);
 }
 
@@ -228,19 +229,27 @@ static enum status list(struct call *call, struct codec_reply *out_reply, struct
                                        failure);
 }
 
+static enum status read_scope(struct call *call, enum codec_message type,
+                              struct cache_policy_scope *out_scope, struct failure *failure)
+{
+    struct text message;
+    enum status status = call_message(call, &message);
+    if (status == STATUS_OK)
+        status = codec_read_policy_scope(type, message, call_door(call)->limits, call->arena,
+                                         out_scope, failure);
+    if (status == STATUS_OK)
+        out_scope->tenant = door_tenant;
+    return status;
+}
+
 static enum status look_at_policy(struct call *call, enum codec_message type,
                                   struct cache_policy_view *out_view, struct failure *failure)
 {
-    struct door *door = call_door(call);
-    struct text message;
     struct cache_policy_scope scope;
-    enum status status = call_message(call, &message);
-    if (status == STATUS_OK)
-        status = codec_read_policy_scope(type, message, door->limits, call->arena, &scope, failure);
-    if (status != STATUS_OK)
-        return status;
-    scope.tenant = door_tenant;
-    return cache_describe_policy(door->cache, &scope, call->arena, out_view, failure);
+    const enum status status = read_scope(call, type, &scope, failure);
+    return status != STATUS_OK ? status
+                               : cache_describe_policy(call_door(call)->cache, &scope, call->arena,
+                                                       out_view, failure);
 }
 
 static enum status get_policy(struct call *call, struct codec_reply *out_reply,
@@ -260,8 +269,19 @@ static enum status describe_policy(struct call *call, struct codec_reply *out_re
                                : codec_write_describe_policy(&view, call->arena, out_reply);
 }
 
-typedef enum status look(struct call *call, struct codec_reply *out_reply,
-                         struct failure *failure);
+static enum status shadow_report(struct call *call, struct codec_reply *out_reply,
+                                 struct failure *failure)
+{
+    struct cache_policy_scope scope;
+    struct cache_shadow_report report;
+    enum status status = read_scope(call, CODEC_SHADOW_REPORT, &scope, failure);
+    if (status == STATUS_OK)
+        status = cache_shadow_report(call_door(call)->cache, &scope, call->arena, &report, failure);
+    return status != STATUS_OK ? status
+                               : codec_write_shadow_report(&report, call->arena, out_reply);
+}
+
+typedef enum status look(struct call *call, struct codec_reply *out_reply, struct failure *failure);
 
 static void look_on_compute(struct pool_job *job, look *at)
 {
@@ -307,6 +327,11 @@ static void describe_policy_on_compute(struct pool_job *job)
     look_on_compute(job, describe_policy);
 }
 
+static void shadow_report_on_compute(struct pool_job *job)
+{
+    look_on_compute(job, shadow_report);
+}
+
 void handle_get_policy(struct call *call)
 {
     call_hand_off_or_refuse(call, get_policy_on_compute);
@@ -315,4 +340,9 @@ void handle_get_policy(struct call *call)
 void handle_describe_policy(struct call *call)
 {
     call_hand_off_or_refuse(call, describe_policy_on_compute);
+}
+
+void handle_shadow_report(struct call *call)
+{
+    call_hand_off_or_refuse(call, shadow_report_on_compute);
 }

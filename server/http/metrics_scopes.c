@@ -57,6 +57,7 @@ enum scope_metric {
     SCOPE_GUARDED,
     SCOPE_WOULD_HIT,
     SCOPE_VERDICTS,
+    SCOPE_NEAR_VERDICTS,
     SCOPE_THRESHOLD,
     SCOPE_ROWS,
     SCOPE_METRICS
@@ -75,6 +76,8 @@ static double scope_value(const struct cache_scope_stats *scope, enum scope_metr
         return (double)scope->would_hits;
     case SCOPE_VERDICTS:
         return (double)scope->feedback_count;
+    case SCOPE_NEAR_VERDICTS:
+        return (double)scope->near_verdicts;
     case SCOPE_THRESHOLD:
         return (double)scope->threshold;
     case SCOPE_ROWS:
@@ -94,6 +97,7 @@ void metrics_of_scopes(const struct cache_stats *stats, FILE *out)
         [SCOPE_GUARDED] = {"reprise_scope_guard_blocked_total", METRIC_COUNTER, "requests", "Lookups whose best candidate the guard refused."},
         [SCOPE_WOULD_HIT] = {"reprise_scope_would_hits_total", METRIC_COUNTER, "requests", "What policy shadow would have served."},
         [SCOPE_VERDICTS] = {"reprise_scope_verdicts", METRIC_GAUGE, "verdicts", "Recent verdicts that the policy remembers."},
+        [SCOPE_NEAR_VERDICTS] = {"reprise_scope_near_verdicts_total", METRIC_COUNTER, "verdicts", "Verdicts on near misses; they move nothing and stand in the shadow report."},
         [SCOPE_THRESHOLD] = {"reprise_scope_threshold", METRIC_GAUGE, "cosine", "The similarity at which a scope serves now."},
         [SCOPE_ROWS] = {"reprise_scope_rows", METRIC_GAUGE, "vectors", "Vectors of a scope."},
     };

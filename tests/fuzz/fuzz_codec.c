@@ -190,6 +190,7 @@ static enum status read_request(enum codec_message type, struct text bytes, stru
         return codec_read_get(bytes, &limits, arena, &out.get, failure);
     case CODEC_GET_POLICY:
     case CODEC_DESCRIBE_POLICY:
+    case CODEC_SHADOW_REPORT:
         return codec_read_policy_scope(type, bytes, &limits, arena, &out.scope, failure);
     case CODEC_SET_STREAM:
         return capture(bytes, arena, failure);

@@ -124,6 +124,33 @@ class Policies(unittest.TestCase):
         live = self.describe().live
         self.assertEqual((live.hits, live.would_hits, live.lookups), (0, 1, 1))
 
+    def test_the_shadow_report_says_what_each_threshold_would_have_done(self):
+        self.set("how does it work", 0)
+        self.change(A.Policy(mode=A.POLICY_MODE_SHADOW, static_threshold=0.75))
+        judge = lambda prompt, angle, verdict: self.server.feedback.Report(
+            F.ReportRequest(decision_token=self.get(prompt, angle).decision.token, verdict=verdict), timeout=60).outcome
+        for prompt, angle, verdict in (("how does it run", 0.1, F.VERDICT_CORRECT), ("how does it run", 0.5, F.VERDICT_CORRECT),
+                                       ("how does it run", 0.7, F.VERDICT_WRONG), ("how does it not run", 0.5, F.VERDICT_WRONG)):
+            self.assertEqual(judge(prompt, angle, verdict), F.REPORT_OUTCOME_COUNTED_ONLY)
+        self.get("how does it run", 1.0)  # cosine 0.54, and nobody says whether it was right
+        report = self.server.feedback.GetShadowReport(F.GetShadowReportRequest(scope=A.PolicyScope(namespace="a")), timeout=60)
+        self.assertEqual((report.matching, len(report.scopes)), (1, 1))
+        self.assertLess(0, report.since_unix_ms)
+        total, scope = report.total, report.scopes[0]
+        self.assertEqual((total.policy.scope.namespace, total.policy.mode, total.policy.lookups), ("a", A.POLICY_MODE_SHADOW, 5))
+        self.assertEqual((scope.policy.scope.model, scope.policy.threshold, scope.policy.near_verdicts), ("m", 0.75, 4))
+        self.assertEqual((total.verdicts, total.right, total.guard_blocked, total.guard_blocked_right), (4, 2, 1, 0))
+        self.assertEqual(list(total.thresholds), list(scope.thresholds))
+        at = {round(100 * point.threshold): point for point in total.thresholds}
+        self.assertEqual(len(at), 50)
+        self.assertEqual([(at[p].would_hits, at[p].verdicts, at[p].wrong) for p in (50, 76, 87, 88)], [(4, 3, 1), (3, 3, 1), (2, 2, 0), (1, 1, 0)])
+        self.assertEqual((at[87].hit_rate, at[87].agreement, at[76].agreement, at[99].agreement), (0.4, 1, 0.75, 0.75))
+        self.assertAlmostEqual(at[87].err_hit.high, 0.8418861, 6)  # 1 - 0.025 ** (1 / 2): none of two
+        none = self.server.feedback.GetShadowReport(F.GetShadowReportRequest(scope=A.PolicyScope(namespace="a", model="other")), timeout=60)
+        self.assertEqual((none.matching, none.total.thresholds[0].would_hits), (0, 0))
+        self.refused("NOT_FOUND", self.server.feedback.GetShadowReport, F.GetShadowReportRequest(scope=A.PolicyScope(namespace="b")), timeout=60)
+        self.refused("BAD_NAME", self.server.feedback.GetShadowReport, F.GetShadowReportRequest(scope=A.PolicyScope(namespace="a b")), timeout=60)
+
     def test_many_verdicts_in_one_call(self):
         self.set("how does it work", 0)
         self.change(A.Policy(static_threshold=0.75))
