@@ -186,6 +186,7 @@ bool policy_wishes_equal(const struct policy_wishes *a, const struct policy_wish
 bool policy_settings_equal(const struct policy_settings *a, const struct policy_settings *b)
 {
     return a->mode == b->mode && a->guard_rules == b->guard_rules &&
+           is_same(a->min_similarity, b->min_similarity) &&
            is_same(a->static_threshold, b->static_threshold) &&
            is_same(a->adaptive_initial, b->adaptive_initial) &&
            is_same(a->adaptive_min, b->adaptive_min) && is_same(a->adaptive_max, b->adaptive_max) &&

@@ -250,6 +250,12 @@ class Live(WireTest):
         reply = self.get_at(0.97)
         self.assertEqual((reply.miss_reason, round(reply.threshold, 4)), (M.MISS_REASON_BELOW_CUT, 0.99))
 
+    def test_semantic_min_similarity(self):
+        self.set_at_one()
+        self.assertEqual(self.get_at(0.97).tier, M.TIER_SEMANTIC)
+        self.live(semantic_min_similarity="0.98")
+        self.assertEqual(self.get_at(0.97).miss_reason, M.MISS_REASON_NO_CANDIDATE)
+
     def test_adaptive_initial(self):
         self.set_at_one()
         self.live(semantic_policy="adaptive", adaptive_initial="0.97")
