@@ -45,6 +45,7 @@
     X(GET_POLICY, "/reprise.v1.Feedback/GetPolicy", reprise__v1__get_policy_response__descriptor, false) \
     X(SET_POLICY, "/reprise.v1.Feedback/SetPolicy", reprise__v1__set_policy_response__descriptor, true) \
     X(DESCRIBE_POLICY, "/reprise.v1.Feedback/DescribePolicy", reprise__v1__describe_policy_response__descriptor, false) \
+    X(GET_SHADOW_REPORT, "/reprise.v1.Feedback/GetShadowReport", reprise__v1__get_shadow_report_response__descriptor, false) \
     X(CALIBRATE, "/reprise.v1.Feedback/Calibrate", reprise__v1__calibrate_response__descriptor, false) \
     X(BATCH_REPORT, "/reprise.v1.Feedback/BatchReport", reprise__v1__batch_report_response__descriptor, true) \
     X(HEALTH,       "/grpc.health.v1.Health/Check",      grpc__health__v1__health_check_response__descriptor, false)

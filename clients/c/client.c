@@ -643,6 +643,26 @@ struct reprise_result *reprise_describe_policy(struct reprise_client *client,
     return settle(client, block, block->result.policy);
 }
 
+struct reprise_result *reprise_get_shadow_report(struct reprise_client *client,
+                                                 const char *namespace_, const char *model,
+                                                 const struct reprise_call *call)
+{
+    struct result_block *block = block_create();
+    if (block == NULL)
+        return no_block(client);
+    Reprise__V1__PolicyScope scope = REPRISE__V1__POLICY_SCOPE__INIT;
+    Reprise__V1__GetShadowReportRequest message = REPRISE__V1__GET_SHADOW_REPORT_REQUEST__INIT;
+    message.scope = &scope;
+    if (namespace_ != NULL)
+        scope.namespace_ = (char *)(uintptr_t)namespace_; /* only read */
+    if (model != NULL)
+        scope.model = (char *)(uintptr_t)model;
+    const void *reply = run(client, CHANNEL_GET_SHADOW_REPORT, &message, call, block);
+    if (reply != NULL)
+        block->result.shadow = reply_shadow(reply, block->arena);
+    return settle(client, block, block->result.shadow);
+}
+
 static const Reprise__V1__Namespace no_namespace = REPRISE__V1__NAMESPACE__INIT;
 
 struct reprise_result *reprise_create_namespace(struct reprise_client *client,

@@ -41,6 +41,9 @@ const struct reprise_policy_reply *reply_policies(const Reprise__V1__Policy *set
                                                   uint64_t version, struct arena *arena);
 const struct reprise_policy_reply *
 reply_described(const Reprise__V1__DescribePolicyResponse *message, struct arena *arena);
+/* reply_shadow.c */
+const struct reprise_shadow_reply *reply_shadow(const Reprise__V1__GetShadowReportResponse *message,
+                                                struct arena *arena);
 /* reply_stats.c */
 bool reply_scope_policy(const Reprise__V1__ScopePolicy *from, struct arena *arena,
                         struct reprise_scope_policy *policy);

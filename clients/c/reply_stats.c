@@ -65,6 +65,7 @@ bool reply_scope_policy(const Reprise__V1__ScopePolicy *from, struct arena *aren
         .rows = from->rows,
         .index_kind = (enum reprise_index_kind)from->index_kind,
         .would_hits = from->would_hits,
+        .near_verdicts = from->near_verdicts,
         .index_state = from->index_state,
         .index_done = from->index_done,
         .recall_sample = from->recall_sample_given_case != 0 ? from->recall_sample : -1,

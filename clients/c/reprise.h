@@ -600,6 +600,7 @@ struct reprise_scope_policy {
     double index_done;                  /* 0 to 1, of what is being built         */
     double recall_sample;               /* -1: no search has been sampled yet     */
     uint64_t would_hits;                /* that `shadow` would have answered      */
+    uint64_t near_verdicts;             /* right and wrong ones, on near misses   */
 };
 struct reprise_embedder_error {
     const char *reason; /* "timeout" */
@@ -782,6 +783,26 @@ struct reprise_config_change {
     const char *name;
     const char *value; /* NULL: as the server was started */
 };
+struct reprise_shadow_point { /* one threshold, as if it had been in force; shares 0 to 1 */
+    float threshold;
+    uint64_t would_hits, verdicts, wrong;
+    double hit_rate;
+    double error_hit, error_hit_low, error_hit_high; /* wrong / verdicts, 95 % */
+    double agreement;                                /* of all verdicts, those it goes with */
+};
+struct reprise_shadow_counts {
+    struct reprise_scope_policy policy; /* of the total: namespace, mode and counters */
+    uint64_t verdicts, right, guard_blocked, guard_blocked_right;
+    const struct reprise_shadow_point *points; /* from 0.50 up */
+    size_t points_count;
+};
+struct reprise_shadow_reply {
+    struct reprise_shadow_counts total;
+    const struct reprise_shadow_counts *scopes; /* the most used first, not all of many */
+    size_t scopes_count;
+    uint64_t matching;
+    int64_t since_unix_ms;
+};
 struct reprise_drop_reply {
     uint64_t removed;
 };
@@ -817,6 +838,7 @@ struct reprise_result {
     const struct reprise_drop_reply *dropped;
     const struct reprise_policy_reply *policy;
     const struct reprise_calibrate_reply *calibrated;
+    const struct reprise_shadow_reply *shadow;
     const struct reprise_config_reply *config;
     bool deleted_snapshot;
 };
@@ -980,6 +1002,11 @@ struct reprise_result *reprise_set_policy(struct reprise_client *client, const c
 struct reprise_result *reprise_describe_policy(struct reprise_client *client,
                                                const char *namespace_, const char *model,
                                                const struct reprise_call *call);
+/* What each threshold would have served in a namespace (NULL: default), of this model (NULL: of
+ * any), and what verdicts say of it. */
+struct reprise_result *reprise_get_shadow_report(struct reprise_client *client,
+                                                 const char *namespace_, const char *model,
+                                                 const struct reprise_call *call);
 /*
  * What each threshold would do with labelled pairs. Feed a calibration, up to 256 pairs a call,
  * then finish it; nothing is stored. add: false once the stream is over, and finish says why. NULL

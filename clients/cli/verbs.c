@@ -109,6 +109,9 @@ static const struct flag_row calibrate_rows[] = {
 static const struct flag_row config_rows[] = {
     {"dry-run",      NULL,         false, "set, reset: look whether it could be done, and change nothing"},
 };
+static const struct flag_row shadow_rows[] = {
+    {"model",        "NAME",       false, "only of this model's scopes"},
+};
 static const struct flag_row del_rows[] = {
     {"id",           "ID",         true,  "an entry id, instead of the question; may be repeated"},
 };
@@ -249,6 +252,8 @@ const struct verb_row verb_rows[] = {
      "reprise policy set default --mode static --threshold 0.92", {TABLE(policy_rows)}, verb_policy},
     {"calibrate", "FILE", 1, "find a threshold from labelled pairs of prompts, one a line",
      "reprise calibrate pairs.tsv --bound 0.02", {TABLE(calibrate_rows)}, verb_calibrate},
+    {"shadow", "[NAMESPACE]", 1, "what each threshold would have served, and how rightly",
+     "reprise shadow default --model gpt-4o-mini", {TABLE(shadow_rows)}, verb_shadow},
     {"config", "get [PREFIX]|set NAME=VALUE|reset NAME", ANY_WORDS, "options; some change while it runs",
      "reprise config set lease.hold=1min semantic.policy=adaptive", {TABLE(config_rows)}, verb_config},
     {"replay", "FILE", 1, "get each question of a TSV file, set each miss, and count",

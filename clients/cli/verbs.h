@@ -80,6 +80,7 @@ enum verb_exit verb_compact(const struct cli *cli, const struct arguments *argum
 enum verb_exit verb_config(const struct cli *cli, const struct arguments *arguments);
 enum verb_exit verb_policy(const struct cli *cli, const struct arguments *arguments);
 enum verb_exit verb_calibrate(const struct cli *cli, const struct arguments *arguments);
+enum verb_exit verb_shadow(const struct cli *cli, const struct arguments *arguments);
 enum verb_exit verb_namespace(const struct cli *cli, const struct arguments *arguments);
 enum verb_exit verb_fsck(const struct cli *cli, const struct arguments *arguments);
 enum verb_exit verb_dump(const struct cli *cli, const struct arguments *arguments);

@@ -146,6 +146,19 @@ class Policies(unittest.TestCase):
         self.assertEqual([(at[p].would_hits, at[p].verdicts, at[p].wrong) for p in (50, 76, 87, 88)], [(4, 3, 1), (3, 3, 1), (2, 2, 0), (1, 1, 0)])
         self.assertEqual((at[87].hit_rate, at[87].agreement, at[76].agreement, at[99].agreement), (0.4, 1, 0.75, 0.75))
         self.assertAlmostEqual(at[87].err_hit.high, 0.8418861, 6)  # 1 - 0.025 ** (1 / 2): none of two
+        run = self.command("shadow", "a")
+        self.assertEqual((run.returncode, run.stderr), (0, ""))
+        self.assertRegex(run.stdout, r"policy +shadow\nlookups +5, 0 of them hits, 3 more in shadow\nverdicts +4, 2 of them right\n")
+        self.assertRegex(run.stdout, r"guard +forbids 1 of these pairs, 0 of them right\n")
+        self.assertRegex(run.stdout, r" 0\.87 +2 +40\.0% +2 +0 +0\.00% +0\.00% and +84\.19% +100\.0%\n")
+        self.assertRegex(run.stdout, r" 0\.75 +3 +60\.0% +3 +1 .* 75\.0%  <- in force\n")
+        self.assertNotIn("model by", run.stdout)  # there is one scope alone
+        self.server.cache.Set(C.SetRequest(identity=M.Identity(namespace="a", model="n", prompt="q"), content="x", vector=vector(0)), timeout=60)
+        run = self.command("shadow", "a")
+        self.assertRegex(run.stdout, r"\nm by [^\n]* 0\.75 +5 +3 +4 +2\nn by [^\n]* 0\.75 +0 +0 +0 +0\n$")
+        found = json.loads(self.command("-o", "json", "shadow", "a", "--model", "m").stdout)
+        self.assertEqual((found["matching"], found["total"]["verdicts"], len(found["scopes"][0]["thresholds"])), (1, 4, 50))
+        self.assertEqual(self.command("shadow", "b").returncode, 1)
         none = self.server.feedback.GetShadowReport(F.GetShadowReportRequest(scope=A.PolicyScope(namespace="a", model="other")), timeout=60)
         self.assertEqual((none.matching, none.total.thresholds[0].would_hits), (0, 0))
         self.refused("NOT_FOUND", self.server.feedback.GetShadowReport, F.GetShadowReportRequest(scope=A.PolicyScope(namespace="b")), timeout=60)
@@ -169,9 +182,12 @@ class Policies(unittest.TestCase):
                                 input="".join(f"{token} correct\n" for token in tokens), capture_output=True, text=True, timeout=60, cwd=FOLDER)
         self.assertEqual((result.returncode, json.loads(result.stdout)), (0, {"ACCEPTED": 3}))
 
+    def command(self, *arguments):
+        return subprocess.run([str(BIN / "reprise"), "--endpoint", self.server.address, "--timeout", "60s", *arguments], capture_output=True, text=True,
+                              timeout=60, cwd=FOLDER)
+
     def test_the_command(self):
-        run = lambda *arguments: subprocess.run([str(BIN / "reprise"), "--endpoint", self.server.address, "--timeout", "60s", *arguments], capture_output=True, text=True,
-                                                timeout=60, cwd=FOLDER)
+        run = self.command
         self.set("q", 0, "faq")
         result = run("policy", "set", "faq", "--mode", "adaptive", "--threshold", "0.8", "--min-similarity", "0.5", "--names-off")
         self.assertEqual(result.returncode, 0, result.stderr)
