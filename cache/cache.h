@@ -573,6 +573,7 @@ struct cache_stats {
     uint64_t entries, size_bytes, bytes_max, entries_max;
     uint64_t sets, evictions, expirations;
     uint64_t leases, lease_waits; /* Gets that were told to compute; that waited */
+    uint64_t calibrated_pairs;    /* of the whole server */
     bool index_memory_spent;
     bool config_rejected;
     uint64_t uptime_s;

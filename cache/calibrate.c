@@ -41,8 +41,8 @@ enum status cache_calibrate_begin(struct cache *cache, const struct cache_policy
         cache, &identity, cache_name_or_default(scope->namespace_), &wants, failure);
     if (status != STATUS_OK)
         return status;
-    struct cache_calibration calibration = {.error_max = error_max, .policy = cache_policy(cache)};
-    policy_settings_overlay(&calibration.policy, &wants.policy);
+    struct cache_calibration calibration = {.error_max = error_max};
+    cache_overlay_policy(cache, &wants.policy, &calibration.policy);
     calibration.guard_rules = cache_guard_rules(cache, &wants);
     if (scope->embedder.length > 0)
         memcpy(calibration.name, scope->embedder.bytes, scope->embedder.length);
@@ -273,6 +273,7 @@ enum status cache_calibrate_add(struct cache *cache, struct cache_calibration *c
     }
     calibration->curve = counted.curve;
     calibration->without_vector = counted.without_vector;
+    namespace_count(&cache->calibrated_pairs, batch->count);
     return STATUS_OK;
 }
 

@@ -56,6 +56,7 @@ struct cache {
     uint64_t (*clock_us)(void);
     uint8_t nonce_key[16];
     _Atomic uint64_t nonces_count;
+    _Atomic uint64_t calibrated_pairs;
     atomic_bool config_rejected;
     _Atomic bool index_memory_spent; /* the last row that was offered found no room */
     int64_t started_ms;

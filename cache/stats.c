@@ -87,6 +87,7 @@ static void fill_server(const struct cache *cache, bool whole, int64_t now_ms,
     stats->config_rejected = atomic_load_explicit(&cache->config_rejected, memory_order_relaxed);
     stats->uptime_s =
         now_ms > cache->started_ms ? (uint64_t)(now_ms - cache->started_ms) / 1000 : 0;
+    stats->calibrated_pairs = namespace_read(&cache->calibrated_pairs);
     stats->version = cache->version;
     if (cache->embedder != NULL) {
         stats->embedder = embedder_space(cache->embedder);

@@ -317,6 +317,7 @@ static void fill_totals(const struct cache_stats *stats, Reprise__V1__StatsRespo
     message->evictions = stats->evictions;
     message->expirations = stats->expirations;
     message->leases = stats->leases;
+    message->calibrated_pairs = stats->calibrated_pairs;
     message->lease_waits = stats->lease_waits;
     message->uptime_s = stats->uptime_s;
 }

@@ -211,6 +211,7 @@ const struct reprise_stats_reply *reply_stats(const Reprise__V1__StatsResponse *
         .evictions = message->evictions,
         .expirations = message->expirations,
         .leases = message->leases,
+        .calibrated_pairs = message->calibrated_pairs,
         .lease_waits = message->lease_waits,
         .degraded = (const char *const *)message->degraded,
         .degraded_count = message->n_degraded,

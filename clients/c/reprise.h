@@ -638,6 +638,7 @@ struct reprise_stats_reply {
     double cache_rate;
     uint64_t entries, size_bytes, bytes_max, entries_max, sets, evictions, expirations;
     uint64_t leases, lease_waits; /* Gets that were told to compute; that waited for another */
+    uint64_t calibrated_pairs;    /* labelled pairs that Calibrate has compared */
     const char *const *degraded;
     size_t degraded_count;
     uint64_t uptime_s;

@@ -161,6 +161,7 @@ cJSON *json_stats(const struct reprise_stats_reply *reply)
     json_add_count(tree, "evictions", reply->evictions);
     json_add_count(tree, "expirations", reply->expirations);
     json_add_count(tree, "leases", reply->leases);
+    json_add_count(tree, "calibratedPairs", reply->calibrated_pairs);
     json_add_count(tree, "leaseWaits", reply->lease_waits);
     json_add_strings(tree, "degraded", reply->degraded, reply->degraded_count);
     json_add_count(tree, "uptimeS", reply->uptime_s);

@@ -53,6 +53,7 @@ static const struct plain_row plain[] = {
     ROW("reprise_expirations_total",            METRIC_COUNTER, cache.expirations,         "entries", "Entries that went at the end of their life."),
     ROW("reprise_leases_total",                 METRIC_COUNTER, cache.leases,              "requests", "Gets that were told to compute the answer."),
     ROW("reprise_lease_waits_total",            METRIC_COUNTER, cache.lease_waits,         "requests", "Gets that waited for another's answer."),
+    ROW("reprise_calibrated_pairs_total",       METRIC_COUNTER, cache.calibrated_pairs,    "pairs", "Labelled pairs that Calibrate has compared."),
     ROW("reprise_entries",                      METRIC_GAUGE,   cache.entries,             "entries", "Entries stored."),
     ROW("reprise_entries_max",                  METRIC_GAUGE,   cache.entries_max,         "entries", "storage.entries_max; 0: no limit."),
     ROW("reprise_size_bytes",                   METRIC_GAUGE,   cache.size_bytes,          "bytes", "Memory of the entries."),

@@ -75,6 +75,7 @@ class Calibrate(unittest.TestCase):
         self.calibrate(messages([pair(0.1, True)] * 50, 50, scope=A.PolicyScope(namespace="never-made")))
         after = self.server.admin.Stats(A.StatsRequest(), timeout=60)
         self.assertEqual((before.entries, before.total_requests), (after.entries, after.total_requests))
+        self.assertEqual(after.calibrated_pairs, before.calibrated_pairs + 50)
         with self.assertRaises(grpc.RpcError):
             self.server.feedback.GetPolicy(F.GetPolicyRequest(scope=A.PolicyScope(namespace="never-made")), timeout=60)
 

@@ -61,6 +61,27 @@ static void vectors_are_compared_by_their_cosine_whatever_their_length(void **st
     assert_true(fabsf(cache_calibrate_threshold(&calibration) - 0.95F) < 1e-6F);
 }
 
+static void what_lies_below_the_floor_of_the_namespace_is_no_hit(void **state)
+{
+    struct world *world = *state;
+    struct cache_calibration calibration;
+    struct cache_namespace_view view;
+    struct cache_namespace_change change = {.name = TEXT("default"),
+                                            .fields = NAMESPACE_POLICY,
+                                            .settings = cache_namespace_settings_none};
+    const struct vector east = angle(0), near = angle(0.5); /* cosine 0.878 */
+    const struct cache_pair pairs[] = {of_vectors(&east, &near, true),
+                                       of_vectors(&east, &east, true)};
+    change.settings.policy.min_similarity = 0.9F;
+    assert_int_equal(
+        cache_update_namespace(world->cache, &change, world->arena, NULL, &view, &world->failure),
+        STATUS_OK);
+    begin(world, &calibration);
+    assert_int_equal(add(world, &calibration, pairs, 2), STATUS_OK);
+    assert_int_equal(hits_at(&calibration, 50), 1);
+    assert_int_equal(stats_of(world, "").calibrated_pairs, 2);
+}
+
 static void texts_go_through_embedder_and_guard(void **state)
 {
     struct world *world = *state;
@@ -194,6 +215,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(vectors_are_compared_by_their_cosine_whatever_their_length),
+        TEST(what_lies_below_the_floor_of_the_namespace_is_no_hit),
         TEST(texts_go_through_embedder_and_guard),
         TEST(a_text_without_a_vector_is_no_hit),
         TEST(batches_add_up_and_nothing_of_a_bad_one_counts),
