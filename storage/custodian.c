@@ -263,10 +263,14 @@ static void probe_full_disk(struct custodian *custodian)
     if (!journal_is_full(custodian->journal) || now_us - custodian->probed_us < PROBE_US)
         return;
     custodian->probed_us = now_us;
-    (void)compact_run(custodian,
-                      COMPACT_FULL_DISK); /* the spare below shows what it was good for */
-    if (spares_keep(custodian) == STATUS_OK)
-        tell(custodian, "the full disk is not in use again", snapshot_run(custodian, NULL, NULL));
+    const enum status freed = compact_run(custodian, COMPACT_FULL_DISK);
+    enum status status = freed == STATUS_IO_FAILED ? freed : spares_keep(custodian);
+    if (status == STATUS_OK) { /* a spare shows what that was good for */
+        status = snapshot_run(custodian, NULL, NULL);
+        tell(custodian, "the full disk is not in use again", status);
+    }
+    if (status == STATUS_IO_FAILED)
+        journal_suspect(custodian->journal, "probing the full disk", custodian->io->error);
 }
 
 static void run(void *argument)

@@ -121,6 +121,7 @@ struct journal {
     struct custodian *custodian;     /* changes with segments_lock, before any verb and at stop */
     int64_t open_live_bytes GUARDED; /* a record may die before it is written */
     bool is_writing GUARDED;         /* there is an open segment; may the state become DURABLE? */
+    bool is_suspect GUARDED;         /* the disk has failed otherwise than by being full */
     char cause[CAUSE_MAX] GUARDED;
 
     struct lock rotation_lock; /* of rank JOURNAL */

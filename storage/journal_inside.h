@@ -132,8 +132,12 @@ uint64_t journal_failures(const struct journal *journal);
  * again. */
 enum status journal_resume(struct journal *journal, uint64_t failures);
 
-/* MEMORY_ONLY because there was no space: the way back needs no operator. */
+/* MEMORY_ONLY because there was no space, and nothing else since: the way back needs no operator.
+ */
 bool journal_is_full(const struct journal *journal);
+/* A full disk has failed otherwise under the custodian's hands: from now on it does. Nothing in any
+ * other state. */
+void journal_suspect(struct journal *journal, const char *what, int error);
 /* The i-th spare that the journal's thread takes, by rename, 1 to options.spares: of segment_bytes,
  * zeros or a dead segment, synced. It makes its own file when there is none. */
 void journal_spare_name(uint32_t number, char out_name[IO_NAME_MAX]);

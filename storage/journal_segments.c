@@ -2,9 +2,10 @@
  * journal_segments.c - the journal's files: which segments there are, the open one's beginning and
  * end, and MANIFEST.
  *
- * A NEW SEGMENT is a spare, if there is one: its header is written and synced, then it is renamed
- * and the folder synced, then MANIFEST names it, then its first record is written. A crash between
- * any two leaves a file that MANIFEST does not name.
+ * A NEW SEGMENT is a spare, if there is one: it is renamed, its header is written and synced, then
+ * the folder is, then MANIFEST names it, then its first record is written. A crash between any two
+ * leaves a file that MANIFEST does not name. The name comes first, so that a file whose sync has
+ * failed bears a spare's name no more: the next sync on it would report success for lost pages.
  *
  * THE LIST of segments changes under `manifest_lock`, which is held while MANIFEST is written, and
  * for moments inside it under `segments_lock`, so that nobody who counts or asks waits for a disk.
@@ -197,6 +198,16 @@ static enum status open_spare(struct journal *journal, struct log_segment *log,
     return status;
 }
 
+/* Never to be trusted again. Best effort: MANIFEST does not name it, and nobody takes its name. */
+static void discard(struct journal *journal, struct log_segment *log, const char *name)
+{
+    struct io *io = journal->io;
+    const int error = io->error;
+    close_file(io, &log->file);
+    (void)io->operations->remove_file(io, name);
+    io->error = error;
+}
+
 /* Made when it is needed: slower, a segment's zeros are written first. */
 static enum status create_own(struct journal *journal, struct log_segment *log, const char *name)
 {
@@ -212,7 +223,7 @@ static enum status create_own(struct journal *journal, struct log_segment *log, 
     if (status == STATUS_OK)
         status = io->operations->open_file(io, name, mode_of(journal), &log->file, &size_bytes);
     if (status != STATUS_OK)
-        (void)io->operations->remove_file(io, name); /* best effort: MANIFEST does not name it */
+        discard(journal, log, name);
     return status;
 }
 
@@ -226,13 +237,16 @@ static enum status make_file(struct journal *journal, struct log_segment *log)
     const bool is_spare = status == STATUS_OK;
     if (status == STATUS_NOT_FOUND)
         status = create_own(journal, log, name);
-    if (status == STATUS_OK)
-        status = write_header(journal, log);
-    if (status == STATUS_OK && is_spare)
+    else if (status == STATUS_OK)
         status = io->operations->rename_file(io, spare, name);
+    if (status != STATUS_OK)
+        return status;
+    status = write_header(journal, log);
     if (status == STATUS_OK)
         status = io->operations->sync_directory(io);
-    if (status == STATUS_OK && is_spare)
+    if (status != STATUS_OK)
+        discard(journal, log, name);
+    if (is_spare)
         journal_wake_custodian(journal);
     return status;
 }

@@ -13,6 +13,10 @@
  * as before; the journal's thread takes and drops them, so that the log that is begun later has no
  * gap.
  *
+ * A DISK IS SUSPECT from its first failure that is not ENOSPC until an operator's snapshot has gone
+ * through, whatever it says meanwhile: one that is full besides does not become trustworthy by
+ * being emptied.
+ *
  * THREADS. Any, unless it says otherwise. `segments_lock` is held for moments, never during a
  * write.
  */
@@ -107,10 +111,9 @@ void journal_count_dead(struct journal *journal, uint64_t sequence, uint64_t put
 /* ---- failure and resumption ------------------------------------------------------------------ */
 
 /* A full disk is no suspect: whatever the error action, memory is enough until there is space. */
-static enum storage_state state_after(const struct journal *journal, int error)
+static enum storage_state state_of(const struct journal *journal, bool is_suspect)
 {
-    assert(error > 0);
-    if (error == ENOSPC || journal->options.error_action == ON_ERROR_MEMORY_ONLY)
+    if (!is_suspect || journal->options.error_action == ON_ERROR_MEMORY_ONLY)
         return STORAGE_MEMORY_ONLY;
     return STORAGE_READ_ONLY;
 }
@@ -121,15 +124,27 @@ static const char *name_of(int error)
     return name != NULL ? name : "unknown error";
 }
 
-static void degrade(struct journal *journal, const char *what, int error)
+/* The cause is the worst so far: that a suspect disk is full as well is no news. */
+static void enter(struct journal *journal, const char *what, int error)
+    REQUIRES(&journal->segments_lock)
 {
     assert(what != NULL);
+    assert(error > 0);
+    const bool was_suspect = journal->is_suspect;
+    journal->is_suspect = was_suspect || error != ENOSPC;
+    if (!was_suspect || error != ENOSPC)
+        (void)snprintf(journal->cause, sizeof(journal->cause), "%s: %s", what, name_of(error));
+    atomic_store_explicit(&journal->is_full, !journal->is_suspect, memory_order_release);
+    atomic_store_explicit(&journal->state, (int)state_of(journal, journal->is_suspect),
+                          memory_order_release);
+}
+
+static void degrade(struct journal *journal, const char *what, int error)
+{
     lock_acquire(&journal->segments_lock);
     journal->is_writing = false;
     atomic_fetch_add(&journal->failures, 1);
-    (void)snprintf(journal->cause, sizeof(journal->cause), "%s: %s", what, name_of(error));
-    atomic_store_explicit(&journal->is_full, error == ENOSPC, memory_order_release);
-    atomic_store_explicit(&journal->state, (int)state_after(journal, error), memory_order_release);
+    enter(journal, what, error);
     lock_release(&journal->segments_lock);
 }
 
@@ -145,18 +160,33 @@ void journal_fail(struct journal *journal, const char *what, int error)
     assert(!journal->is_flying);
     assert(error > 0);
     const bool ends = error != ENOSPC && journal->options.error_action == ON_ERROR_EXIT;
+    if (!ends)
+        degrade(journal, what, error);
     log_write(LOG_ERROR, "storage", "the disk has failed", "what=\"%s\" error=\"%s\" state=%s",
-              what, name_of(error),
-              ends ? "exit" : storage_state_name(state_after(journal, error)));
+              what, name_of(error), ends ? "exit" : storage_state_name(journal_state(journal)));
     if (ends)
         _exit(EXIT_DISK_FAILED); /* what an operator asked for, who has no use for a cache that
                                     forgets */
-    degrade(journal, what, error);
     log_abandon(journal);
     atomic_store_explicit(&journal->unsynced_since_us, 0, memory_order_relaxed);
     for (size_t i = 0; i < BATCHES_COUNT; i++)
         drop_batch(journal, &journal->batches[i]);
     journal_wake_custodian(journal);
+}
+
+void journal_suspect(struct journal *journal, const char *what, int error)
+{
+    bool is_news = false;
+    lock_acquire(&journal->segments_lock);
+    if (journal_is_full(journal) && error != ENOSPC) {
+        enter(journal, what, error);
+        is_news = true;
+    }
+    lock_release(&journal->segments_lock);
+    if (is_news)
+        log_write(LOG_ERROR, "storage", "the full disk has failed as well",
+                  "what=\"%s\" error=\"%s\" state=%s", what, name_of(error),
+                  storage_state_name(journal_state(journal)));
 }
 
 uint64_t journal_failures(const struct journal *journal)
@@ -172,6 +202,7 @@ enum status journal_resume(struct journal *journal, uint64_t failures)
     const bool resumes = is_writing && journal_state(journal) != STORAGE_DURABLE;
     if (resumes) {
         journal->cause[0] = '\0';
+        journal->is_suspect = false;
         atomic_store_explicit(&journal->is_full, false, memory_order_release);
         atomic_store_explicit(&journal->state, STORAGE_DURABLE, memory_order_release);
     }

@@ -186,13 +186,22 @@ static enum status link_folder(struct custodian *custodian, const char *name,
                                : status;
 }
 
+/* What leads out of a suspect disk is an operator's word. */
+static bool may_run_by_itself(const struct journal *journal)
+{
+    return journal_state(journal) == STORAGE_DURABLE || journal_is_full(journal);
+}
+
 enum status snapshot_run(struct custodian *custodian, const char *name,
                          struct snapshot_info *out_info)
 {
     if (name != NULL && snapshot_folder_exists(custodian->options.path, name))
         return STATUS_BAD_NAME;
     struct segment_writer writer = {.custodian = custodian};
-    const uint64_t failures = journal_failures(custodian->journal);
+    const uint64_t failures =
+        journal_failures(custodian->journal); /* before the look at the state */
+    if (name == NULL && !may_run_by_itself(custodian->journal))
+        return STATUS_STORAGE_DEGRADED;
     journal_purge_begin(custodian->journal);
     enum status status = write_all(custodian, &writer, failures);
     journal_purge_end(custodian->journal, status);

@@ -390,6 +390,57 @@ static void a_failed_disk_is_used_again_only_when_an_operator_asks(void **state)
     world_destroy(&world);
 }
 
+static void turn_past_probes(struct world *world)
+{
+    for (unsigned i = 0; i < 3 * PROBE_S; i++) {
+        atomic_fetch_add(&world_clock_us, 1000000);
+        journal_wake_custodian(atomic_load(&world->store->journal));
+        (void)sched_yield();
+    }
+    assert_int_equal(compact(world), STATUS_STORAGE_DEGRADED); /* it has come by */
+}
+
+static void a_failed_disk_that_is_full_besides_waits_for_an_operator_too(void **state)
+{
+    (void)state;
+    struct world *world = open_world(MEMORY);
+    set_all(world);
+    fail_disk(world);
+    io_sim_limit(world->disk, 0);
+    assert_int_not_equal(take_snapshot(world), STATUS_OK);
+    io_sim_limit(world->disk, UINT64_MAX);
+    turn_past_probes(world);
+    assert_int_equal(store_state(world->store), STORAGE_MEMORY_ONLY);
+    assert_int_equal(take_snapshot(world), STATUS_OK);
+    assert_int_equal(store_state(world->store), STORAGE_DURABLE);
+    assert_all_is_kept(world);
+    world_destroy(&world);
+}
+
+static void a_full_disk_that_fails_while_it_is_probed_waits_for_an_operator(void **state)
+{
+    (void)state;
+    struct world *world = open_world(READ_ONLY);
+    struct journal *journal = NULL;
+    set_all(world);
+    fill_up(world, 20);
+    journal = atomic_load(&world->store->journal);
+    while (journal_is_full(journal)) {
+        io_sim_fail(world->disk, 0, IO_SIM_ERROR, EIO); /* before each look: it may take another */
+        atomic_fetch_add(&world_clock_us, 1000000);
+        journal_wake_custodian(journal);
+        (void)sched_yield();
+    }
+    assert_int_equal(store_state(world->store), STORAGE_READ_ONLY);
+    io_sim_limit(world->disk, UINT64_MAX);
+    io_sim_fail(world->disk, UINT64_MAX, IO_SIM_ERROR, EIO);
+    turn_past_probes(world);
+    assert_int_equal(store_state(world->store), STORAGE_READ_ONLY);
+    assert_int_equal(take_snapshot(world), STATUS_OK);
+    assert_int_equal(store_state(world->store), STORAGE_DURABLE);
+    world_destroy(&world);
+}
+
 static void read_only_refuses_until_an_operators_snapshot(void **state)
 {
     (void)state;
@@ -468,6 +519,8 @@ int main(void)
         cmocka_unit_test(a_full_disk_is_left_by_compaction),
         cmocka_unit_test(a_start_on_a_full_disk_serves_and_comes_back_by_itself),
         cmocka_unit_test(a_failed_disk_is_used_again_only_when_an_operator_asks),
+        cmocka_unit_test(a_failed_disk_that_is_full_besides_waits_for_an_operator_too),
+        cmocka_unit_test(a_full_disk_that_fails_while_it_is_probed_waits_for_an_operator),
         cmocka_unit_test(read_only_refuses_until_an_operators_snapshot),
         cmocka_unit_test(a_purge_of_what_a_lost_purge_has_left_is_not_confirmed),
         cmocka_unit_test(a_snapshot_in_which_the_disk_fails_leads_nowhere),

@@ -107,6 +107,70 @@ static void a_full_disk_is_no_reason_to_refuse(void **state)
     world_destroy(world);
 }
 
+/* Emptying a suspect disk does not make it trustworthy. */
+static void a_full_disk_does_not_excuse_one_that_has_failed(void **state)
+{
+    (void)state;
+    struct world *world = world_create(DURABILITY_EVERYSEC);
+    world->options.error_action = ON_ERROR_READ_ONLY;
+    struct recovered recovered = {.sequence_next = 1, .segment_next = 1};
+    uint64_t last = 0;
+    assert_int_equal(start(world, &recovered), STATUS_OK);
+    io_gate_fail(world->gate, GATE_WRITE, EIO);
+    write_delete(world, 1, ACK_LOGGED, 0);
+    await_told(world, 1);
+    io_gate_fail(world->gate, GATE_WRITE, ENOSPC);
+    assert_int_equal(journal_rotate(world->journal, &last), STATUS_STORAGE_DEGRADED);
+    assert_false(journal_is_full(world->journal));
+    assert_int_equal(journal_state(world->journal), STORAGE_READ_ONLY);
+    assert_string_equal(stats_of(world).cause, "writing the journal: Input/output error");
+    world_destroy(world);
+}
+
+static void make_spare(const struct world *world)
+{
+    struct io *io = NULL;
+    struct io_file *file = NULL;
+    char spare[IO_NAME_MAX];
+    journal_spare_name(1, spare);
+    assert_int_equal(io_posix_open(world->folder, &io, NULL), STATUS_OK);
+    assert_int_equal(io->operations->create_file(io, spare, SEGMENT_BYTES, &file), STATUS_OK);
+    io->operations->close_file(io, &file);
+    io->operations->close(&io);
+}
+
+static void count_segment_file(void *context, const char *name, uint64_t size_bytes)
+{
+    unsigned *count = context;
+    *count += size_bytes == SEGMENT_BYTES && strstr(name, ".journal") != NULL;
+}
+
+/* Its pages are called clean now: the next sync would report success for what is lost. */
+static void a_spare_whose_sync_has_failed_is_never_used_again(void **state)
+{
+    (void)state;
+    struct world *world = world_create(DURABILITY_ALWAYS);
+    world->options.spares = 1;
+    struct recovered recovered = {.sequence_next = 1, .segment_next = 1};
+    uint64_t last = 0;
+    unsigned files = 0;
+    assert_int_equal(start(world, &recovered), STATUS_OK);
+    io_gate_fail(world->gate, GATE_WRITE, EIO);
+    write_delete(world, 1, ACK_LOGGED, 0);
+    await_told(world, 1);
+    make_spare(world);
+    io_gate_fail(world->gate, GATE_WRITE, 0);
+    io_gate_fail(world->gate, GATE_SYNC, EIO);
+    assert_int_equal(journal_rotate(world->journal, &last), STATUS_STORAGE_DEGRADED);
+    struct io *io = NULL;
+    assert_int_equal(io_posix_open(world->folder, &io, NULL), STATUS_OK);
+    assert_int_equal(io->operations->list_files(io, count_segment_file, &files), STATUS_OK);
+    io->operations->close(&io);
+    assert_int_equal(files, 1); /* that which was written at first; the spare is gone */
+    io_gate_fail(world->gate, GATE_SYNC, 0);
+    world_destroy(world);
+}
+
 /* The child is the server; it must end by itself. */
 static void exit_ends_the_process(void **state)
 {
@@ -265,6 +329,8 @@ int main(void)
         cmocka_unit_test(a_segment_with_nothing_safe_leaves_manifest),
         cmocka_unit_test(read_only_is_a_state_of_its_own),
         cmocka_unit_test(a_full_disk_is_no_reason_to_refuse),
+        cmocka_unit_test(a_full_disk_does_not_excuse_one_that_has_failed),
+        cmocka_unit_test(a_spare_whose_sync_has_failed_is_never_used_again),
         cmocka_unit_test(the_way_back_from_a_full_disk_leaves_no_hole),
         cmocka_unit_test(a_second_failure_on_the_way_back_is_a_failure),
         cmocka_unit_test(a_purge_whose_floor_cannot_be_kept_is_not_confirmed),
