@@ -298,6 +298,7 @@ static enum status fill_journal(const struct cache_stats *stats, struct arena *a
     message->damaged_bytes = journal->damaged_bytes;
     message->torn_bytes = journal->torn_bytes;
     message->read_errors = journal->read_errors;
+    message->segments_set_aside = journal->segments_set_aside;
     message->purge_pending_ms = journal->purge_pending_ms;
     message->purge_ms_last = journal->purge_ms_last;
     message->purges_settled = journal->purges_settled;

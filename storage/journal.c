@@ -256,6 +256,7 @@ UNSHARED static enum status take_over(struct journal *journal, const struct jour
     journal->recovered.manifest = (struct manifest){.segments = NULL};
     atomic_init(&journal->purges.floors, journal->manifest.floors_count);
     journal->recovered.live_bytes = NULL;
+    journal->recovered.is_damaged = NULL;
     recovered->manifest = (struct manifest){.segments = NULL};
     static const uint8_t none[sizeof(journal->manifest.node)];
     if (memcmp(journal->manifest.node, none, sizeof(none)) == 0) {

@@ -79,6 +79,7 @@ struct journal_stats {
      * nothing; how long the last ones did; how often all were off the disk. */
     uint64_t purge_pending_ms, purge_ms_last, purges_settled;
     uint64_t recovered_entries, recovered_bytes, recovered_ms, damaged_bytes, torn_bytes,
-        read_errors;
-    double loading_done; /* 0 to 1 */
+        read_errors;             /* in reading it back, and since: of compaction        */
+    uint64_t segments_set_aside; /* of `segments`: damaged, until a snapshot replaces them */
+    double loading_done;         /* 0 to 1 */
 };

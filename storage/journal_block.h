@@ -71,7 +71,7 @@ struct log_segment {      /* the open one */
 enum journal_rest { REST_AWAKE, REST_DOZING /* until the batch is old enough */, REST_ASLEEP };
 
 struct journal_counters { /* each written by one thread, read by all */
-    _Atomic uint64_t records, batches, syncs, sync_us_last, durable_sequence;
+    _Atomic uint64_t records, batches, syncs, sync_us_last, durable_sequence, read_errors;
 };
 
 struct journal_purges {        /* monotonic times, 0: none */
@@ -92,7 +92,7 @@ struct journal {
     void *chance_context;
     uint64_t record_bytes_max;
     uint8_t node[16];
-    struct recovered recovered; /* its numbers; manifest and live_bytes have moved out */
+    struct recovered recovered; /* its numbers; its arrays have moved out */
     struct io *io;              /* the journal thread's                                */
     struct io *custodian_io;    /* the custodian's; files of MANIFEST under its lock   */
     struct thread *thread;

@@ -5,9 +5,11 @@
  * THREADS. The custodian's, with its own io; journal_rotate waits for the journal's thread.
  * NOT HERE. When and what is copied (custodian.c), the list itself (journal_segments.c).
  */
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/log.h"
 #include "storage/journal_block.h"
 
 uint64_t journal_number(struct journal *journal)
@@ -56,6 +58,25 @@ enum status journal_rotate(struct journal *journal, uint64_t *out_last)
         *out_last = journal->rotation_last;
     lock_release(&journal->rotation_lock);
     return status;
+}
+
+void journal_set_aside(struct journal *journal, const struct segment_damage *damage)
+{
+    bool is_news = false;
+    lock_acquire(&journal->segments_lock);
+    for (uint32_t i = 0; i < journal->segments_count; i++) {
+        struct journal_segment *segment = &journal->segments[i];
+        if (segment->segment.number != damage->number)
+            continue;
+        is_news = !segment->is_set_aside;
+        segment->is_set_aside = true;
+    }
+    lock_release(&journal->segments_lock);
+    atomic_fetch_add_explicit(&journal->counters.read_errors, 1, memory_order_relaxed);
+    segment_log_damage(NULL, damage);
+    if (is_news)
+        log_write(LOG_WARNING, "storage", "a segment is set aside", "segment=%016" PRIx64,
+                  damage->number);
 }
 
 static void drop_old_floors(struct journal *journal, uint64_t floors_end)
@@ -114,6 +135,9 @@ static void remove_files(struct io *io, const struct journal_segment *segments, 
         char name[IO_NAME_MAX];
         manifest_segment_name(segments[i].segment.number, name);
         (void)io->operations->remove_file(io, name); /* best effort: MANIFEST does not name it */
+        if (segments[i].is_set_aside)
+            log_write(LOG_INFO, "storage", "a segment that was set aside is replaced", "file=%s",
+                      name);
     }
     (void)io->operations->sync_directory(io);
 }

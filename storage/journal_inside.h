@@ -6,6 +6,7 @@
 #pragma once
 #include "storage/journal.h"
 #include "storage/manifest.h"
+#include "storage/recover_segment.h"
 
 /* ---- tickets: store.c ------------------------------------------------------------------------ */
 
@@ -71,10 +72,12 @@ void journal_purge_end(struct journal *journal, enum status status);
 struct recovered {
     struct manifest manifest; /* finished segments only, in order; no open one */
     uint64_t *live_bytes;     /* of each of its segments; owned                */
+    bool *is_damaged;         /* the same                                      */
     uint64_t sequence_next;   /* 2^32 above the highest seen; 1 in an empty folder */
     uint64_t segment_next;
     uint64_t entries, bytes, duration_ms, damaged_bytes, torn_bytes; /* duration: the caller's */
     uint64_t removals; /* records of what has left: the bytes that they killed may be there still */
+    uint64_t read_errors; /* places that could not be read, or whose bytes were wrong */
     char
         remark[192]; /* what was not as it should be, a sentence without a full stop; "": nothing */
 };
@@ -107,6 +110,7 @@ void journal_stats(struct journal *journal, struct journal_stats *out_stats);
 struct journal_segment {
     struct manifest_segment segment;
     uint64_t file_bytes, used_bytes, live_bytes;
+    bool is_set_aside; /* a part of it cannot be used: compaction leaves it to a snapshot */
 };
 /* Finished segments in order, then the open one. The array is the caller's to free. */
 enum status journal_segments(struct journal *journal, struct journal_segment **out_segments,
@@ -121,6 +125,9 @@ enum status journal_rotate(struct journal *journal, uint64_t *out_last);
 enum status journal_replace(struct journal *journal, uint32_t replaced,
                             const struct manifest_segment *by, uint32_t by_count,
                             uint64_t floors_end);
+/* A part of this segment cannot be used: it is counted and told, and the segment set aside, until
+ * a snapshot of the table takes its place. */
+void journal_set_aside(struct journal *journal, const struct segment_damage *damage);
 /* A number for a new file. */
 uint64_t journal_number(struct journal *journal);
 /* How often the disk has failed so far. Each time what was in the queue is dropped, and so is what

@@ -349,8 +349,10 @@ enum status segments_init(struct journal *journal, struct recovered *recovered)
         status = reserve(journal);
         if (status != STATUS_OK)
             break;
-        journal->segments[journal->segments_count] = (struct journal_segment){
-            .segment = recovered->manifest.segments[i], .live_bytes = recovered->live_bytes[i]};
+        journal->segments[journal->segments_count] =
+            (struct journal_segment){.segment = recovered->manifest.segments[i],
+                                     .live_bytes = recovered->live_bytes[i],
+                                     .is_set_aside = recovered->is_damaged[i]};
         journal->segments_count++;
     }
     journal->number_next = recovered->segment_next;

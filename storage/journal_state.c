@@ -227,6 +227,7 @@ static void add_segments(struct journal *journal, struct journal_stats *stats)
         const bool is_open = journal->segments[i].segment.last_sequence == 0;
         const int64_t open_bytes = journal->open_live_bytes > 0 ? journal->open_live_bytes : 0;
         stats->bytes += journal->segments[i].file_bytes;
+        stats->segments_set_aside += journal->segments[i].is_set_aside;
         stats->live_bytes += is_open ? (uint64_t)open_bytes : journal->segments[i].live_bytes;
     }
     stats->segments = journal->segments_count;
@@ -252,6 +253,7 @@ void journal_stats(struct journal *journal, struct journal_stats *out_stats)
         .recovered_ms = recovered->duration_ms,
         .damaged_bytes = recovered->damaged_bytes,
         .torn_bytes = recovered->torn_bytes,
+        .read_errors = recovered->read_errors + read_counter(&counters->read_errors),
         .loading_done = 1.0,
     };
     static_assert(sizeof(stats.cause) == CAUSE_MAX, "causes fit");

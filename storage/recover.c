@@ -52,7 +52,8 @@ struct recovery {
     struct recovered found;
     uint64_t sequence_max, bytes_total;
     uint64_t live_bytes; /* of the segment that is being replayed */
-    uint32_t live_capacity;
+    bool is_damaged;     /* that segment */
+    uint32_t kept_capacity;
     bool is_over; /* point_in_time has met damage */
 };
 
@@ -60,6 +61,7 @@ void recovered_clear(struct recovered *recovered)
 {
     manifest_clear(&recovered->manifest);
     free(recovered->live_bytes);
+    free(recovered->is_damaged);
     *recovered = (struct recovered){.live_bytes = NULL};
 }
 
@@ -223,6 +225,8 @@ static bool visit_note(struct recovery *recovery, const struct record *record)
 static enum status bad_payload(struct recovery *recovery, const struct record *record)
 {
     recovery->found.damaged_bytes += record_size(record->payload.length);
+    recovery->found.read_errors++;
+    recovery->is_damaged = true;
     remark(recovery, "record %" PRIu64 " has a payload that cannot be read", record->sequence);
     if (recovery->how != RECOVERY_STRICT)
         return STATUS_OK;
@@ -259,19 +263,31 @@ static enum status visit_record(struct recovery *recovery, const struct record *
 
 /* ---- step 3: segments ------------------------------------------------------------------------ */
 
+static enum status grow_kept(struct recovery *recovery)
+{
+    struct recovered *found = &recovery->found;
+    const uint32_t wanted = recovery->kept_capacity == 0 ? 16 : recovery->kept_capacity * 2;
+    void *larger = reallocarray(found->live_bytes, wanted, sizeof(*found->live_bytes));
+    if (larger == NULL)
+        return STATUS_NO_MEMORY;
+    found->live_bytes = larger;
+    larger = reallocarray(found->is_damaged, wanted, sizeof(*found->is_damaged));
+    if (larger == NULL)
+        return STATUS_NO_MEMORY;
+    found->is_damaged = larger;
+    recovery->kept_capacity = wanted;
+    return STATUS_OK;
+}
+
 static enum status keep_segment(struct recovery *recovery, const struct manifest_segment *segment)
 {
     assert(segment->last_sequence >= segment->first_sequence);
     struct recovered *found = &recovery->found;
-    if (found->manifest.segments_count == recovery->live_capacity) {
-        const uint32_t wanted = recovery->live_capacity == 0 ? 16 : recovery->live_capacity * 2;
-        void *larger = reallocarray(found->live_bytes, wanted, sizeof(*found->live_bytes));
-        if (larger == NULL)
-            return STATUS_NO_MEMORY;
-        found->live_bytes = larger;
-        recovery->live_capacity = wanted;
-    }
-    found->live_bytes[found->manifest.segments_count] = recovery->live_bytes;
+    const uint32_t place = found->manifest.segments_count;
+    if (place == recovery->kept_capacity && grow_kept(recovery) != STATUS_OK)
+        return STATUS_NO_MEMORY;
+    found->live_bytes[place] = recovery->live_bytes;
+    found->is_damaged[place] = recovery->is_damaged;
     return manifest_add_segment(&found->manifest, segment);
 }
 
@@ -298,16 +314,19 @@ static enum status end_segment(struct recovery *recovery, const struct segment_r
     found->bytes += reader->offset_bytes;
     found->damaged_bytes += reader->damaged_bytes;
     found->torn_bytes += reader->torn_bytes;
+    found->read_errors += reader->damages;
     enum status status = reader->is_damaged ? tell_damage(recovery, reader) : STATUS_OK;
     if (status != STATUS_OK)
         return status;
     recovery->is_over = reader->stopped;
+    recovery->is_damaged |= reader->is_damaged;
     struct manifest_segment segment = reader->segment;
     if (segment.last_sequence == 0 || reader->stopped)
         segment.last_sequence = reader->last_sequence;
     if (segment.last_sequence >= segment.first_sequence)
         status = keep_segment(recovery, &segment);
     recovery->live_bytes = 0;
+    recovery->is_damaged = false;
     return status;
 }
 
@@ -349,6 +368,7 @@ static enum status replay(struct recovery *recovery)
         .segments_count = recovery->manifest.segments_count,
         .skips_in_logs = recovery->how == RECOVERY_SALVAGE,
         .skips_in_compacted = recovery->how != RECOVERY_STRICT,
+        .damaged = recovery->looks_only ? NULL : segment_log_damage,
     };
     struct ahead *ahead = NULL;
     enum status status = ahead_start(&setup, &ahead);

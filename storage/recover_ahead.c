@@ -78,6 +78,7 @@ static void read_segment(struct ahead *ahead, uint32_t place)
         .segment = *segment,
         .skips_damage = segment->kind == SEGMENT_LOG ? ahead->setup.skips_in_logs
                                                      : ahead->setup.skips_in_compacted,
+        .damaged = ahead->setup.damaged,
     };
     enum status status = segment_open(&reader);
     bool is_last = false;

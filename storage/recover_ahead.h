@@ -13,6 +13,7 @@ struct ahead_setup { /* borrowed until ahead_stop */
     const struct manifest_segment *segments; /* in the order they are read */
     uint32_t segments_count;
     bool skips_in_logs, skips_in_compacted; /* damage; else all ends there */
+    segment_damaged *damaged;               /* on the thread ahead; NULL: nobody wants to know */
 };
 
 struct ahead_piece {

@@ -25,8 +25,11 @@ struct segment_damage { /* bytes that are no records and should be */
     uint64_t number;    /* of the segment                          */
     uint64_t offset_bytes, size_bytes;
     const char *what; /* "a wrong checksum": constant text, borrowed */
+    int error;        /* errno, if it could not be read; 0: it was, and is wrong */
 };
 typedef void segment_damaged(void *context, const struct segment_damage *damage);
+/* The line in the log: file, place, errno. A segment_damaged; the context is not looked at. */
+void segment_log_damage(void *context, const struct segment_damage *damage);
 
 struct segment_reader {
     /* the caller's, before segment_open */
@@ -42,11 +45,13 @@ struct segment_reader {
     uint64_t last_sequence;            /* of the last good record; first - 1: none              */
     uint64_t records_count;            /* but PAD and SEAL                                      */
     uint64_t damaged_bytes, torn_bytes;
+    uint64_t damages; /* how many were reported */
     bool is_done, is_damaged;
     bool has_skipped;             /* sequences may be missing before the next record */
     bool stopped;                 /* at damage, since skips_damage is false */
     struct segment_damage damage; /* the last, if is_damaged                */
     /* the reader's own */
+    int error; /* errno of what could not be read since the last report; 0: nothing */
     struct io_file *file;
     struct checksum *hash; /* of a compacted segment's records, NULL of a log */
 };

@@ -16,8 +16,11 @@
 #include "storage/recover_tail.h"
 
 #include <assert.h>
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "base/log.h"
 
 enum { OFFSET_PAYLOAD_BYTES = 4, OFFSET_EPOCH = 16, OFFSET_TYPE = 20 }; /* as in record.c */
 enum { WINDOW_BYTES = TAIL_LOOKAHEAD + RECORD_BYTES_MAX };
@@ -29,7 +32,7 @@ static uint32_t read_u32(const uint8_t *bytes)
     return value;
 }
 
-static enum status fetch_blocks(const struct segment_reader *reader, uint8_t *bytes, size_t size,
+static enum status fetch_blocks(struct segment_reader *reader, uint8_t *bytes, size_t size,
                                 uint64_t offset, uint64_t *out_unreadable)
 {
     struct io *io = reader->io;
@@ -45,12 +48,13 @@ static enum status fetch_blocks(const struct segment_reader *reader, uint8_t *by
         if (status != STATUS_OK) {
             memset(bytes + at, 0, wanted);
             *out_unreadable += wanted;
+            reader->error = io->error;
         }
     }
     return STATUS_OK;
 }
 
-enum status segment_fetch(const struct segment_reader *reader, uint8_t *bytes, size_t size,
+enum status segment_fetch(struct segment_reader *reader, uint8_t *bytes, size_t size,
                           uint64_t offset, size_t *out_read, uint64_t *out_unreadable)
 {
     assert(reader->file != NULL);
@@ -71,8 +75,13 @@ enum status segment_fetch(const struct segment_reader *reader, uint8_t *bytes, s
 void segment_report(struct segment_reader *reader, uint64_t offset, uint64_t size, const char *what)
 {
     assert(what != NULL);
-    const struct segment_damage damage = {
-        .number = reader->segment.number, .offset_bytes = offset, .size_bytes = size, .what = what};
+    const struct segment_damage damage = {.number = reader->segment.number,
+                                          .offset_bytes = offset,
+                                          .size_bytes = size,
+                                          .what = what,
+                                          .error = reader->error};
+    reader->error = 0;
+    reader->damages++;
     reader->is_damaged = true;
     reader->damage = damage;
     reader->damaged_bytes += size;
@@ -82,6 +91,18 @@ void segment_report(struct segment_reader *reader, uint64_t offset, uint64_t siz
         reader->is_done = true;
         reader->stopped = true;
     }
+}
+
+void segment_log_damage(void *context, const struct segment_damage *damage)
+{
+    (void)context;
+    char name[IO_NAME_MAX];
+    const char *error = damage->error != 0 ? strerrorname_np(damage->error) : "none";
+    manifest_segment_name(damage->number, name);
+    log_write(LOG_ERROR, "storage", "a part of the log cannot be used",
+              "file=%s offset=%" PRIu64 " bytes=%" PRIu64 " errno=%s what=\"%s\"", name,
+              damage->offset_bytes, damage->size_bytes, error != NULL ? error : "unknown",
+              damage->what);
 }
 
 bool segment_may_follow(const struct segment_reader *reader, const struct record *record,
@@ -134,8 +155,8 @@ static uint64_t torn_size(const struct segment_reader *reader, const uint8_t *wi
 }
 
 /* Looks from reader->offset_bytes on. *out_next: of the good record, or the file's size. */
-static enum status find_next(const struct segment_reader *reader, uint8_t *window,
-                             uint64_t *out_next, uint64_t *out_torn, uint64_t *out_unreadable)
+static enum status find_next(struct segment_reader *reader, uint8_t *window, uint64_t *out_next,
+                             uint64_t *out_torn, uint64_t *out_unreadable)
 {
     assert(window != NULL);
     const bool is_open = reader->segment.last_sequence == 0;

@@ -8,7 +8,7 @@
 
 /* Bytes of the file; blocks that cannot be read come as zeros, which are no record, and are counted
  * in *out_unreadable. Fewer than wanted only at the file's end. */
-enum status segment_fetch(const struct segment_reader *reader, uint8_t *bytes, size_t size,
+enum status segment_fetch(struct segment_reader *reader, uint8_t *bytes, size_t size,
                           uint64_t offset, size_t *out_read, uint64_t *out_unreadable);
 
 /* Damage is counted and told; is_done and stopped, if reading is to end there. */

@@ -11,6 +11,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "storage/recover_tail.h"
+
 /* ---- sequences ------------------------------------------------------------------------------- */
 
 static enum status sequences_add(struct sequences *sequences, uint64_t sequence)
@@ -119,13 +121,30 @@ static enum status copy_pieces(struct segment_copy *copy, struct segment_reader 
     return status;
 }
 
-static enum status copy_segment(struct segment_copy *copy, const struct manifest_segment *segment)
+static void set_aside(void *context, const struct segment_damage *damage)
 {
-    assert(segment->last_sequence != 0);
-    struct segment_reader reader = {
-        .io = copy->writer->custodian->io, .segment = *segment, .skips_damage = copy->skips_damage};
+    const struct segment_copy *copy = context;
+    journal_set_aside(copy->writer->custodian->journal, damage);
+}
+
+/* What is known to be damaged is counted no more, and read only by who takes what he can get. */
+static enum status copy_segment(struct segment_copy *copy, const struct journal_segment *segment)
+{
+    assert(segment->segment.last_sequence != 0);
+    struct segment_reader reader = {.io = copy->writer->custodian->io,
+                                    .segment = segment->segment,
+                                    .skips_damage = copy->skips_damage,
+                                    .damaged = segment->is_set_aside ? NULL : set_aside,
+                                    .damaged_context = copy};
     enum status read = STATUS_OK;
+    if (segment->is_set_aside && !copy->skips_damage)
+        return STATUS_CORRUPT;
     const enum status status = copy_pieces(copy, &reader, &read);
+    if (read == STATUS_IO_FAILED) { /* it cannot even be opened */
+        reader.error = reader.io->error;
+        segment_report(&reader, 0, segment->file_bytes, "it cannot be read");
+        read = STATUS_OK;
+    }
     const bool is_damaged = reader.is_damaged;
     segment_close(&reader);
     if (status != STATUS_OK || read == STATUS_NO_MEMORY)
@@ -140,6 +159,6 @@ enum status segment_copy_run(struct segment_copy *copy, const struct journal_seg
 {
     enum status status = STATUS_OK;
     for (uint32_t i = 0; status == STATUS_OK && i < count; i++)
-        status = copy_segment(copy, &segments[i].segment);
+        status = copy_segment(copy, &segments[i]);
     return status;
 }

@@ -185,6 +185,7 @@ static bool read_journal(const Reprise__V1__StatsResponse *message, struct arena
         .damaged_bytes = from->damaged_bytes,
         .torn_bytes = from->torn_bytes,
         .read_errors = from->read_errors,
+        .segments_set_aside = from->segments_set_aside,
         .purge_pending_ms = from->purge_pending_ms,
         .purge_ms_last = from->purge_ms_last,
         .purges_settled = from->purges_settled,

@@ -626,7 +626,7 @@ struct reprise_journal_info { /* the server's data folder; see JournalInfo in ad
     uint64_t size_bytes, live_bytes, segments;
     uint64_t records, batches, syncs, sync_us_last, queue_bytes, durable_sequence;
     uint64_t recovered_entries, recovered_bytes, recovered_ms, recovered_rows, rows_without_space;
-    uint64_t damaged_bytes, torn_bytes, read_errors;
+    uint64_t damaged_bytes, torn_bytes, read_errors, segments_set_aside;
     uint64_t purge_pending_ms, purge_ms_last, purges_settled;
 };
 struct reprise_stats_reply {

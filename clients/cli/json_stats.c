@@ -140,6 +140,7 @@ static void add_journal(cJSON *tree, const struct reprise_journal_info *journal)
     json_add_count(object, "damagedBytes", journal->damaged_bytes);
     json_add_count(object, "tornBytes", journal->torn_bytes);
     json_add_count(object, "readErrors", journal->read_errors);
+    json_add_count(object, "segmentsSetAside", journal->segments_set_aside);
     json_add_count(object, "purgePendingMs", journal->purge_pending_ms);
     json_add_count(object, "purgeMsLast", journal->purge_ms_last);
     json_add_count(object, "purgesSettled", journal->purges_settled);

@@ -66,7 +66,10 @@ static void print_recovery(FILE *out, const struct reprise_journal_info *journal
         (void)fprintf(out, "DAMAGED: %s of the log were skipped; reprise fsck says where\n",
                       units_print_bytes(journal->damaged_bytes, size));
     if (journal->read_errors > 0)
-        (void)fprintf(out, "READ ERRORS: %" PRIu64 "\n", journal->read_errors);
+        (void)fprintf(out,
+                      "READ ERRORS: %" PRIu64 ", %" PRIu64 " files set aside; the server's log "
+                      "says where, reprise snapshot create replaces them\n",
+                      journal->read_errors, journal->segments_set_aside);
 }
 
 static void print_purges(FILE *out, const struct reprise_journal_info *journal)

@@ -1,7 +1,8 @@
 /*
  * io_sim.c - the disk in memory as a backend of storage/io.h. Bytes are in the cache at once; a
- * commit is done, and its sync made, when chance picks it in reap. Owns the io and their queues; the
- * disk is io_sim_disk.c. THREADS. One mutex for the whole disk; whoever waits in reap has left it.
+ * commit is done, and its sync made, when chance picks it in reap. Owns the io and their queues;
+ * the disk is io_sim_disk.c. THREADS. One mutex for the whole disk; whoever waits in reap has left
+ * it.
  */
 #include "tests/support/io_sim.h"
 
@@ -142,8 +143,7 @@ static int create_inside(struct sim_io *sim, const char *path, uint64_t size, st
         return EEXIST;
     struct sim_inode *inode = sim_inode_create(sim->disk);
     inode->opens++; /* so that it counts while it is written */
-    const bool is_whole =
-        sim_write(sim->disk, inode, (struct sim_change){.size = size}) == size;
+    const bool is_whole = sim_write(sim->disk, inode, (struct sim_change){.size = size}) == size;
     inode->opens--;
     if (!is_whole) {
         sim_inodes_drop(sim->disk);
@@ -221,6 +221,12 @@ static void check_aligned(const struct io_file *file, const void *bytes, size_t 
     assert(!file->is_direct || ((uintptr_t)bytes | size | offset) % IO_ALIGNMENT == 0);
 }
 
+static bool meets_bad_sector(const struct sim_inode *inode, uint64_t offset, size_t size)
+{
+    const uint64_t begin = (inode->bad_sector - 1) * SIM_SECTOR;
+    return inode->bad_sector != 0 && offset < begin + SIM_SECTOR && begin < offset + size;
+}
+
 static enum status read_at(struct io *io, struct io_file *file, void *bytes, size_t size_bytes,
                            uint64_t offset_bytes, size_t *out_read)
 {
@@ -228,7 +234,9 @@ static enum status read_at(struct io *io, struct io_file *file, void *bytes, siz
     check_aligned(file, bytes, size_bytes, offset_bytes);
     lock_disk(sim->disk);
     const struct turn turn = begin(sim);
-    const int error = end(sim, &turn, turn.error);
+    int error = end(sim, &turn, turn.error);
+    if (error == 0 && meets_bad_sector(file->inode, offset_bytes, size_bytes))
+        error = EIO;
     if (error == 0) {
         const struct sim_bytes *now = &file->inode->now;
         const uint64_t rest = offset_bytes < now->size ? now->size - offset_bytes : 0;
@@ -271,7 +279,8 @@ static int write_inside(struct sim_io *sim, const struct io_file *file, struct s
 /* The mark of a write that nobody changes. */
 static struct sim_change write_of(const void *bytes, size_t size, uint64_t offset)
 {
-    return (struct sim_change){.offset = offset, .size = size, .bytes = (uint8_t *)(uintptr_t)bytes};
+    return (struct sim_change){
+        .offset = offset, .size = size, .bytes = (uint8_t *)(uintptr_t)bytes};
 }
 
 static enum status write_at(struct io *io, struct io_file *file, const void *bytes,
@@ -499,8 +508,8 @@ static size_t reap(struct io *io, int timeout_ms, struct io_completion *out, siz
         if (timeout_ms == 0 && sim_draw(&sim->disk->chance) % 4 == 0)
             some = 0;
         while (count < some)
-            out[count++] = complete(
-                sim, (unsigned)(sim_draw(&sim->disk->chance) % sim->commits_count));
+            out[count++] =
+                complete(sim, (unsigned)(sim_draw(&sim->disk->chance) % sim->commits_count));
     }
     unlock_disk(sim->disk);
     return count;
@@ -648,5 +657,15 @@ void io_sim_flip(struct io_sim *disk, const char *name, uint64_t offset_bytes, u
     inode->now.bytes[offset_bytes] ^= bits;
     if (offset_bytes < inode->kept.size)
         inode->kept.bytes[offset_bytes] ^= bits;
+    unlock_disk(disk);
+}
+
+void io_sim_spoil(struct io_sim *disk, const char *name, uint64_t offset_bytes)
+{
+    lock_disk(disk);
+    struct sim_inode *inode = sim_find(&disk->now, name);
+    assert(inode != NULL);
+    assert(offset_bytes < inode->now.size);
+    inode->bad_sector = offset_bytes / SIM_SECTOR + 1;
     unlock_disk(disk);
 }

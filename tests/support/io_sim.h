@@ -43,3 +43,6 @@ void io_sim_limit(struct io_sim *disk, uint64_t bytes);
 
 /* Damages a file of the data folder where it lies on the disk: bits are flipped. */
 void io_sim_flip(struct io_sim *disk, const char *name, uint64_t offset_bytes, uint8_t bits);
+/* The sector there cannot be read any more (EIO), however often it is tried; the file's last one
+ * that was spoilt. */
+void io_sim_spoil(struct io_sim *disk, const char *name, uint64_t offset_bytes);

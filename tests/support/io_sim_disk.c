@@ -28,9 +28,9 @@ uint64_t sim_draw(uint64_t *chance)
 static void grow(struct sim_bytes *file, uint64_t size)
 {
     if (size > file->capacity) {
-        const uint64_t capacity = file->capacity == 0 ? size : size > 2 * file->capacity
-                                      ? size
-                                      : 2 * file->capacity;
+        const uint64_t capacity = file->capacity == 0         ? size
+                                  : size > 2 * file->capacity ? size
+                                                              : 2 * file->capacity;
         uint8_t *bytes = calloc(1, capacity);
         assert(bytes != NULL);
         if (file->size > 0)
@@ -72,8 +72,8 @@ static void keep(struct sim_inode *inode, const struct sim_change *change)
 }
 
 /* Each sector of the write with the chance of `of_eight` in eight. */
-static void keep_sectors(struct sim_inode *inode, const struct sim_change *change, unsigned of_eight,
-                         uint64_t *chance)
+static void keep_sectors(struct sim_inode *inode, const struct sim_change *change,
+                         unsigned of_eight, uint64_t *chance)
 {
     for (uint64_t at = 0; at < change->size;) {
         const uint64_t place = change->offset + at;

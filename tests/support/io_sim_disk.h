@@ -27,6 +27,7 @@ struct sim_inode {
     struct sim_change *changes; /* grows by doubling */
     size_t changes_count, changes_capacity;
     unsigned opens;
+    uint64_t bad_sector; /* counted from 1: reading it fails with EIO; 0: none */
     struct sim_inode *next;
 };
 

@@ -527,6 +527,10 @@ class AtRest(Folders):
         self.start()
         self.assertEqual([n for n in range(20) if not self.get(f"question {n}").hit], [3, 5])
         self.assertGreater(self.stats().journal.damaged_bytes, 0)
+        self.assertGreater(self.stats().journal.read_errors, 0)
+        self.assertEqual(self.stats().journal.segments_set_aside, 1)
+        self.server.admin.CreateSnapshot(A.CreateSnapshotRequest(name="anew"), timeout=60)
+        self.assertEqual(self.stats().journal.segments_set_aside, 0)
         self.server.stop()
 
     def test_strict_refuses_damage(self):
