@@ -113,6 +113,9 @@ enum status cache_restore(struct cache *cache, struct text snapshot,
  * CORRUPT, IO_FAILED, NO_MEMORY. Without a folder: OK, at once.
  */
 enum status cache_load(struct cache *cache, struct failure *failure);
+/* Before cache_load, which asks this every few MiB, on its thread: false ends it with
+ * STATUS_CANCELLED. The folder is as it was, and destroying is all that is left to do. */
+void cache_load_while(struct cache *cache, bool (*is_wanted)(void));
 
 /*
  * Who waits for the disk: `expect` comes before a record is handed in, `done` once for each of

@@ -364,6 +364,12 @@ static uint32_t vector_of(void *context, const struct entry *entry, float *out_u
                             out_unit, floats_max);
 }
 
+static bool is_still_wanted(void *context)
+{
+    const struct cache *cache = context;
+    return cache->is_load_wanted == NULL || cache->is_load_wanted();
+}
+
 static enum status read_folder(struct cache *cache, struct loading *loading)
 {
     const struct store_open_visitor visitor = {
@@ -376,6 +382,7 @@ static enum status read_folder(struct cache *cache, struct loading *loading)
         .clock_us = cache->clock_us,
         .clock_ms = cache->clock_ms,
         .chance = cache->chance,
+        .is_wanted = is_still_wanted,
     };
     cache->loading = loading;
     cache_offer_segments(cache);
@@ -389,6 +396,11 @@ static enum status read_folder(struct cache *cache, struct loading *loading)
     if (status == STATUS_OK)
         cache_settle_loaded(cache);
     return status;
+}
+
+void cache_load_while(struct cache *cache, bool (*is_wanted)(void))
+{
+    cache->is_load_wanted = is_wanted; /* nobody asks where there is no folder */
 }
 
 enum status cache_load(struct cache *cache, struct failure *failure)

@@ -72,7 +72,8 @@ struct cache {
     _Atomic bool tokens_behind;            /* the note of tokens is older than a use      */
     int64_t noted_ms;                      /* when the keeper last wrote notes            */
     _Atomic uint64_t recovered_rows, recovered_rowless;
-    bool restores_segments; /* the index waits for rows; while the folder is read */
+    bool (*is_load_wanted)(void); /* asked while the folder is read; NULL: it is */
+    bool restores_segments;       /* the index waits for rows; while the folder is read */
 };
 
 /* ---- cache.c: questions that more than one verb asks ----------------------------------------- */

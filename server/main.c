@@ -3,9 +3,10 @@
  * drains.
  *
  * SIGTERM and SIGINT drain: calls in flight finish and the exit code is 0. A second one skips the
- * waits. SIGHUP reads file, environment and flags again, for the options that may change. While the
- * data folder is read they wait until it has been. Exit 1: it could not start, or
- * the configuration contradicts itself; exit 2: an option is unknown or outside its range.
+ * waits. SIGHUP reads file, environment and flags again, for the options that may change; while the
+ * data folder is read it waits until it has been. There the others end that at once, with the folder
+ * as it was. Exit 1: it could not start, or the configuration contradicts itself; exit 2: an option
+ * is unknown or outside its range.
  */
 #include <pthread.h>
 #include <signal.h>
@@ -138,6 +139,14 @@ static int check(const struct options *options)
     return 0;
 }
 
+/* A signal that has come while the data folder is read waits where it was blocked. */
+static bool is_wanted(void)
+{
+    sigset_t pending;
+    (void)sigpending(&pending);
+    return sigismember(&pending, SIGTERM) == 0 && sigismember(&pending, SIGINT) == 0;
+}
+
 static int run(const struct settings *settings, const sigset_t *signals,
                const struct command_line *line)
 {
@@ -150,9 +159,14 @@ static int run(const struct settings *settings, const sigset_t *signals,
     if (service_http_port(service) != 0)
         (void)printf("metrics and probes on port %d\n", service_http_port(service));
     (void)fflush(stdout);
-    if (service_load(service, settings->restore, &failure) != STATUS_OK) {
+    service_load_while(service, is_wanted);
+    const enum status status = service_load(service, settings->restore, &failure);
+    if (status != STATUS_OK) {
         service_destroy(&service);
-        return report(&failure);
+        if (status != STATUS_CANCELLED)
+            return report(&failure);
+        log_write(LOG_INFO, "server", "stopped while the data folder was read", NULL);
+        return 0;
     }
     wait_and_drain(service, signals, line);
     service_destroy(&service);

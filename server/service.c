@@ -283,6 +283,11 @@ static enum status load(struct service *service, const char *restore, struct fai
     return status;
 }
 
+void service_load_while(struct service *service, bool (*is_wanted)(void))
+{
+    cache_load_while(service->cache, is_wanted);
+}
+
 /* It makes rows, so it is a thread that may enter an epoch. */
 enum status service_load(struct service *service, const char *restore, struct failure *failure)
 {

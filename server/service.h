@@ -25,6 +25,9 @@ enum status service_check(const struct options *options, FILE *warnings, struct 
 enum status service_create(const struct options *options, const char *version,
                            struct service **out_service, struct failure *failure);
 
+/* Before service_load, which asks this every few MiB: false ends it with STATUS_CANCELLED. */
+void service_load_while(struct service *service, bool (*is_wanted)(void));
+
 /*
  * Reads the data folder, if there is one, then serves. restore: the snapshot to begin with, NULL:
  * none. Once. On failure (the folder belongs to another process, is damaged, ...) nobody has been

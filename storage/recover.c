@@ -359,6 +359,12 @@ static enum status replay_piece(struct recovery *recovery, const struct ahead_pi
     return status;
 }
 
+static bool is_wanted(const struct recovery *recovery)
+{
+    const struct recover_visitor *visitor = recovery->visitor;
+    return visitor->is_wanted == NULL || visitor->is_wanted(visitor->context);
+}
+
 static enum status replay(struct recovery *recovery)
 {
     assert(recovery->manifest.segments_count > 0);
@@ -378,7 +384,9 @@ static enum status replay(struct recovery *recovery)
         const struct ahead_piece *piece = ahead_take(ahead);
         if (piece == NULL)
             break;
-        status = replay_piece(recovery, piece);
+        status = is_wanted(recovery) ? replay_piece(recovery, piece)
+                                     : failure_set(recovery->failure, STATUS_CANCELLED, "",
+                                                   "nobody waits for the data folder any more");
         ahead_give_back(ahead);
     }
     ahead_stop(&ahead);

@@ -16,6 +16,8 @@ struct recover_visitor {
     void (*purge)(void *context, const struct record_purge *purge, uint64_t sequence);
     void (*note)(void *context, const struct record_note *note, uint64_t sequence);
     void (*progress)(void *context, uint64_t bytes_done, uint64_t bytes_total);
+    /* Asked every few MiB; false: it ends with STATUS_CANCELLED. NULL: it is. */
+    bool (*is_wanted)(void *context);
 };
 
 /* STATUS_OK, also of an empty folder. STATUS_UNSUPPORTED: a newer format. STATUS_CORRUPT: damage,

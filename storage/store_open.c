@@ -188,6 +188,13 @@ static void visit_progress(void *context, uint64_t bytes_done, uint64_t bytes_to
     atomic_store_explicit(&store->loading_bytes, bytes_total, memory_order_relaxed);
 }
 
+static bool visit_is_wanted(void *context)
+{
+    const struct loading *loading = context;
+    const struct store_open_visitor *visitor = &loading->store->opening.visitor;
+    return visitor->is_wanted == NULL || visitor->is_wanted(visitor->context);
+}
+
 static enum status load(struct store *store, struct io *io, struct recovered *out_recovered,
                         struct turned_away *turned_away, struct failure *failure)
 {
@@ -204,7 +211,8 @@ static enum status load(struct store *store, struct io *io, struct recovered *ou
                                             .touch = visit_touch,
                                             .purge = visit_purge,
                                             .note = visit_note,
-                                            .progress = visit_progress};
+                                            .progress = visit_progress,
+                                            .is_wanted = visit_is_wanted};
     const uint64_t began_us = opening->visitor.clock_us();
     enum status status = recover(io, opening->options.recovery, &visitor, out_recovered, failure);
     if (status == STATUS_OK && loading.status != STATUS_OK) {

@@ -2,6 +2,7 @@
 import json
 import pathlib
 import random
+import signal
 import subprocess
 import tempfile
 import threading
@@ -341,12 +342,34 @@ class OneFolder(Folders):
         self.assertEqual(result.returncode, 1)
         self.assertIn(str(path), result.stderr)
 
-    def test_while_it_loads_it_says_so(self):
+    def fill_with_thousands(self):
         self.start()
         for first in range(0, 20_000, 250):
             items = [C.SetRequest(identity=identity(f"question number {n} about things"), content=f"answer {n}", ack=MEMORY)
                      for n in range(first, first + 250)]
             self.server.cache.BatchSet(C.BatchSetRequest(items=items), timeout=60)
+
+    def test_a_signal_ends_it_while_it_loads_and_nothing_is_lost(self):
+        self.fill_with_thousands()
+        entries = self.stats().entries
+        self.server.stop()
+        names = lambda: sorted(path.name for path in self.folder.glob("[0-9a-f]*.journal"))
+        files = names()
+        server = self.start(serving=False)
+        server.process.send_signal(signal.SIGTERM)
+        self.assertEqual(server.process.wait(timeout=60), 0)
+        log = server.read_log()
+        self.assertIn("stopped while the data folder was read", log)
+        self.assertNotIn("the data folder is open", log)
+        self.assertEqual(names(), files)
+        server.kill()
+        self.start()
+        self.assertEqual(self.stats().entries, entries)
+        self.assertEqual(self.get("question number 19999 about things").content, "answer 19999")
+        self.server.stop()
+
+    def test_while_it_loads_it_says_so(self):
+        self.fill_with_thousands()
         entries = self.stats().entries
         self.server.stop()
         server = self.start(serving=False)

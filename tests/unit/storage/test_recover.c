@@ -88,6 +88,33 @@ static bool exists(const struct world *world, const char *name)
     return access(whole, F_OK) == 0;
 }
 
+static bool is_not_wanted(void *context)
+{
+    const struct seen *seen = context;
+    return seen->puts == 0; /* the first piece only */
+}
+
+static void who_is_not_wanted_any_more_stops_and_changes_nothing(void **state)
+{
+    struct world *world = *state;
+    make_two(world, true);
+    log_save(&world->log, world->path);
+    world->seen = (struct seen){.puts = 0};
+    struct recover_visitor visitor = seen_visitor(&world->seen);
+    visitor.is_wanted = is_not_wanted;
+    struct failure failure = {.status = STATUS_OK};
+    struct recovered found = {.live_bytes = NULL};
+    struct io *io = NULL;
+    assert_int_equal(io_posix_open(world->path, &io, NULL), STATUS_OK);
+    assert_int_equal(recover(io, RECOVERY_SALVAGE, &visitor, &found, &failure), STATUS_CANCELLED);
+    io->operations->close(&io);
+    assert_int_equal(failure.status, STATUS_CANCELLED);
+    assert_true(world->seen.puts > 0);
+    const uint64_t puts = world->seen.puts;
+    assert_int_equal(read_back(world, RECOVERY_STRICT), STATUS_OK);
+    assert_true(world->seen.puts > puts);
+}
+
 static void an_empty_folder_is_fine(void **state)
 {
     struct world *world = *state;
@@ -550,6 +577,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         RECOVER_TEST(an_empty_folder_is_fine),
         RECOVER_TEST(all_records_come_in_order),
+        RECOVER_TEST(who_is_not_wanted_any_more_stops_and_changes_nothing),
         RECOVER_TEST(an_open_segment_without_records_is_forgotten),
         RECOVER_TEST(a_torn_tail_is_cut_and_counted),
         RECOVER_TEST(a_recycled_file_shows_none_of_its_old_records),
