@@ -341,6 +341,7 @@ struct cache_set_reply {
     enum journal_ack ack; /* what was asked for, or the standard; ACK_DEFAULT: not stored */
     const char *degraded; /* why there is no vector although there should be: "embedder_down",
                              "overloaded", "text_too_long"; NULL: nothing */
+    bool is_memory_only;  /* the disk has failed or is full: a restart forgets it */
 };
 
 /* A Set between its steps; the caller's memory, nothing in it is the caller's to read but `step`

@@ -604,6 +604,7 @@ static enum status store_and_index(struct cache *cache, struct cache_set *set,
     set->reply.stored = true;
     set->reply.sequence = result.sequence;
     set->reply.ack = set->ack;
+    set->reply.is_memory_only = store_state(cache->store) == STORAGE_MEMORY_ONLY;
     set->reply.expires_ms = set->end_ms;
     set->reply.indexed = index_entry(cache, set, result.sequence);
     cache_keep_budget(cache, set->namespace_, set->entry);

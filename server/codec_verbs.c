@@ -18,16 +18,24 @@ static char *hex_string(const struct digest *digest, struct arena *arena)
     return hex;
 }
 
-static enum status fill_degraded(const char *word, struct arena *arena,
+static enum status fill_degraded(const struct cache_set_reply *reply, struct arena *arena,
                                  Reprise__V1__SetResponse *message)
 {
-    char **list = arena_calloc(arena, 1, sizeof(*list));
+    const char *const words[] = {reply->degraded, reply->is_memory_only ? "memory_only" : NULL};
+    const size_t words_count = sizeof(words) / sizeof(words[0]);
+    char **list = arena_calloc(arena, words_count, sizeof(*list));
     if (list == NULL)
         return STATUS_NO_MEMORY;
-    list[0] = codec_string(text_of(word), arena);
-    message->n_degraded = 1;
+    for (size_t i = 0; i < words_count; i++) {
+        if (words[i] == NULL)
+            continue;
+        char *word = codec_string(text_of(words[i]), arena);
+        if (word == NULL)
+            return STATUS_NO_MEMORY;
+        list[message->n_degraded++] = word;
+    }
     message->degraded = list;
-    return list[0] != NULL ? STATUS_OK : STATUS_NO_MEMORY;
+    return STATUS_OK;
 }
 
 static enum status fill_set(const struct cache_set_reply *reply, struct arena *arena,
@@ -43,7 +51,7 @@ static enum status fill_set(const struct cache_set_reply *reply, struct arena *a
     message->sequence = reply->sequence;
     if (message->entry_id == NULL)
         return STATUS_NO_MEMORY;
-    return reply->degraded != NULL ? fill_degraded(reply->degraded, arena, message) : STATUS_OK;
+    return fill_degraded(reply, arena, message);
 }
 
 enum status codec_write_set(const struct cache_set_reply *reply, struct arena *arena,

@@ -1,6 +1,7 @@
 """What outlives the process: acks at each level, restarts clean and not, snapshots, a second process, a start that takes its time."""
 import json
 import pathlib
+import os
 import random
 import signal
 import subprocess
@@ -395,6 +396,59 @@ class OneFolder(Folders):
         self.assertEqual(self.stats().loading_done, 1)
         self.assertEqual(self.get("question number 19999 about things").content, "answer 19999")
         server.stop()
+
+
+class FullDisk(Folders):
+    """A file system of 256 MiB, of its own: root only."""
+
+    def setUp(self):
+        super().setUp()
+        self.folder.mkdir(exist_ok=True)
+        if os.geteuid() != 0 or subprocess.run(["mount", "-t", "tmpfs", "-o", "size=256m", "none", str(self.folder)], capture_output=True).returncode != 0:
+            self.skipTest("no tmpfs can be mounted here")
+        self.addCleanup(subprocess.run, ["umount", "-l", str(self.folder)], check=True)
+
+    def await_state(self, state):
+        end = time.monotonic() + 120  # or the file system would stay mounted
+        while self.stats().storage_state != state:
+            self.assertLess(time.monotonic(), end, self.server.read_log()[-4000:])
+            time.sleep(0.1)
+
+    def test_it_serves_on_says_so_and_comes_back_by_itself(self):
+        filler = self.folder / "filler"
+        self.start(journal_segment_size="16MiB", journal_spares="1", journal_durability="always")
+        self.set("kept", "from before", ack=SYNCED)
+        with filler.open("wb") as file:
+            while True:
+                try:
+                    file.write(bytes(1 << 16))
+                    file.flush()
+                except OSError:
+                    break
+        n = 0
+        while self.stats().storage_state == "durable":
+            self.set(f"question {n}", "x" * 500_000, ack=MEMORY)
+            n += 1
+        stats = self.stats()
+        self.assertEqual(stats.storage_state, "memory_only")
+        self.assertIn("memory_only", stats.degraded)
+        self.assertIn("No space left", stats.journal.cause)
+        self.assertEqual(list(self.set("meanwhile", "in memory", ack=MEMORY).degraded), ["memory_only"])
+        with self.assertRaises(grpc.RpcError) as caught:
+            self.set("asked for more", "than there is", ack=SYNCED)
+        self.assertEqual(error_details(caught.exception)["reason"], "STORAGE_DEGRADED")
+        self.assertEqual(self.get("kept").content, "from before")
+        filler.unlink()
+        self.await_state("durable")
+        self.assertEqual(list(self.set("after", "on the disk", ack=SYNCED).degraded), [])
+        log = self.server.read_log()
+        self.assertEqual(log.count("the disk is in use again"), 1)
+        self.server.kill()
+        self.start(journal_segment_size="16MiB", journal_spares="1")
+        for prompt, content in (("kept", "from before"), ("meanwhile", "in memory"), ("after", "on the disk"), (f"question {n - 1}", "x" * 500_000)):
+            self.assertEqual(self.get(prompt).content, content)
+        self.assertEqual(self.stats().journal.damaged_bytes, 0)
+        self.server.stop()
 
 
 class Snapshots(Folders):
