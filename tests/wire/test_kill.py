@@ -2,7 +2,8 @@
 each answer that is findable by meaning has its one vector. (What the page cache held survives a kill; power cuts are tests/unit/storage's.)
 
 REPRISE_KILL_ROUNDS sets the number of rounds: 50 if it is not given, 1,000 in `make soak`. Each writer remembers for its keys the last acknowledged value
-and the one that was on its way when the server ended: one of the two must be there. Others ask for compactions and snapshots meanwhile."""
+and those that came after it, acknowledged MEMORY or on their way when the server ended: one of them must be there. Others ask for compactions and
+snapshots meanwhile, drop namespaces and invalidate tags; a fifth of the rounds evicts, and then a key may be gone too, but never be older."""
 import os
 import pathlib
 import random
@@ -58,7 +59,7 @@ class Writer(Caller):
 
     def __init__(self, number, server, known, seed, acks):
         super().__init__(server, seed)
-        self.known, self.acks = known, acks
+        self.known, self.acks, self.ids = known, acks, {}
         self.keys = [f"{number}-{key}" for key in range(KEYS)]
 
     def request(self, key, value):
@@ -81,10 +82,22 @@ class Writer(Caller):
             self.server.cache.Delete(C.DeleteRequest(identity=identity(keys[0])), timeout=30)
         else:
             requests = [self.request(key, values[key]) for key in keys]
-            self.check([given for _, given in requests], self.send([request for request, _ in requests]))
+            given = [ack for _, ack in requests]
+            replies = self.send([request for request, _ in requests])
+            self.check(given, replies)
+            self.ids.update(zip(keys, (reply.entry_id for reply in replies)))
+            if self.random.random() < 0.2:
+                self.touch(keys)
         for key in keys:
-            self.known[key] = [values[key]]
+            if values[key] is GONE or given[keys.index(key)] != M.ACK_MEMORY:
+                self.known[key] = [values[key]]
         return True
+
+    def touch(self, keys):
+        """A longer life changes nothing of what is there."""
+        ids = [self.ids[key] for key in keys if key in self.ids]
+        if ids:
+            self.server.cache.Touch(C.TouchRequest(entry_ids=ids, ttl_ms=3_600_000), timeout=30)
 
     def send(self, requests):
         if len(requests) == 1:
@@ -94,6 +107,47 @@ class Writer(Caller):
     def check(self, given, replies):
         for ack, reply in zip(given, replies):
             assert reply.stored and reply.ack == ack, reply
+
+
+class Remover(Caller):
+    """Fills namespaces of its own and removes them or a tag of theirs. groups: what must be there (True), must not (False), or may (None)."""
+
+    def __init__(self, server, seed, first):
+        super().__init__(server, seed)
+        self.groups, self.count = {}, first
+
+    def members(self, group):
+        return [M.Identity(namespace=group[0], model="m", prompt=f"{group[1]} {n}", params=M.Params(temperature=1)) for n in range(5)]
+
+    def fill(self, group):
+        self.groups[group] = None
+        items = [C.SetRequest(identity=member, content="there", tags=[group[1]], ack=M.ACK_LOGGED) for member in self.members(group)]
+        for result in self.server.cache.BatchSet(C.BatchSetRequest(items=items), timeout=30).results:
+            assert result.response.stored, result
+        self.groups[group] = True
+
+    def step(self):
+        name = f"group{self.count}"
+        self.count += 1
+        self.server.admin.CreateNamespace(A.CreateNamespaceRequest(namespace=A.Namespace(name=name)), timeout=30)
+        kept, removed = (name, "kept"), (name, "removed")
+        self.fill(kept)
+        self.fill(removed)
+        self.groups[removed] = None
+        self.server.cache.Invalidate(C.InvalidateRequest(selector=C.Selector(namespace=name, tags=["removed"])), timeout=30)
+        self.groups[removed] = False
+        if self.random.random() < 0.5:
+            self.groups[kept] = None
+            self.server.admin.DropNamespace(A.DropNamespaceRequest(name=name, confirm=name), timeout=30)
+            self.groups[kept] = False
+        return True
+
+    def verify(self, server):
+        """After the next start."""
+        for group, expected in self.groups.items():
+            items = [C.GetRequest(identity=member, tiers=[M.TIER_EXACT]) for member in self.members(group)]
+            hits = [result.response.hit for result in server.cache.BatchGet(C.BatchGetRequest(items=items), timeout=60).results]
+            assert expected is None or hits == [expected] * len(hits), (group, expected, hits)
 
 
 class Custodian(Caller):
@@ -132,38 +186,98 @@ class Kill(unittest.TestCase):
         self.assertEqual(stats.entries, sum(value is not GONE for value in found.values()))
         self.assertEqual(stats.tiers[1].entries, sum(value is not GONE and has_vector(key) for key, value in found.items()), f"round {round_number}")
 
+    def end(self, server, callers):
+        for caller in callers:
+            caller.start()
+        time.sleep(self.chance.uniform(0.02, 0.3))
+        server.process.kill()
+        for caller in callers:
+            caller.join()
+            if caller.failure is not None:
+                raise caller.failure
+        server.kill()
+
+    def options(self):
+        always = self.chance.random() < 0.4
+        options = {"storage_io": self.chance.choice(("auto", "posix")), "journal_durability": "always" if always else self.chance.choice(("everysec", "none"))}
+        acks = [(M.ACK_LOGGED, M.ACK_LOGGED), (M.ACK_SYNCED, M.ACK_SYNCED)]
+        if always:
+            acks = [(M.ACK_UNSPECIFIED, M.ACK_SYNCED)]
+        if self.chance.random() < 0.5:
+            acks.append((M.ACK_MEMORY, M.ACK_MEMORY))
+        return options, acks
+
+    def begin(self, seed):
+        self.folder = pathlib.Path(tempfile.mkdtemp(prefix="kill-", dir=FOLDER))
+        self.chance = random.Random(seed)
+        return {f"{number}-{key}": [GONE] for number in range(WRITERS) for key in range(KEYS)}
+
+    def progress(self, what, done, rounds):
+        if done % 50 == 0 and done > 0:
+            print(f"{what}: {done} of {rounds} kills", flush=True)
+
+    def writers(self, server, known, acks):
+        return [Writer(number, server, known, self.chance.random(), acks) for number in range(WRITERS)]
+
     def test_what_was_acknowledged_is_there(self):
-        folder = pathlib.Path(tempfile.mkdtemp(prefix="kill-", dir=FOLDER))
-        known = {f"{number}-{key}": [GONE] for number in range(WRITERS) for key in range(KEYS)}
-        chance = random.Random(20261125)
+        rounds = ROUNDS * 3 // 5
+        known = self.begin(20261125)
         total = rewritten = 0
-        for round_number in range(ROUNDS):
-            always = chance.random() < 0.4
-            options = {"storage_io": chance.choice(("auto", "posix")), "journal_durability": "always" if always else chance.choice(("everysec", "none"))}
-            server = Server(storage_path=str(folder), embed_provider="none", **options)
+        for round_number in range(rounds):
+            self.progress("acknowledged", round_number, rounds)
+            options, acks = self.options()
+            server = Server(storage_path=str(self.folder), embed_provider="none", **options)
             self.check(server, known, round_number)
-            acks = [(M.ACK_LOGGED, M.ACK_LOGGED), (M.ACK_SYNCED, M.ACK_SYNCED)]
-            if always:
-                acks = [(M.ACK_UNSPECIFIED, M.ACK_SYNCED)]
-            callers = [Writer(number, server, known, chance.random(), acks) for number in range(WRITERS)]
-            if chance.random() < 0.5:
-                callers.append(Custodian(server, chance.random()))
-            for caller in callers:
-                caller.start()
-            time.sleep(chance.uniform(0.02, 0.3))
-            server.process.kill()
-            for caller in callers:
-                caller.join()
-                if caller.failure is not None:
-                    raise caller.failure
+            callers = self.writers(server, known, acks)
+            if self.chance.random() < 0.5:
+                callers.append(Custodian(server, self.chance.random()))
+            self.end(server, callers)
             total += sum(caller.acknowledged for caller in callers[:WRITERS])
             rewritten += sum(caller.acknowledged for caller in callers[WRITERS:])
-            server.kill()
-        server = Server(storage_path=str(folder), embed_provider="none")
-        self.check(server, known, ROUNDS)
+        server = Server(storage_path=str(self.folder), embed_provider="none")
+        self.check(server, known, rounds)
         server.stop()
-        print(f"{ROUNDS} kills, {total} acknowledged changes, 0 lost; the log was rewritten {rewritten} times")
-        self.assertGreater(total, ROUNDS)
+        print(f"{rounds} kills, {total} acknowledged changes, 0 lost; the log was rewritten {rewritten} times")
+        self.assertGreater(total, rounds)
+
+    def test_what_was_removed_stays_removed(self):
+        rounds = ROUNDS // 5
+        self.begin(20261126)
+        remover, total = None, 0
+        for round_number in range(rounds + 1):
+            self.progress("removed", round_number, rounds)
+            options, _ = self.options()
+            server = Server(storage_path=str(self.folder), embed_provider="none", **options)
+            if remover is not None:
+                remover.verify(server)
+            if round_number == rounds:
+                server.stop()
+                break
+            remover = Remover(server, self.chance.random(), first=0 if remover is None else remover.count)
+            self.end(server, [remover, Custodian(server, self.chance.random())])
+            total += sum(state is False for state in remover.groups.values())
+        print(f"{rounds} kills, {total} removals of groups, 0 came back")
+        self.assertGreater(total, 0)
+
+    def test_what_was_evicted_is_gone_or_the_newest(self):
+        rounds = ROUNDS // 5
+        known = self.begin(20261127)
+        evicted = 0
+        for round_number in range(rounds + 1):
+            self.progress("evicted", round_number, rounds)
+            options, acks = self.options()
+            server = Server(storage_path=str(self.folder), embed_provider="none", storage_entries_max="60", **options)
+            for values in known.values():
+                values.append(GONE)
+            self.check(server, known, round_number)
+            if round_number == rounds:
+                server.stop()
+                break
+            callers = self.writers(server, known, acks)
+            self.end(server, callers)
+            evicted += sum(caller.acknowledged for caller in callers)
+        print(f"{rounds} kills, {evicted} acknowledged changes among 60 places for {len(known)} keys, none of them older than it may be")
+        self.assertGreater(evicted, 60)
 
 
 if __name__ == "__main__":
