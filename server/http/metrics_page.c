@@ -85,6 +85,7 @@ static const struct plain_row plain[] = {
     ROW_MS("reprise_purge_pending_seconds",     METRIC_GAUGE,   cache.journal.purge_pending_ms, "How long bytes of something removed have been in the journal; 0: none are."),
     ROW_MS("reprise_purge_last_seconds",        METRIC_GAUGE,   cache.journal.purge_ms_last, "How long the last of them were."),
     ROW("reprise_purges_settled_total",         METRIC_COUNTER, cache.journal.purges_settled, "times", "How often all of them were off the disk."),
+    ROW("reprise_journal_segments_set_aside",   METRIC_GAUGE,   cache.journal.segments_set_aside, "files", "Files of the journal with a damaged place, until a snapshot replaces them."),
     ROW("reprise_recovered_entries",            METRIC_GAUGE,   cache.journal.recovered_entries, "entries", "Entries that the last start brought back."),
     ROW("reprise_recovered_rows",               METRIC_GAUGE,   cache.recovered_rows,      "vectors", "Vectors that the last start brought back."),
     ROW("reprise_recovered_rows_without_space", METRIC_GAUGE,   cache.recovered_rowless,   "vectors", "Vectors of another embedder: their entries answer exact questions alone."),
