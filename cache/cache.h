@@ -614,6 +614,8 @@ void cache_embedder_metrics(const struct cache *cache, FILE *out);
 /* Latencies of hits, by tier. */
 const struct histogram *cache_exact_us(const struct cache *cache);
 const struct histogram *cache_semantic_us(const struct cache *cache);
+/* Of syncs of the disk; NULL: there is no folder, or it is being read. */
+const struct histogram *cache_sync_us(const struct cache *cache);
 
 /* What the keeper does every 100 ms: one tick of the sweep, and freeing what readers have left. */
 void cache_tick(struct cache *cache, int64_t now_ms);

@@ -338,6 +338,11 @@ const struct histogram *cache_semantic_us(const struct cache *cache)
     return cache->semantic_us;
 }
 
+const struct histogram *cache_sync_us(const struct cache *cache)
+{
+    return store_sync_us(cache->store);
+}
+
 void cache_embedder_metrics(const struct cache *cache, FILE *out)
 {
     embedder_metrics(cache->embedder, out);

@@ -293,7 +293,7 @@ static void init(struct journal *journal, const struct journal_setup *setup)
 static enum status make_buffers(struct journal *journal)
 {
     journal->block = aligned_alloc(IO_ALIGNMENT, RECORD_BLOCK_BYTES);
-    bool is_made = journal->block != NULL;
+    bool is_made = journal->block != NULL && histogram_create(&journal->sync_us) == STATUS_OK;
     for (size_t i = 0; i < BATCHES_COUNT; i++)
         is_made = journal_batch_create(&journal->batches[i]) && is_made;
     return is_made ? STATUS_OK : STATUS_NO_MEMORY;
@@ -317,6 +317,7 @@ UNSHARED static void destroy(struct journal **journal)
         doomed->io->operations->close_file(doomed->io, &doomed->log.file);
     for (size_t i = 0; i < BATCHES_COUNT; i++)
         journal_batch_destroy(&doomed->batches[i]);
+    histogram_destroy(&doomed->sync_us);
     free(doomed->block);
     close_ios(doomed->io, doomed->custodian_io);
     manifest_clear(&doomed->manifest);

@@ -149,6 +149,7 @@ static void note_sync(struct journal *journal, const struct batch *batch, uint64
     struct journal_counters *counters = &journal->counters;
     atomic_fetch_add_explicit(&counters->syncs, 1, memory_order_relaxed);
     atomic_store_explicit(&counters->sync_us_last, took_us, memory_order_relaxed);
+    histogram_add(journal->sync_us, took_us);
     if (batch->last_sequence != 0)
         journal->sequence_written = batch->last_sequence;
     if (journal->sequence_written != 0)

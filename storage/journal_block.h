@@ -7,6 +7,7 @@
 #include <stdatomic.h>
 
 #include "base/lock.h"
+#include "base/metrics.h"
 #include "base/thread.h"
 #include "storage/custodian.h"
 #include "storage/journal_inside.h"
@@ -108,6 +109,7 @@ struct journal {
     _Atomic uint64_t failures;          /* of the disk, so far                    */
     _Atomic uint64_t unsynced_since_us; /* 0: all is synced */
     struct journal_counters counters;
+    struct histogram *sync_us; /* what syncs took */
     struct journal_purges purges;
 
     struct lock manifest_lock; /* held while MANIFEST is written */

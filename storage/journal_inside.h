@@ -4,6 +4,7 @@
  * the custodian changes behind the journal's back (custodian.c).
  */
 #pragma once
+#include "base/metrics.h"
 #include "storage/journal.h"
 #include "storage/manifest.h"
 #include "storage/recover_segment.h"
@@ -104,6 +105,7 @@ enum status journal_start(const struct journal_setup *setup, struct journal **ou
 /* Writes and syncs all that is queued, a SEAL, MANIFEST; ends both threads. */
 void journal_stop(struct journal **journal);
 void journal_stats(struct journal *journal, struct journal_stats *out_stats);
+const struct histogram *journal_sync_us(const struct journal *journal);
 
 /* ---- files: custodian.c ---------------------------------------------------------------------- */
 

@@ -263,3 +263,8 @@ void journal_stats(struct journal *journal, struct journal_stats *out_stats)
     journal_add_purges(journal, &stats);
     *out_stats = stats;
 }
+
+const struct histogram *journal_sync_us(const struct journal *journal)
+{
+    return journal->sync_us;
+}

@@ -17,6 +17,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/metrics.h"
 #include "base/options.h"
 #include "storage/custodian.h"
 #include "storage/entry.h"
@@ -254,3 +255,5 @@ enum status store_snapshots(struct store *store, struct snapshot_info *out_infos
                             uint32_t infos_max, uint32_t *out_count);
 enum status store_snapshot_remove(struct store *store, struct text name);
 void store_journal_stats(struct store *store, struct journal_stats *out_stats);
+/* What its syncs took; NULL: no journal is open. It goes with the journal. */
+const struct histogram *store_sync_us(const struct store *store);

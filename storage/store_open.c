@@ -541,6 +541,12 @@ enum status store_snapshot_remove(struct store *store, struct text name)
     return journal != NULL ? journal_snapshot_remove(journal, name) : STATUS_NO_JOURNAL;
 }
 
+const struct histogram *store_sync_us(const struct store *store)
+{
+    const struct journal *journal = journal_of(store);
+    return journal != NULL ? journal_sync_us(journal) : NULL;
+}
+
 void store_journal_stats(struct store *store, struct journal_stats *out_stats)
 {
     struct journal *journal = journal_of(store);

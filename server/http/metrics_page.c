@@ -267,13 +267,19 @@ static void write_server(const struct facts *facts, enum listener_readiness read
 
 static void write_latencies(const struct cache *cache, FILE *out)
 {
-    static const struct metric_row row = {
-        "reprise_hit_seconds", METRIC_HISTOGRAM, "seconds",
-        "From a Get's arrival to its answer, of hits, by tier; of exact hits one in four of an "
-        "entry's is timed."};
+    static const struct metric_row row = {"reprise_hit_seconds", METRIC_HISTOGRAM, "seconds",
+                                          "From a Get's arrival to its answer, of hits, by tier; "
+                                          "of exact hits one in four of an "
+                                          "entry's is timed."},
+                                   sync = {"reprise_journal_sync_seconds", METRIC_HISTOGRAM,
+                                           "seconds", "What syncs of the disk took."};
+    const struct histogram *sync_us = cache_sync_us(cache);
     metric_write_head(&row, out);
     metric_write_histogram(&row, "tier=\"exact\"", cache_exact_us(cache), out);
     metric_write_histogram(&row, "tier=\"semantic\"", cache_semantic_us(cache), out);
+    metric_write_head(&sync, out);
+    if (sync_us != NULL)
+        metric_write_histogram(&sync, "", sync_us, out);
 }
 
 /* ---- the page -------------------------------------------------------------------------------- */

@@ -6,6 +6,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import unittest
 
 from support import BIN, SOURCE, Server, cache_pb2, common_pb2, grpc
@@ -181,6 +182,19 @@ class Metrics(HttpTest):
         self.assertEqual([state for state, number in states.items() if number == 1], ["memory"])
         self.assertIn("memory_only", states)
         self.assertEqual(samples["reprise_storage_io_info", frozenset({("backend", "none")})], 1)
+
+    def test_syncs_of_the_disk_are_timed(self):
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)  # behind the server's end
+        server = self.start(storage_path=folder.name, journal_durability="always")
+        for number in range(3):
+            self.set(server, f"What is number {number}?")
+        samples, _ = self.metrics()
+        count = samples["reprise_journal_sync_seconds_count", frozenset()]
+        self.assertGreaterEqual(count, 3)
+        self.assertEqual(samples["reprise_journal_sync_seconds_bucket", frozenset({("le", "+Inf")})], count)
+        self.assertGreater(samples["reprise_journal_sync_seconds_sum", frozenset()], 0)
+        self.assertEqual(samples["reprise_storage_state", frozenset({("state", "durable")})], 1)
 
     def test_every_degraded_word_has_its_line(self):
         self.start(embed_provider="lexical")
