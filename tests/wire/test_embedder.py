@@ -484,6 +484,24 @@ class Remote(unittest.TestCase):
         self.assertIn("the embedder's vectors have changed", server.final_log)
         self.assertIn("the embedder's vectors are the first ones again", server.final_log)
 
+    def test_a_search_cannot_do_without_a_vector_and_says_why_there_is_none(self):
+        server = self.start()
+        put(server, "green apples are good")
+        search = lambda text: server.cache.Search(C.SearchRequest(identity=identity(text)), timeout=30).candidates[0].entry_id
+        found = search("green apples taste well")
+        for code, size, reason, expected in ((413, DIMENSION, "TEXT_TOO_LONG", grpc.StatusCode.INVALID_ARGUMENT),
+                                             (200, DIMENSION + 8, "EMBEDDER_MISMATCH", grpc.StatusCode.FAILED_PRECONDITION),
+                                             (503, DIMENSION, "EMBEDDER_DOWN", grpc.StatusCode.UNAVAILABLE)):
+            with self.subTest(reason):
+                self.service.code, self.service.size = code, size
+                with self.assertRaises(grpc.RpcError) as caught:
+                    search(f"green apples {reason}")
+                self.assertEqual((caught.exception.code(), error_details(caught.exception)["reason"]), (expected, reason))
+                self.service.code, self.service.size = 200, DIMENSION
+                self.until(server, [])
+        self.assertEqual(search("green apples again"), found)
+        server.stop()
+
     def test_a_service_that_is_gone_at_start_is_only_a_state(self):
         service = Service(self)
         service.code = 503

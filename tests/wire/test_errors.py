@@ -1,10 +1,12 @@
 """Every refusal: its code, its reason, and the field that it names. What the store held before is still there after."""
 import math
+import pathlib
+import re
 import unittest
 
 import grpc
 
-from support import WireTest, admin_pb2, cache_pb2, common_pb2, feedback_pb2
+from support import SOURCE, WireTest, admin_pb2, cache_pb2, common_pb2, feedback_pb2
 
 C, M, F = cache_pb2, common_pb2, feedback_pb2
 INVALID = grpc.StatusCode.INVALID_ARGUMENT
@@ -144,6 +146,14 @@ class Errors(WireTest):
         self.assertEqual(results[2].error.reason, "REPLY_TOO_LARGE")
         self.assertEqual(results[2].error.code, EXHAUSTED.value[0])
 
+    def test_pins_hold_a_tenth_of_a_budget_and_no_more(self):
+        budget = admin_pb2.Namespace(name="pins", entries_max=10)
+        self.admin.CreateNamespace(admin_pb2.CreateNamespaceRequest(namespace=budget))
+        self.set("one", namespace="pins", pinned=True)
+        self.refused(lambda: self.set("two", namespace="pins", pinned=True), EXHAUSTED, "NO_MEMORY", "pinned")
+        self.assertFalse(self.get("two", namespace="pins").hit)
+        self.set("two", namespace="pins")
+
     def test_stats_of_a_name_that_is_none(self):
         self.refused(lambda: self.admin.Stats(admin_pb2.StatsRequest(namespace="a b")), INVALID, "BAD_NAME", "namespace")
 
@@ -154,6 +164,35 @@ class SmallReply(WireTest):
     def test_a_single_reply_over_the_limit(self):
         self.set("big", "a" * 100_000)
         self.refused(lambda: self.get("big"), EXHAUSTED, "REPLY_TOO_LARGE")
+
+
+class EveryReason(unittest.TestCase):
+    """The table of base/status.h against the wire tests: a reason that clients may see is provoked by one of them."""
+
+    # Why no call can be made to end with it. Unit tests look at those that people see elsewhere.
+    UNSEEN = {
+        "CANCELLED": "whoever would see it has gone away",
+        "DEADLINE": "the caller's own clock ends the call with the same code before our words arrive",
+        "ENTRY_EXISTS": "between store and cache; the reply of a Set says skip",
+        "INTERNAL": "a fault of ours",
+        "CORRUPT": "a start that is refused, or fsck",
+        "IO_FAILED": "a start that is refused; while serving it is STORAGE_DEGRADED",
+        "MODEL_UNSUPPORTED": "a start that is refused",
+        "UNAVAILABLE": "a start that is refused: another process has the folder or the port",
+        "UNSUPPORTED": "a start that is refused: the machine does not allow it",
+        "WEIGHTS_CORRUPT": "a start that is refused",
+        "WEIGHTS_MISSING": "a start that is refused",
+    }
+
+    def test_every_reason_is_provoked_or_cannot_be_seen(self):
+        table = re.findall(r"^    X\((\w+), ", (SOURCE / "base/status.h").read_text(), re.MULTILINE)[1:]  # but for OK
+        self.assertGreater(len(table), 30)
+        tests = pathlib.Path(__file__).parent.glob("test_*.py")
+        calls = "\n".join(re.sub(r"UNSEEN = \{.*?\n    \}", "", test.read_text(), flags=re.DOTALL) for test in tests)
+        provoked = {reason for reason in table if f'"{reason}"' in calls}
+        self.assertEqual(sorted(set(table) - provoked - set(self.UNSEEN)), [], "no wire test provokes these")
+        self.assertEqual(sorted(provoked & set(self.UNSEEN)), [], "these can be seen after all")
+        self.assertEqual(sorted(set(self.UNSEEN) - set(table)), [], "these are not in the table any more")
 
 
 if __name__ == "__main__":

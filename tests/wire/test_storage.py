@@ -1,8 +1,9 @@
 """What outlives the process: acks at each level, restarts clean and not, snapshots, a second process, a start that takes its time."""
 import json
-import pathlib
 import os
+import pathlib
 import random
+import resource
 import signal
 import subprocess
 import tempfile
@@ -132,6 +133,22 @@ class Acks(Folders):
         for n in acknowledged:
             self.assertEqual(self.get(f"drained {n}").content, str(n))
         self.server.stop()
+
+
+class Degraded(Folders):
+    def test_who_waits_for_a_disk_that_has_failed_is_told_so(self):
+        """No file can be opened any more, so the first segment that is full has none after it."""
+        server = self.start()
+        self.set("before", "kept", ack=SYNCED)
+        resource.prlimit(server.process.pid, resource.RLIMIT_NOFILE, (3, 3))
+        with self.assertRaises(grpc.RpcError) as caught:
+            for n in range(64):  # four segments' worth
+                self.set(f"large {n}", "a" * 1_000_000, ack=SYNCED)
+        self.assertEqual(caught.exception.code(), grpc.StatusCode.UNAVAILABLE)
+        self.assertEqual(error_details(caught.exception)["reason"], "STORAGE_DEGRADED")
+        self.assertEqual(self.get("before").content, "kept")
+        self.assertEqual(list(self.stats().degraded), ["memory_only"])
+        server.stop()
 
 
 class WithoutFolder(WireTest):
