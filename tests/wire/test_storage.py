@@ -140,7 +140,8 @@ class Degraded(Folders):
         """No file can be opened any more, so the first segment that is full has none after it."""
         server = self.start()
         self.set("before", "kept", ack=SYNCED)
-        resource.prlimit(server.process.pid, resource.RLIMIT_NOFILE, (3, 3))
+        limits = resource.prlimit(server.process.pid, resource.RLIMIT_NOFILE)
+        resource.prlimit(server.process.pid, resource.RLIMIT_NOFILE, (3, limits[1]))
         with self.assertRaises(grpc.RpcError) as caught:
             for n in range(64):  # four segments' worth
                 self.set(f"large {n}", "a" * 1_000_000, ack=SYNCED)
@@ -148,6 +149,7 @@ class Degraded(Folders):
         self.assertEqual(error_details(caught.exception)["reason"], "STORAGE_DEGRADED")
         self.assertEqual(self.get("before").content, "kept")
         self.assertEqual(list(self.stats().degraded), ["memory_only"])
+        resource.prlimit(server.process.pid, resource.RLIMIT_NOFILE, limits)  # sanitizers open files at the end
         server.stop()
 
 
