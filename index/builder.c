@@ -97,8 +97,7 @@ static bool lock_next(struct directory *directory, struct partition **out_partit
         lock_release(&directory->lock);
         return false;
     }
-    lock_acquire(&(*out_partition)->lock);
-    lock_release(&directory->lock);
+    directory_enter(directory, *out_partition);
     return true;
 }
 
@@ -179,7 +178,7 @@ static bool work_on_next(struct directory *directory, const atomic_bool *stop)
     if (!lock_next(directory, &partition))
         return false;
     const bool runs = plan_next(directory, partition, &setup, &plan, &garbage);
-    lock_release(&partition->lock);
+    directory_unlock(directory, partition);
     garbage_retire(&garbage, directory->epochs);
     if (runs)
         end(directory, partition, &plan, run(directory, partition, &plan, stop));
@@ -204,7 +203,7 @@ bool builder_reclaim(struct directory *directory, const struct partition_key *ke
     if (!directory_lock(directory, key, &partition))
         return false;
     const bool runs = plan_next(directory, partition, &setup, &plan, &garbage);
-    lock_release(&partition->lock);
+    directory_unlock(directory, partition);
     garbage_retire(&garbage, directory->epochs);
     if (!runs)
         return false;

@@ -7,16 +7,21 @@
  * partition never moves within a table.
  *
  * LIFE OF A PARTITION. Made by the insert of its first row. When its last row is removed it is
- * unlinked, holding DIRECTORY and PARTITION, and retired through the epoch. An insert holds
- * DIRECTORY from finding the partition until it has PARTITION, so it never puts a row into one
- * that is being retired.
+ * unlinked, holding DIRECTORY and PARTITION, and retired through the epoch.
+ *
+ * NOBODY WAITS FOR ONE SCOPE ON ANOTHER'S TIME. A rewrite may hold PARTITION for tens of
+ * milliseconds; so who has found a partition says in `awaiting` that he comes, gives DIRECTORY back
+ * and only then waits. One that is awaited is not retired. Who comes may find it empty: everybody
+ * leaves through directory_unlock or looks again later, so the last one retires it. Holding
+ * DIRECTORY while waiting was rejected: every writer stood behind the one that waited.
  *
  * WHEN THE BUDGET IS SPENT, an insert tries once to throw dead rows of its own scope out, on its
  * own thread, and is then refused. Builders are told, and take from those that are not used
  * (pressure.c).
  *
  * THREADS. directory_find: any registered one, inside an epoch. Writers: DIRECTORY, then
- * PARTITION; outside of any epoch, since what they retire is freed by them too.
+ * PARTITION, both only to unlink; outside of any epoch, since what they retire is freed by them
+ * too.
  */
 #include "index/directory.h"
 
@@ -271,14 +276,16 @@ static void unlink_partition(struct directory *directory, struct partition *part
 }
 
 /* Somebody may have put a row into it since it was seen empty: looked at again, under both locks.
- * While somebody works there it stays, and he comes here afterwards. */
+ * While somebody works there or is about to enter, it stays, and he comes here afterwards. Whoever
+ * holds an empty one has no row to copy and is not long about it. */
 void directory_retire_if_empty(struct directory *directory, const struct partition_key *key)
 {
     struct garbage garbage = {0};
     uint32_t slot = 0;
     lock_acquire(&directory->lock);
     struct partition *partition = table_find(table_now(directory), key, &slot);
-    if (partition != NULL) {
+    if (partition != NULL && partition_rows(partition) == 0 &&
+        atomic_load_explicit(&partition->awaiting, memory_order_relaxed) == 0) {
         lock_acquire(&partition->lock);
         if (partition_rows(partition) == 0 && partition->state == PARTITION_RESTS)
             unlink_partition(directory, partition, slot, &garbage);
@@ -286,6 +293,41 @@ void directory_retire_if_empty(struct directory *directory, const struct partiti
     }
     lock_release(&directory->lock);
     garbage_retire(&garbage, directory->epochs);
+}
+
+/* ---- lock and unlock ------------------------------------------------------------------------- */
+
+void directory_enter(struct directory *directory, struct partition *partition)
+{
+    atomic_fetch_add_explicit(&partition->awaiting, 1, memory_order_relaxed);
+    lock_release(&directory->lock);
+    lock_acquire(&partition->lock);
+    const uint32_t before =
+        atomic_fetch_sub_explicit(&partition->awaiting, 1, memory_order_relaxed);
+    assert(before > 0);
+    (void)before;
+}
+
+bool directory_lock(struct directory *directory, const struct partition_key *key,
+                    struct partition **out_partition)
+{
+    lock_acquire(&directory->lock);
+    *out_partition = table_find(table_now(directory), key, NULL);
+    if (*out_partition == NULL) {
+        lock_release(&directory->lock);
+        return false;
+    }
+    directory_enter(directory, *out_partition);
+    return true;
+}
+
+void directory_unlock(struct directory *directory, struct partition *partition)
+{
+    const struct partition_key key = partition->key;
+    const bool is_empty = partition_rows(partition) == 0;
+    lock_release(&partition->lock); /* from here on it may be gone */
+    if (is_empty)
+        directory_retire_if_empty(directory, &key);
 }
 
 /* ---- insert ---------------------------------------------------------------------------------- */
@@ -345,8 +387,7 @@ static enum status try_insert(struct directory *directory, const struct partitio
     lock_acquire(&directory->lock);
     enum status status = find_or_make(directory, key, dimension, row, &garbage, &partition);
     if (status == STATUS_OK) {
-        lock_acquire(&partition->lock);
-        lock_release(&directory->lock);
+        directory_enter(directory, partition);
         status = partition_insert(partition, row, &garbage);
         lock_release(&partition->lock);
     } else {
@@ -376,20 +417,6 @@ enum status directory_insert(struct directory *directory, const struct partition
 
 /* ---- remove ---------------------------------------------------------------------------------- */
 
-bool directory_lock(struct directory *directory, const struct partition_key *key,
-                    struct partition **out_partition)
-{
-    lock_acquire(&directory->lock);
-    *out_partition = table_find(table_now(directory), key, NULL);
-    if (*out_partition == NULL) {
-        lock_release(&directory->lock);
-        return false;
-    }
-    lock_acquire(&(*out_partition)->lock);
-    lock_release(&directory->lock);
-    return true;
-}
-
 size_t directory_remove(struct directory *directory, const struct partition_key *key,
                         const struct digest *id, uint64_t sequence)
 {
@@ -397,10 +424,7 @@ size_t directory_remove(struct directory *directory, const struct partition_key 
     if (!directory_lock(directory, key, &partition))
         return 0;
     const size_t removed = partition_remove(partition, id, sequence);
-    const bool emptied = partition_rows(partition) == 0;
-    lock_release(&partition->lock); /* from here on it may be gone */
-    if (emptied)
-        directory_retire_if_empty(directory, key);
+    directory_unlock(directory, partition);
     return removed;
 }
 
@@ -418,7 +442,7 @@ uint32_t directory_vector(struct directory *directory, const struct partition_ke
         dimension = partition->dimension;
         memcpy(out, rows_chunk_unit(at.chunk, at.row), dimension * sizeof(*out));
     }
-    lock_release(&partition->lock);
+    directory_unlock(directory, partition);
     return dimension;
 }
 
@@ -430,6 +454,6 @@ enum status directory_set_kind(struct directory *directory, const struct partiti
         return STATUS_NOT_FOUND;
     partition_choose(partition, choice);
     work_ask(directory->common.work, partition);
-    lock_release(&partition->lock);
+    directory_unlock(directory, partition);
     return STATUS_OK;
 }

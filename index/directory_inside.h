@@ -31,9 +31,16 @@ struct directory {
 void directory_each(struct directory *directory,
                     void (*look)(void *context, struct partition *partition), void *context);
 
-/* With its lock held, so that it is not retired; false if there is none, and then no lock. */
+/* With its lock held, so that it is not retired; false if there is none, and then no lock. May wait
+ * for whoever holds it, and keeps nobody of another scope waiting meanwhile. */
 bool directory_lock(struct directory *directory, const struct partition_key *key,
                     struct partition **out_partition) TRY_ACQUIRES((*out_partition)->lock);
+/* The same for one that was found under DIRECTORY, which is given back. */
+void directory_enter(struct directory *directory, struct partition *partition)
+    RELEASES(directory->lock) ACQUIRES(partition->lock);
+/* Gives its lock back, and retires it if it is empty and nobody works there. */
+void directory_unlock(struct directory *directory, struct partition *partition)
+    RELEASES(partition->lock);
 
 /* Keys of all there are, the caller's to free. Outside of any epoch. */
 struct directory_keys {

@@ -115,7 +115,7 @@ enum status directory_each_stats(struct directory *directory,
         if (!directory_lock(directory, &keys.list[i], &partition))
             continue;
         fill(partition, &stats);
-        lock_release(&partition->lock);
+        directory_unlock(directory, partition);
         visit(context, &stats);
     }
     free(keys.list);

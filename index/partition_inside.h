@@ -76,7 +76,8 @@ struct partition {
     _Atomic uint32_t kind;              /* enum index_kind that is asked for   */
     _Atomic uint32_t ef_search, nprobe; /* resolved                            */
     _Atomic uint32_t work_rows, work_rows_done;
-    struct work_link link; /* INDEX_WORK guards it */
+    struct work_link link;     /* INDEX_WORK guards it */
+    _Atomic uint32_t awaiting; /* who is about to take the lock; raised under DIRECTORY only */
     struct lock lock;
     uint64_t rows_dead GUARDED;         /* in chunks of the view                          */
     uint64_t capacity GUARDED;          /* rows that the chunks of the view have room for */

@@ -91,10 +91,8 @@ static uint64_t take(struct directory *directory, const struct partition_key *ke
     if (partition->state == PARTITION_RESTS)
         size_bytes = graphs ? take_graphs(directory, partition, &garbage)
                             : take_rows(directory, partition, &garbage);
-    lock_release(&partition->lock);
+    directory_unlock(directory, partition);
     garbage_retire(&garbage, directory->epochs);
-    if (!graphs)
-        directory_retire_if_empty(directory, key);
     return size_bytes;
 }
 

@@ -83,7 +83,7 @@ static enum status begin_writing(struct directory *directory, const struct parti
         status = view_next(partition_view(partition), &nothing, out_view);
     if (*out_view != NULL)
         partition->state = PARTITION_SAVES;
-    lock_release(&partition->lock);
+    directory_unlock(directory, partition);
     *out_partition = partition;
     return status;
 }

@@ -4,8 +4,10 @@
  * Method: many scopes; tiny budgets; searchers beside writers who keep emptying and refilling
  * scopes (for tsan and asan). What is found is compared with a model in test_model.c.
  */
+#include "index/directory_inside.h"
 #include "tests/unit/index/directory_support.h"
 
+#include <sched.h>
 #include <stdatomic.h>
 
 enum { DIMENSION = 20 };
@@ -194,6 +196,91 @@ static void no_budget_means_a_quarter_of_the_machine(void **state)
     directory_destroy(&none);
 }
 
+/* ---- one scope's time ------------------------------------------------------------------------ */
+
+struct visitor {
+    struct directory *directory;
+    struct partition_key key;
+    struct digest id;
+    enum status status;
+    size_t removed;
+};
+
+static void insert_one(void *argument)
+{
+    struct visitor *visitor = argument;
+    const float unit[2] = {1, 0};
+    const struct index_row row = row_of(7, 7, unit);
+    visitor->status = directory_insert(visitor->directory, &visitor->key, 2, &row);
+}
+
+static void remove_one(void *argument)
+{
+    struct visitor *visitor = argument;
+    visitor->removed = directory_remove(visitor->directory, &visitor->key, &visitor->id, 1);
+}
+
+static struct thread *start(void (*run)(void *), struct visitor *visitor)
+{
+    struct thread *thread = NULL;
+    assert_int_equal(thread_create(THREAD_COMPUTE, "visitor", run, visitor, &thread), STATUS_OK);
+    return thread;
+}
+
+static void wait_until_awaited(const struct partition *partition, uint32_t count)
+{
+    while (atomic_load(&partition->awaiting) != count)
+        (void)sched_yield();
+}
+
+/* Were DIRECTORY held meanwhile, the second writer would wait for ever. */
+UNSHARED static void who_waits_for_one_scope_keeps_no_other_waiting(void **state)
+{
+    (void)state;
+    struct stand stand = make_stand(64 << 20);
+    const float unit[2] = {0, 1};
+    const struct index_row row = row_of(1, 1, unit);
+    struct visitor here = {.directory = stand.directory, .key = key_of(1)};
+    struct visitor there = {.directory = stand.directory, .key = key_of(2)};
+    struct partition *partition = NULL;
+    assert_int_equal(directory_insert(stand.directory, &here.key, 2, &row), STATUS_OK);
+    assert_true(directory_lock(stand.directory, &here.key, &partition));
+    struct thread *waits = start(insert_one, &here);
+    wait_until_awaited(partition, 1);
+    struct thread *passes = start(insert_one, &there);
+    thread_join(&passes);
+    assert_int_equal(there.status, STATUS_OK);
+    directory_unlock(stand.directory, partition);
+    thread_join(&waits);
+    assert_int_equal(here.status, STATUS_OK);
+    assert_int_equal(stats_of(&stand).rows, 3);
+    drop_stand(&stand);
+}
+
+/* The remover leaves an awaited partition as it is; who then only looks into it retires it. */
+UNSHARED static void an_awaited_partition_is_retired_by_who_leaves_it_last(void **state)
+{
+    (void)state;
+    struct stand stand = make_stand(64 << 20);
+    const float unit[2] = {0, 1};
+    const struct index_row row = row_of(1, 1, unit);
+    struct visitor first = {.directory = stand.directory, .key = key_of(1), .id = id_of(1)};
+    struct visitor second = first;
+    struct partition *partition = NULL;
+    assert_int_equal(directory_insert(stand.directory, &first.key, 2, &row), STATUS_OK);
+    assert_true(directory_lock(stand.directory, &first.key, &partition));
+    struct thread *one = start(remove_one, &first), *other = start(remove_one, &second);
+    wait_until_awaited(partition, 2);
+    directory_unlock(stand.directory, partition);
+    thread_join(&one);
+    thread_join(&other);
+    assert_int_equal(first.removed + second.removed, 1);
+    assert_int_equal(stats_of(&stand).partitions, 0);
+    (void)epoch_collect(stand.epochs);
+    assert_int_equal(stats_of(&stand).size_bytes, 0);
+    drop_stand(&stand);
+}
+
 /* ---- threads --------------------------------------------------------------------------------- */
 
 enum { WRITERS = 2, SEARCHERS = 2, HOT_SCOPES = 3, WRITER_ROUNDS = UNDER_TSAN ? 60 : 200 };
@@ -296,6 +383,8 @@ int main(void)
         cmocka_unit_test(a_refused_first_row_leaves_no_partition),
         cmocka_unit_test(a_full_scope_makes_room_by_throwing_its_dead_out),
         cmocka_unit_test(no_budget_means_a_quarter_of_the_machine),
+        cmocka_unit_test(who_waits_for_one_scope_keeps_no_other_waiting),
+        cmocka_unit_test(an_awaited_partition_is_retired_by_who_leaves_it_last),
         cmocka_unit_test(searches_run_beside_writers_and_retired_partitions),
     };
     return cmocka_run_group_tests(tests, register_thread, unregister_thread);
