@@ -70,7 +70,7 @@ const struct option_row listener_option_rows[] = {
     {"server.drain_delay", OPTION_DURATION | OPTION_LIVE, "0s", "0s", "5min", NULL, "",
      "At shutdown: serving goes on for so long while health already says NOT_SERVING."},
     {"server.drain_timeout", OPTION_DURATION | OPTION_LIVE, "20s", "0s", "10min", NULL, "",
-     "At shutdown: calls in flight may take so long to finish, then they are cancelled."},
+     "At shutdown: calls in flight may take so long to finish, then they are cancelled. Those that wait for an embedder go on without it 5 s before, after half of the time at the latest."},
     {"server.overload", OPTION_CHOICE | OPTION_LIVE, "degrade", NULL, NULL, "degrade|refuse", "",
      "A Get that finds the compute queue full becomes a miss with reason OVERLOADED (degrade) or an error (refuse). One over 32 KiB is an error always, since unpacking it is work for compute too."},
 };

@@ -45,6 +45,7 @@ enum {
     WAIT_STEP_MS = 20,  /* how soon a drain notices that it is to hurry */
     WAIT_REPORT_MS = 5000,
     IDLE_CONNECTIONS_MS = 100, /* what a client has to close its idle connection itself */
+    WITHOUT_VECTOR_MS = 5000,  /* so long before a drain's end calls go on without their vectors */
 };
 
 struct listener {
@@ -401,6 +402,19 @@ static void end_streams(struct listener *listener)
     log_write(LOG_INFO, "grpc", "streams ended", NULL);
 }
 
+/* An embedder that does not answer would take callers the answers that need none of it: Gets become
+ * misses and Sets are stored without a vector while there is time to say so, half of it at most. */
+static int64_t embedding_ms(int64_t timeout_ms)
+{
+    return timeout_ms / 2 < WITHOUT_VECTOR_MS ? timeout_ms / 2 : timeout_ms - WITHOUT_VECTOR_MS;
+}
+
+static void stop_embedding(struct listener *listener)
+{
+    if (listener->door.cache != NULL)
+        cache_stop_embedding(listener->door.cache);
+}
+
 /*
  * True: the server has shut down, its last connection being closed. False: some are not, and either
  * calls have had their time, or no call is left. Clients that poll only while they call (Python's)
@@ -408,9 +422,16 @@ static void end_streams(struct listener *listener)
  */
 static bool wait_for_calls(struct listener *listener, int64_t timeout_ms)
 {
+    const int64_t until_ms = embedding_ms(timeout_ms);
     int64_t idle_ms = 0;
+    bool embeds = true;
     for (int64_t waited_ms = 0; waited_ms <= timeout_ms && idle_ms < IDLE_CONNECTIONS_MS;
          waited_ms += WAIT_STEP_MS) {
+        if (embeds && waited_ms >= until_ms) {
+            log_write(LOG_INFO, "grpc", "embedding ends", "calls=%u", calls_out(listener));
+            stop_embedding(listener);
+            embeds = false;
+        }
         if (wait_ms(listener, WAIT_STEP_MS))
             return true;
         idle_ms = slots_away(listener) == 0 ? idle_ms + WAIT_STEP_MS : 0;
@@ -438,7 +459,7 @@ static void shut_server_down(struct listener *listener, int64_t timeout_ms)
         uint32_t left = calls_out(listener);
         log_write(left > 0 ? LOG_WARNING : LOG_INFO, "grpc", "closing connections", "cancelled=%u",
                   left);
-        cache_stop_embedding(listener->door.cache); /* else its answers hold them for longer */
+        stop_embedding(listener); /* else its answers hold them for longer */
         grpc_server_cancel_all_calls(server);
         wait_for_end(listener);
     }
