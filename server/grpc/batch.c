@@ -14,10 +14,6 @@
 #include "server/grpc/reply.h"
 #include "server/grpc/vectors.h"
 
-/* So long before the deadline the items that are still open become misses, so that the others
- * arrive in time. */
-enum { BATCH_MARGIN_MS = 5 };
-
 enum item_state { ITEM_FAILED, ITEM_DONE, ITEM_OPEN, ITEM_EMBEDDED };
 
 struct batch_get {
@@ -27,6 +23,7 @@ struct batch_get {
     uint8_t *states;         /* enum item_state                       */
     struct vectors *vectors; /* one an item; only those of EMBEDDED are used */
     size_t count, open_count, embedded_count;
+    uint64_t last_us; /* items that are still open then become misses, so that the others arrive */
 };
 
 static uint32_t server_us(const struct call *call)
@@ -116,6 +113,7 @@ static bool begin_gets(struct call *call)
         return false;
     }
     call->work = batch;
+    batch->last_us = call_last_us(call);
     int64_t now_ms = clock_wall_ms();
     for (size_t i = 0; i < batch->count; i++)
         begin_item(call, batch, i, now_ms);
@@ -209,6 +207,11 @@ static bool is_unfinished(const struct batch_get *batch, size_t i)
     return batch->states[i] == ITEM_OPEN || batch->states[i] == ITEM_EMBEDDED;
 }
 
+static bool has_time(const struct batch_get *batch)
+{
+    return batch->last_us == 0 || clock_monotonic_us() < batch->last_us;
+}
+
 static void finish_gets(struct call *call)
 {
     struct batch_get *batch = call->work;
@@ -224,10 +227,10 @@ static void finish_gets(struct call *call)
         }
         if (embedded_status(batch, i) != STATUS_OK)
             finish_without_vector(call, batch, i);
-        else if (call_remaining_ms(call) <= BATCH_MARGIN_MS)
-            give_up_item(call, batch, i, true);
-        else
+        else if (has_time(batch))
             finish_item(call, batch, i);
+        else
+            give_up_item(call, batch, i, true);
     }
     answer_gets(call);
 }

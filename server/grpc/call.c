@@ -234,7 +234,8 @@ void call_wake(struct call *call)
     call_start(call, NULL, 0, CALL_WOKEN);
 }
 
-uint64_t call_due_us(const struct call *call)
+/* One `part`th of the margin before the deadline. */
+static uint64_t before_deadline_us(const struct call *call, int part)
 {
     const int64_t left_ms = call_remaining_ms(call);
     if (left_ms > INT32_MAX) /* 24 days, or none */
@@ -242,7 +243,17 @@ uint64_t call_due_us(const struct call *call)
     const int64_t left_us = left_ms * 1000;
     const int64_t margin_us =
         left_us / 8 < CALL_MARGIN_MS * 1000 ? left_us / 8 : CALL_MARGIN_MS * 1000;
-    return clock_monotonic_us() + (uint64_t)(left_us - margin_us);
+    return clock_monotonic_us() + (uint64_t)(left_us - margin_us / part);
+}
+
+uint64_t call_due_us(const struct call *call)
+{
+    return before_deadline_us(call, 1);
+}
+
+uint64_t call_last_us(const struct call *call)
+{
+    return before_deadline_us(call, 2);
 }
 
 /* The deadline is asked first: when it passes, the core cancels the call as well, and closed says

@@ -56,7 +56,7 @@ struct call {
     struct arena *arena; /* taken on arrival; given back when a message answers the
                             call, else with the slot                               */
     const struct method *method;
-    void *work; /* what the method needs between its steps; in the arena  */
+    void *work;              /* what the method needs between its steps; in the arena  */
     _Atomic(void *) watched; /* what `closed` may look at while others own the call: in the
                                 arena, which then stays until the last event           */
     struct pool_job job;
@@ -138,6 +138,10 @@ void call_wake(struct call *call);
  * time: CALL_MARGIN_MS before the deadline, or an eighth of what is left. 0: no deadline. */
 enum { CALL_MARGIN_MS = 50 };
 uint64_t call_due_us(const struct call *call);
+/* From this moment on no further piece of the reply is worked on, so that the others arrive in
+ * time: half as long before the deadline, so that what was there when due finds time. 0 as above.
+ * Asked when the call begins: both count from what is left. */
+uint64_t call_last_us(const struct call *call);
 
 /* Asked before each step on a compute thread. */
 enum call_fate { CALL_WANTED, CALL_GONE, CALL_TOO_LATE };

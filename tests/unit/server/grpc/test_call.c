@@ -100,6 +100,7 @@ static void what_is_waited_for_is_due_before_the_deadline(void **state)
     call_init(&call, NULL);
     call.details.deadline = gpr_inf_future(GPR_CLOCK_MONOTONIC);
     assert_true(call_due_us(&call) == 0);
+    assert_true(call_last_us(&call) == 0);
     const struct {
         int64_t left_ms, due_ms;
     } cases[] = {{100000, 100000 - CALL_MARGIN_MS}, {80000 * 8, 640000 - CALL_MARGIN_MS}, {0, 0}};
@@ -113,6 +114,25 @@ static void what_is_waited_for_is_due_before_the_deadline(void **state)
         assert_in_range(due_us, before_us + due_in_us - (due_in_us > 0 ? 1000 : 0),
                         after_us + due_in_us); /* whole milliseconds are left */
     }
+    call_deinit(&call);
+}
+
+static void the_last_moment_lies_between_due_and_the_deadline(void **state)
+{
+    (void)state;
+    struct call call;
+    call_init(&call, NULL);
+    call.details.deadline =
+        gpr_time_add(gpr_now(GPR_CLOCK_MONOTONIC), gpr_time_from_seconds(1000, GPR_TIMESPAN));
+    const uint64_t before_us = clock_monotonic_us();
+    const uint64_t last_us = call_last_us(&call);
+    const uint64_t half_us = CALL_MARGIN_MS * 1000 / 2, second_us = 1000 * 1000;
+    assert_in_range(last_us, before_us + 999 * second_us - half_us,
+                    clock_monotonic_us() + 1000 * second_us - half_us);
+    call.details.deadline =
+        gpr_time_add(gpr_now(GPR_CLOCK_MONOTONIC), gpr_time_from_millis(80, GPR_TIMESPAN));
+    const uint64_t due_us = call_due_us(&call);
+    assert_true(call_last_us(&call) + 1000 >= due_us); /* whole milliseconds are left */
     call_deinit(&call);
 }
 
@@ -168,6 +188,7 @@ int main(void)
         cmocka_unit_test(every_event_has_a_tag_and_a_magic_of_its_own),
         cmocka_unit_test(a_job_finds_its_call),
         cmocka_unit_test(what_is_waited_for_is_due_before_the_deadline),
+        cmocka_unit_test(the_last_moment_lies_between_due_and_the_deadline),
         cmocka_unit_test(the_time_that_is_left_ends_at_zero),
         cmocka_unit_test(a_caller_who_left_is_told_from_one_who_is_late),
     };
