@@ -557,6 +557,11 @@ struct cache_policy_scope { /* what is given must match */
     const struct key_attribute *attributes;
     size_t attributes_count;
 };
+/* A policy belongs to a whole namespace: LIMIT_EXCEEDED names the field that asks for less. Of the
+ * embedder its caller may know more. */
+enum status cache_check_whole_namespace(const struct cache_policy_scope *scope,
+                                        struct failure *failure);
+
 struct cache_policy_view {
     struct policy_wishes set, effective;
     uint64_t version;

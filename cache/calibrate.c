@@ -31,14 +31,14 @@ enum status cache_calibrate_begin(struct cache *cache, const struct cache_policy
     const struct identity identity = {.tenant = scope->tenant, .namespace_ = scope->namespace_};
     if (!(error_max > 0 && error_max < 1))
         return failure_set(failure, STATUS_LIMIT_EXCEEDED, "error_max", "above 0 and below 1");
-    if (scope->model.length > 0 || scope->attributes_count > 0)
-        return failure_set(failure, STATUS_LIMIT_EXCEEDED, "scope",
-                           "a namespace and an embedder: a policy belongs to a whole namespace");
+    enum status status = cache_check_whole_namespace(scope, failure);
+    if (status != STATUS_OK)
+        return status;
     if (scope->embedder.length >= sizeof(out_calibration->name))
         return failure_set(failure, STATUS_LIMIT_EXCEEDED, "scope.embedder", "at most %zu bytes",
                            sizeof(out_calibration->name) - 1);
-    const enum status status = cache_read_wishes(
-        cache, &identity, cache_name_or_default(scope->namespace_), &wants, failure);
+    status = cache_read_wishes(cache, &identity, cache_name_or_default(scope->namespace_), &wants,
+                               failure);
     if (status != STATUS_OK)
         return status;
     struct cache_calibration calibration = {.error_max = error_max};

@@ -40,6 +40,17 @@ bool cache_policy_scope_has(const struct cache_policy_scope *wanted, const struc
     return true;
 }
 
+enum status cache_check_whole_namespace(const struct cache_policy_scope *scope,
+                                        struct failure *failure)
+{
+    static const char sentence[] = "a policy belongs to a whole namespace: leave it out";
+    if (scope->model.length > 0)
+        return failure_set(failure, STATUS_LIMIT_EXCEEDED, "scope.model", "%s", sentence);
+    if (scope->attributes_count > 0)
+        return failure_set(failure, STATUS_LIMIT_EXCEEDED, "scope.attributes", "%s", sentence);
+    return STATUS_OK;
+}
+
 static void consider(void *context, struct scope *scope)
 {
     struct choosing *choosing = context;

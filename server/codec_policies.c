@@ -58,9 +58,12 @@ enum status codec_read_set_policy(struct text bytes, const struct codec_limits *
     status = codec_policy_scope(message->scope, arena, &scope, failure);
     if (status != STATUS_OK)
         return status;
-    if (scope.model.length > 0 || scope.embedder.length > 0 || scope.attributes_count > 0)
-        return failure_set(failure, STATUS_LIMIT_EXCEEDED, "scope",
-                           "a policy belongs to a whole namespace");
+    status = cache_check_whole_namespace(&scope, failure);
+    if (status != STATUS_OK)
+        return status;
+    if (scope.embedder.length > 0)
+        return failure_set(failure, STATUS_LIMIT_EXCEEDED, "scope.embedder",
+                           "a policy belongs to a whole namespace: leave it out");
     *out = (struct cache_namespace_change){
         .name = scope.namespace_.length > 0 ? scope.namespace_ : TEXT("default"),
         .fields = NAMESPACE_POLICY,

@@ -85,7 +85,7 @@ class Calibrate(unittest.TestCase):
         self.refused("BAD_MESSAGE", "pairs", iter([]))
         self.refused("BAD_MESSAGE", "pairs", messages([], 1))
         self.refused("LIMIT_EXCEEDED", "error_max", messages([good], 1, error_max=1))
-        self.refused("LIMIT_EXCEEDED", "scope", messages([good], 1, scope=A.PolicyScope(model="m")))
+        self.refused("LIMIT_EXCEEDED", "scope.model", messages([good], 1, scope=A.PolicyScope(model="m")))
         self.refused("BAD_VECTOR", "pairs[1].vectors", messages([good, F.LabelledPair(vectors=good.vectors[:1])], 2))
         self.refused("BAD_VECTOR", "pairs[0].vectors", messages([text], 1, scope=A.PolicyScope(embedder="mine")))
         self.refused("AMBIGUOUS_INPUT", "pairs[1].vectors", messages([good, text], 2))

@@ -93,7 +93,12 @@ class Policies(unittest.TestCase):
         self.change(A.Policy(static_threshold=0.5))
         self.refused("VERSION_MISMATCH", self.change, A.Policy(), version=2)
         self.assertEqual(self.change(A.Policy(), version=1).version, 2)
-        self.refused("LIMIT_EXCEEDED", self.change, A.Policy(), model="m")
+        for field, value in (("model", "m"), ("attributes", [M.Attribute(name="team", value="x")]), ("embedder", "lexical-1")):
+            with self.assertRaises(grpc.RpcError) as caught:
+                self.change(A.Policy(), **{field: value})
+            details = error_details(caught.exception)
+            self.assertEqual((caught.exception.code(), details["reason"], details["field"]), (grpc.StatusCode.INVALID_ARGUMENT, "LIMIT_EXCEEDED", "scope." + field))
+        self.assertEqual(self.policy().version, 2)  # and has changed nothing
         self.refused("BAD_THRESHOLD", self.change, A.Policy(adaptive=A.Adaptive(min=0.9, max=0.8)))
         self.refused("NOT_FOUND", self.change, A.Policy(), namespace="b")
         self.refused("NOT_FOUND", self.policy, "b")

@@ -199,7 +199,7 @@ static void a_bound_that_is_none_is_refused(void **state)
             STATUS_LIMIT_EXCEEDED, "error_max");
     assert_failed(world,
                   cache_calibrate_begin(world->cache, &model, 0.02, &calibration, &world->failure),
-                  STATUS_LIMIT_EXCEEDED, "scope");
+                  STATUS_LIMIT_EXCEEDED, "scope.model");
 }
 
 static int small_world(void **state)

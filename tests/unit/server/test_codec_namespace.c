@@ -166,7 +166,13 @@ static void a_policy_is_set_for_a_namespace_alone(void **state)
     assert_int_equal(codec_read_set_policy(packed(&message.base, *state), &small_limits, *state,
                                            &change, &failure),
                      STATUS_LIMIT_EXCEEDED);
-    assert_string_equal(failure.field, "scope");
+    assert_string_equal(failure.field, "scope.model");
+    scope.model = "";
+    scope.embedder = "lexical-1";
+    assert_int_equal(codec_read_set_policy(packed(&message.base, *state), &small_limits, *state,
+                                           &change, &failure),
+                     STATUS_LIMIT_EXCEEDED);
+    assert_string_equal(failure.field, "scope.embedder");
 }
 
 int main(void)
