@@ -2,10 +2,12 @@
  * Goal (enter.c, wishes.c, budget.c, manage.c, drop.c): a namespace is made, changed and dropped
  * whole, its settings are kept by every verb, and nobody who only asks makes one. Method: a cache
  * with client vectors; each setting by what a Get or a Set sees of it; Sets on other threads while
- * their namespace is dropped; ten thousand namespaces.
+ * their namespace is dropped; what is accounted before and behind a full one; ten thousand of
+ * them.
  */
 #include <malloc.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stdatomic.h>
 
 #include "tests/unit/cache/world.h"
@@ -401,6 +403,96 @@ static void a_drop_takes_everything_and_a_new_one_begins_anew(void **state)
     cache_tick(world->cache, world->now_ms);
 }
 
+enum { FILLED = 10000, SETTLE_TURNS = 1000000 };
+
+/* What the server holds, as it is accounted. */
+struct holdings {
+    uint64_t entries, entry_bytes, rows, partitions, dead_rows, index_bytes;
+    size_t scopes, namespaces;
+};
+
+static struct holdings holdings_of(struct world *world)
+{
+    struct cache_namespace_view *views = NULL;
+    struct holdings held = {0};
+    bool more = false;
+    const struct cache_stats stats = stats_of(world, "");
+    held = (struct holdings){
+        .entries = stats.entries,
+        .entry_bytes = stats.size_bytes,
+        .rows = stats.semantic.entries,
+        .partitions = stats.index.partitions,
+        .dead_rows = stats.index.dead_rows,
+        .index_bytes = stats.index.size_bytes,
+        .scopes = stats.scopes_count,
+    };
+    assert_int_equal(cache_list_namespaces(world->cache, TEXT(""), TEXT(""), 10, world->arena,
+                                           &views, &held.namespaces, &more),
+                     STATUS_OK);
+    assert_false(more);
+    return held;
+}
+
+/* In two scopes; one of them is searched, so that the index may have made more of it. */
+static void fill(struct world *world, const char *name)
+{
+    char prompt[24];
+    for (int i = 0; i < FILLED; i++) {
+        const struct vector vector = angle(i);
+        (void)snprintf(prompt, sizeof(prompt), "p%d", i);
+        struct identity identity = in(name, prompt);
+        if (i % 4 == 0)
+            identity.model = TEXT("another");
+        assert_true(set(world, identity, &vector, "an answer of a few words")->indexed);
+        if (i % 100 == 0)
+            (void)ask(world, in(name, "nobody has asked this"), &vector);
+    }
+}
+
+/* What is retired goes when readers have left it and the builders have let go of it. */
+static bool settles_at(struct world *world, const struct holdings *wanted)
+{
+    struct holdings held;
+    for (int i = 0; i < SETTLE_TURNS; i++) {
+        cache_tick(world->cache, world->now_ms);
+        held = holdings_of(world);
+        if (memcmp(&held, wanted, sizeof(held)) == 0)
+            return true;
+        (void)sched_yield();
+    }
+    print_message("entries %llu, bytes %llu, rows %llu, partitions %llu, dead %llu, index %llu, "
+                  "scopes %zu, namespaces %zu\n",
+                  (unsigned long long)held.entries, (unsigned long long)held.entry_bytes,
+                  (unsigned long long)held.rows, (unsigned long long)held.partitions,
+                  (unsigned long long)held.dead_rows, (unsigned long long)held.index_bytes,
+                  held.scopes, held.namespaces);
+    return false;
+}
+
+static void a_drop_gives_back_all_that_was_taken(void **state)
+{
+    struct world *world = *state;
+    const struct vector stays = angle(0);
+    (void)set(world, in("stays", "first"), &stays, "x");
+    cache_tick(world->cache, world->now_ms);
+    const struct holdings before = holdings_of(world);
+    assert_int_equal(before.namespaces, 2);
+    for (int round = 0; round < 2; round++) {
+        uint64_t removed = 0;
+        fill(world, "a");
+        const struct holdings full = holdings_of(world);
+        assert_int_equal(full.entries, before.entries + FILLED);
+        assert_int_equal(full.rows, before.rows + FILLED);
+        assert_int_equal(full.partitions, before.partitions + 2);
+        assert_int_equal(full.scopes, before.scopes + 2);
+        assert_true(full.index_bytes > before.index_bytes);
+        assert_int_equal(drop(world, "a", &removed), STATUS_OK);
+        assert_int_equal(removed, FILLED);
+        assert_true(settles_at(world, &before));
+    }
+    assert_hit(ask(world, in("stays", "first"), NULL), CACHE_TIER_EXACT, "x");
+}
+
 struct setter {
     struct world *world;
     atomic_bool *stop;
@@ -522,6 +614,7 @@ int main(void)
         TEST(each_namespace_evicts_by_its_own_rule),
         TEST(pins_hold_a_tenth_of_a_budget),
         TEST(a_drop_takes_everything_and_a_new_one_begins_anew),
+        TEST(a_drop_gives_back_all_that_was_taken),
         TEST(sets_and_drops_race),
         TEST(ten_thousand_are_held_and_an_idle_one_is_small),
     };
