@@ -147,6 +147,8 @@ static enum status create_scopes(struct cache *cache, const struct cache_setup *
         .epochs = cache->epochs,
         .policy = &cache->policy_at_start,
         .server_threshold = client.threshold_default,
+        .lexical_space = embedder_space(cache->lexical)->id,
+        .lexical_threshold = embedder_space(cache->lexical)->threshold_default,
         .client_threshold = client.threshold_default,
     };
     if (cache->embedder != NULL) {
@@ -202,7 +204,8 @@ static enum status create_embedder(struct cache *cache, const struct cache_setup
     const struct digest key = derive_key(setup, "embedder");
     memcpy(&embedder_setup.seed, key.bytes, sizeof(embedder_setup.seed));
     cache->embeds_later = setup->pool != NULL;
-    return embedder_open(&embedder_setup, &cache->embedder, failure);
+    const enum status status = embedder_open(&embedder_setup, &cache->embedder, failure);
+    return status == STATUS_OK ? embedder_open_lexical(&cache->lexical) : status;
 }
 
 static enum status create_directory(struct cache *cache, const struct cache_setup *setup)
@@ -305,6 +308,7 @@ void cache_destroy(struct cache **cache)
     namespaces_destroy(&doomed->strangers);
     free(doomed->nobody);
     directory_destroy(&doomed->directory);
+    embedder_destroy(&doomed->lexical);
     embedder_destroy(&doomed->embedder);
     epochs_destroy(&doomed->epochs);
     cache_end_policy(doomed);
@@ -338,29 +342,6 @@ struct text cache_name_or_default(struct text name)
     return name.length > 0 ? name : TEXT("default");
 }
 
-/*
- * A client that names an embedder of its own and sends no vector gets none: the server's would
- * compare its texts by another measure than the one it named.
- *
- * A client's space gets its id for one fixed dimension: so that a vector of another length meets
- * the rows of the first and is refused (DIM_MISMATCH), and does not silently live in a space of its
- * own.
- */
-bool cache_space(const struct cache *cache, struct text embedder, const float *vector,
-                 uint32_t dimension, struct embed_space *out_space)
-{
-    if (vector != NULL) {
-        embed_client_space(embedder, 1, out_space);
-        assert(dimension > 0);
-        out_space->dimension = dimension;
-        return true;
-    }
-    if (cache->embedder == NULL || embedder.length > 0)
-        return false;
-    *out_space = *embedder_space(cache->embedder);
-    return true;
-}
-
 bool cache_is_overloaded(enum status embedded)
 {
     return embedded == STATUS_OVERLOADED || embedded == STATUS_DEADLINE;
@@ -370,19 +351,6 @@ void cache_stop_embedding(struct cache *cache)
 {
     if (cache->embedder != NULL)
         embedder_stop(cache->embedder);
-}
-
-void cache_embed(struct cache *cache, struct text query, float *unit, struct embed_job *job)
-{
-    assert(cache->embeds_later);
-    assert(job->done != NULL);
-    if (unit == NULL) {
-        job->done(job, STATUS_NO_MEMORY);
-        return;
-    }
-    job->text = query;
-    job->out_unit = unit;
-    embedder_submit(cache->embedder, job);
 }
 
 enum status cache_check_vector(const struct cache *cache, const float *vector, uint32_t dimension,

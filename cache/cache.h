@@ -213,13 +213,14 @@ struct cache_get {
     enum cache_miss refused;       /* EXPIRED or TOO_OLD: there is one that may not serve */
     bool exact_missed;             /* to be counted once the Get has not failed               */
     bool lease_due;                /* a miss, and a lease is to be asked for before it counts */
+    struct embedder *maker;        /* of its vector, if it brings none; NULL: nobody */
     uint64_t started_us, now_us;   /* only for timing      */
     /* An explanation counts here and is noted nowhere; else NULL. */
     struct namespace_counters *unseen;
     struct cache_get_reply reply;
 };
 
-/* What is left of a Get or a Set. NEEDS_VECTOR only of a cache with a pool. */
+/* What is left of a Get or a Set. NEEDS_VECTOR only of a cache with a pool, and of its embedder. */
 enum cache_step { CACHE_DONE, CACHE_NEEDS_COMPUTE, CACHE_NEEDS_VECTOR };
 
 /*
@@ -292,6 +293,13 @@ enum cache_eviction {                   /* as in proto */
                       EVICTION_LRU,
                       EVICTION_LFU_AGING,
 };
+/* Who makes the vectors of texts that come without one. A client's vector is taken in any case. */
+enum cache_embedder {                   /* as in proto */
+                      EMBEDDER_DEFAULT, /* embed.provider, as the server is set up */
+                      EMBEDDER_LEXICAL, /* words and letters, inside the server and without weights
+                                         */
+                      EMBEDDER_CLIENT,  /* nobody: only clients bring vectors */
+};
 struct cache_namespace_settings {
     unsigned tiers; /* bits 1 << enum cache_tier; 0: all */
     struct policy_wishes policy;
@@ -303,6 +311,7 @@ struct cache_namespace_settings {
     unsigned index_kind; /* numbers as in proto enum IndexKind */
     uint32_t ef_search, nprobe;
     enum cache_eviction eviction;
+    enum cache_embedder embedder;
 };
 extern const struct cache_namespace_settings cache_namespace_settings_none;
 
@@ -353,6 +362,7 @@ struct cache_set {
     struct namespace_ *namespace_;          /* held, and only while it is being stored */
     struct cache_namespace_settings wishes; /* of the namespace, when the Set began */
     struct embed_space space;               /* id 0: no row */
+    struct embedder *maker;                 /* of its vector, if it brings none; NULL: nobody */
     float *unit;
     struct entry *entry;
     int64_t now_ms;
@@ -485,7 +495,8 @@ enum cache_namespace_field {
     NAMESPACE_USER_TURNS_MAX = 1 << 10,
     NAMESPACE_ACK = 1 << 11,
     NAMESPACE_EVICTION = 1 << 12,
-    NAMESPACE_ALL_FIELDS = (1 << 13) - 1,
+    NAMESPACE_EMBEDDER = 1 << 13,
+    NAMESPACE_ALL_FIELDS = (1 << 14) - 1,
 };
 struct cache_namespace_change {
     struct text tenant, name;

@@ -44,6 +44,7 @@ enum status cache_calibrate_begin(struct cache *cache, const struct cache_policy
     struct cache_calibration calibration = {.error_max = error_max};
     cache_overlay_policy(cache, &wants.policy, &calibration.policy);
     calibration.guard_rules = cache_guard_rules(cache, &wants);
+    calibration.maker = cache_maker(cache, &wants, scope->embedder);
     if (scope->embedder.length > 0)
         memcpy(calibration.name, scope->embedder.bytes, scope->embedder.length);
     *out_calibration = calibration;
@@ -54,16 +55,16 @@ enum status cache_calibrate_begin(struct cache *cache, const struct cache_policy
  */
 
 /* The space of the first pair is that of all. */
-static enum status settle_space(const struct cache *cache, struct cache_calibration *calibration,
+static enum status settle_space(struct cache_calibration *calibration,
                                 const struct cache_pair *pair, size_t number,
                                 struct failure *failure)
 {
     if (calibration->vectors != CALIBRATION_EMPTY)
         return STATUS_OK;
-    if (!cache_space(cache, text_of(calibration->name), pair->vectors[0], pair->dimensions[0],
-                     &calibration->space))
+    if (!cache_space(calibration->maker, text_of(calibration->name), pair->vectors[0],
+                     pair->dimensions[0], &calibration->space))
         return refuse(failure, STATUS_BAD_VECTOR, number, "vectors",
-                      "needed: scope.embedder names one of your own, or the server has none");
+                      "needed: scope.embedder names one of your own, or nobody here makes vectors");
     calibration->vectors = pair->vectors[0] != NULL ? CALIBRATION_BROUGHT : CALIBRATION_MADE;
     return STATUS_OK;
 }
@@ -80,7 +81,7 @@ static enum status check_vectors(const struct cache *cache, struct cache_calibra
         status = cache_check_vector(cache, pair->vectors[side], pair->dimensions[side], NULL);
     if (status != STATUS_OK)
         return refuse(failure, status, number, "vectors", status_text(status));
-    status = settle_space(cache, calibration, pair, number, failure);
+    status = settle_space(calibration, pair, number, failure);
     if (status != STATUS_OK)
         return status;
     if (brings != (calibration->vectors == CALIBRATION_BROUGHT))
@@ -156,7 +157,7 @@ enum status cache_calibrate_check(struct cache *cache, struct cache_calibration 
     if (status != STATUS_OK)
         return status;
     *out_batch = batch;
-    if (calibration->vectors == CALIBRATION_MADE && cache->embeds_later)
+    if (calibration->vectors == CALIBRATION_MADE && cache_embeds_later(cache, calibration->maker))
         *out_step = CACHE_NEEDS_VECTOR;
     return STATUS_OK;
 }
@@ -184,9 +185,9 @@ static enum status make_vector(struct cache *cache, const struct cache_calibrati
     const struct cache_pair *pair = &batch->pairs[text / 2];
     float *unit = unit_of(calibration, batch, text);
     if (calibration->vectors == CALIBRATION_MADE)
-        return cache->embeds_later
+        return cache_embeds_later(cache, calibration->maker)
                    ? batch->statuses[text]
-                   : embedder_embed(cache->embedder, batch->texts[text], arena, unit);
+                   : embedder_embed(calibration->maker, batch->texts[text], arena, unit);
     const bool has_length =
         vector_normalise(pair->vectors[text % 2], pair->dimensions[text % 2], unit);
     return has_length ? STATUS_OK : STATUS_BAD_VECTOR;

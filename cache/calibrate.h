@@ -17,6 +17,7 @@ struct cache_pair { /* vectors NULL: of the server's embedder */
 struct cache_calibration { /* plain data: it outlives the arenas of its batches */
     unsigned guard_rules;
     enum { CALIBRATION_EMPTY, CALIBRATION_BROUGHT, CALIBRATION_MADE } vectors;
+    struct embedder *maker;   /* of pairs that bring no vectors; NULL: nobody */
     struct embed_space space; /* once there are pairs */
     double error_max;
     uint64_t without_vector;

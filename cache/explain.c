@@ -155,16 +155,17 @@ static enum status choose_space(const struct cache *cache, struct cache_explain 
 {
     const struct cache_get_request *request = explain->get.request;
     *out_step = CACHE_NEEDS_COMPUTE;
+    explain->get.maker = cache_maker(cache, &explain->wants, request->identity.embedder);
     const bool has_input = request->vector != NULL || explain->get.key.query.length > 0;
     if (!explain->get.key.canonical || !has_input ||
-        !lookup_space(cache, &explain->get, &explain->space)) {
+        !lookup_space(&explain->get, &explain->space)) {
         explain->space.id = 0;
         return STATUS_OK;
     }
     explain->unit = arena_calloc(explain->arena, explain->space.dimension, sizeof(float));
     if (explain->unit == NULL)
         return STATUS_NO_MEMORY;
-    if (request->vector == NULL && cache->embeds_later)
+    if (request->vector == NULL && cache_embeds_later(cache, explain->get.maker))
         *out_step = CACHE_NEEDS_VECTOR;
     return STATUS_OK;
 }
@@ -327,9 +328,10 @@ static enum status make_vector(struct cache *cache, struct cache_explain *explai
 {
     const struct cache_get_request *request = explain->get.request;
     if (request->vector == NULL)
-        return cache->embeds_later ? STATUS_OK
-                                   : embedder_embed(cache->embedder, explain->get.key.query,
-                                                    explain->arena, explain->unit);
+        return cache_embeds_later(cache, explain->get.maker)
+                   ? STATUS_OK
+                   : embedder_embed(explain->get.maker, explain->get.key.query, explain->arena,
+                                    explain->unit);
     if (vector_normalise(request->vector, request->dimension, explain->unit))
         return STATUS_OK;
     return failure_set(failure, STATUS_BAD_VECTOR, "vector", "%s", status_text(STATUS_BAD_VECTOR));

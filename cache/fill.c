@@ -276,7 +276,8 @@ static enum status prepare_vector(struct cache *cache, struct cache_set *set,
     if (!set->key.semantic || cache_mode(cache, &set->wishes) == POLICY_OFF ||
         !cache_opens(&set->wishes, CACHE_TIER_SEMANTIC) || request->negative)
         return STATUS_OK;
-    if (!cache_space(cache, request->identity.embedder, request->vector, request->dimension,
+    set->maker = cache_maker(cache, &set->wishes, request->identity.embedder);
+    if (!cache_space(set->maker, request->identity.embedder, request->vector, request->dimension,
                      &space))
         return STATUS_OK;
     set->unit = arena_calloc(set->arena, space.dimension, sizeof(float));
@@ -285,7 +286,8 @@ static enum status prepare_vector(struct cache *cache, struct cache_set *set,
     set->space = space;
     if (request->vector != NULL)
         return take_vector(cache, set, failure);
-    set->step = CACHE_NEEDS_VECTOR;
+    if (cache_embeds_later(cache, set->maker))
+        set->step = CACHE_NEEDS_VECTOR;
     return STATUS_OK;
 }
 
@@ -626,6 +628,8 @@ enum status cache_set_finish(struct cache *cache, struct cache_set *set, enum st
     if (has_lost_to_another(cache, set))
         return failure_set(failure, STATUS_LEASE_LOST, "lease_token", "%s",
                            status_text(STATUS_LEASE_LOST));
+    if (set->step == CACHE_NEEDS_COMPUTE && set->space.id != 0 && set->request->vector == NULL)
+        embedded = embedder_embed(set->maker, set->key.query, set->arena, set->unit);
     note_vector(set, embedded);
     enum status status =
         cache_enter_namespace(cache, cache_name_or_default(set->request->identity.tenant),
@@ -695,7 +699,7 @@ enum status cache_set(struct cache *cache, const struct cache_set_request *reque
     enum status status = cache_set_begin(cache, request, arena, now_ms, &set, failure);
     set.ack = ACK_MEMORY;
     if (status == STATUS_OK && set.step == CACHE_NEEDS_VECTOR)
-        embedded = embedder_embed(cache->embedder, set.key.query, arena, set.unit);
+        embedded = embedder_embed(set.maker, set.key.query, arena, set.unit);
     if (status == STATUS_OK && set.step != CACHE_DONE)
         status = cache_set_finish(cache, &set, embedded, now_ms, NULL, failure);
     if (status != STATUS_OK)

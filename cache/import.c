@@ -100,6 +100,7 @@ struct coming { /* one entry on its way */
     const struct cache_import *from;
     struct namespace_ *namespace_; /* held */
     struct cache_namespace_settings wishes;
+    struct embedder *maker;   /* of vectors that nobody brings; NULL: nobody */
     int64_t expires_ms;       /* in the store: after its time as stale */
     struct embed_space space; /* id 0: no row */
     float *unit;
@@ -107,14 +108,14 @@ struct coming { /* one entry on its way */
     struct entry *entry;
 };
 
-/* The server's, or that of vectors which clients bring under this name; false: another server's. */
-static bool known_space(const struct cache *cache, const struct cache_import *from,
-                        struct embed_space *out_space)
+/* The maker's, or that of vectors which clients bring under this name; false: another server's. */
+static bool known_space(const struct coming *coming, struct embed_space *out_space)
 {
+    const struct cache_import *from = coming->from;
     const struct text embedder = from->set.identity.embedder;
-    if (cache_space(cache, embedder, NULL, 0, out_space) && out_space->id == from->space)
+    if (cache_space(coming->maker, embedder, NULL, 0, out_space) && out_space->id == from->space)
         return out_space->dimension == from->set.dimension;
-    return cache_space(cache, embedder, from->set.vector, from->set.dimension, out_space) &&
+    return cache_space(coming->maker, embedder, from->set.vector, from->set.dimension, out_space) &&
            out_space->id == from->space;
 }
 
@@ -122,7 +123,7 @@ static bool take_vector(const struct cache *cache, struct arena *arena, struct c
 {
     const struct cache_set_request *set = &coming->from->set;
     struct embed_space space;
-    if (set->vector == NULL || !known_space(cache, coming->from, &space))
+    if (set->vector == NULL || !known_space(coming, &space))
         return false;
     const struct partition_key key = cache_partition_key(coming->from->scope, space.id);
     const uint32_t rows_dimension = directory_dimension(cache->directory, &key);
@@ -134,14 +135,14 @@ static bool take_vector(const struct cache *cache, struct arena *arena, struct c
     return true;
 }
 
-static void make_vector(const struct cache *cache, struct arena *arena, struct coming *coming)
+static void make_vector(struct arena *arena, struct coming *coming)
 {
     struct embed_space space;
-    if (!cache_space(cache, coming->from->set.identity.embedder, NULL, 0, &space))
+    if (!cache_space(coming->maker, coming->from->set.identity.embedder, NULL, 0, &space))
         return;
     coming->unit = arena_calloc(arena, space.dimension, sizeof(float));
     if (coming->unit != NULL &&
-        embedder_embed(cache->embedder, coming->prompt, arena, coming->unit) == STATUS_OK)
+        embedder_embed(coming->maker, coming->prompt, arena, coming->unit) == STATUS_OK)
         coming->space = space;
 }
 
@@ -152,8 +153,9 @@ static void find_vector(const struct cache *cache, struct arena *arena, struct c
         cache_mode(cache, &coming->wishes) == POLICY_OFF ||
         !cache_opens(&coming->wishes, CACHE_TIER_SEMANTIC))
         return;
+    coming->maker = cache_maker(cache, &coming->wishes, coming->from->set.identity.embedder);
     if (!take_vector(cache, arena, coming))
-        make_vector(cache, arena, coming);
+        make_vector(arena, coming);
 }
 
 static void make_scope(struct cache *cache, const struct coming *coming)

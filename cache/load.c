@@ -3,10 +3,11 @@
  *
  * Entries come in the order of the log, notes between them. An entry's vector becomes a row again,
  * with the guard's signature made anew from its prompt. Vectors of the server's embedder of today,
- * and of clients, have a space; those that another embedder made have none: they are not indexed,
- * and counted. Which spaces are clients' stands in the notes of scopes. After a compaction those
- * come behind the entries, so vectors of a space that nobody has vouched for yet are indexed at
- * first and looked at again at the end.
+ * lexical ones where the namespace wants those, and vectors of clients have a space; those that
+ * another embedder made have none: they are not indexed, and counted. Which spaces are clients'
+ * stands in the notes of scopes, what a namespace wants in its own. After a compaction those come
+ * behind the entries, so vectors of a space that nobody has vouched for yet are indexed at first
+ * and looked at again at the end.
  *
  * THREADS. One, alone but for Stats; vector_of: the custodian's, later.
  */
@@ -109,9 +110,27 @@ static void vouch_for(struct loading *loading, uint64_t space)
     loading->client_spaces_count++;
 }
 
-static uint64_t server_space(const struct cache *cache)
+static struct namespace_ *find_namespace(const struct loading *loading, struct text tenant,
+                                         struct text name)
 {
-    return cache->embedder != NULL ? embedder_space(cache->embedder)->id : 0;
+    epoch_enter(loading->cache->epochs); /* nobody removes one while the folder is read */
+    struct namespace_ *namespace_ = namespaces_find(loading->cache->namespaces, tenant, name);
+    epoch_leave(loading->cache->epochs);
+    return namespace_;
+}
+
+/* The space, if this server makes such vectors: the lexical embedder does for whom wants them. */
+static const struct embed_space *own_space(const struct loading *loading, uint64_t id,
+                                           struct text tenant, struct text name)
+{
+    const struct cache *cache = loading->cache;
+    const struct embedder *maker = cache_maker_of(cache, id);
+    if (maker == NULL || maker == cache->embedder)
+        return maker != NULL ? embedder_space(maker) : NULL;
+    const struct namespace_ *namespace_ = find_namespace(loading, tenant, name);
+    const bool is_wanted =
+        namespace_ != NULL && namespace_wants(namespace_)->embedder == EMBEDDER_LEXICAL;
+    return is_wanted ? embedder_space(maker) : NULL;
 }
 
 /* ---- notes ---- */
@@ -120,18 +139,19 @@ static void load_scope(struct loading *loading, const struct record_note *record
 {
     struct cache *cache = loading->cache;
     struct note_scope note;
-    struct embed_space space;
+    struct embed_space client;
     if (!note_read_scope(record, loading->arena, &note))
         return;
+    const struct embed_space *space = &client;
     if (note.is_clients) {
-        embed_client_space(note.embedder, 1, &space);
+        embed_client_space(note.embedder, 1, &client);
         vouch_for(loading, note.space);
-    } else if (note.space == server_space(cache)) {
-        space = *embedder_space(cache->embedder);
+    } else {
+        space = own_space(loading, note.space, note.names.tenant, note.names.namespace_);
     }
-    if ((!note.is_clients && note.space != server_space(cache)) || space.id != note.space)
+    if (space == NULL || space->id != note.space)
         return;
-    struct scope *scope = scopes_obtain(cache->scopes, &note.names, note.digest, &space);
+    struct scope *scope = scopes_obtain(cache->scopes, &note.names, note.digest, space);
     if (scope->id == 0)
         return;
     policy_scope_remember(scope->policy, &note.policy);
@@ -142,7 +162,7 @@ static struct namespace_ *obtain_namespace(struct loading *loading, struct text 
                                            struct text name)
 {
     struct namespace_ *namespace_ = NULL;
-    epoch_enter(loading->cache->epochs); /* nobody removes one while the folder is read */
+    epoch_enter(loading->cache->epochs);
     enum status status = namespaces_obtain(loading->cache->namespaces, tenant, name, &namespace_);
     epoch_leave(loading->cache->epochs);
     if (status == STATUS_LIMIT_EXCEEDED)
@@ -150,15 +170,6 @@ static struct namespace_ *obtain_namespace(struct loading *loading, struct text 
              "the data folder holds more namespaces");
     else if (status != STATUS_OK)
         fail(loading, status, "", status_text(status));
-    return namespace_;
-}
-
-static struct namespace_ *find_namespace(const struct loading *loading, struct text tenant,
-                                         struct text name)
-{
-    epoch_enter(loading->cache->epochs);
-    struct namespace_ *namespace_ = namespaces_find(loading->cache->namespaces, tenant, name);
-    epoch_leave(loading->cache->epochs);
     return namespace_;
 }
 
@@ -225,18 +236,20 @@ static void ensure_scope(struct loading *loading, const struct entry *entry,
                          const struct answer_view *view)
 {
     struct cache *cache = loading->cache;
-    struct embed_space space;
+    struct embed_space client;
     if (scopes_find(cache->scopes, entry_scope(entry), entry_space(entry))->id != 0)
         return;
-    if (entry_space(entry) == server_space(cache))
-        space = *embedder_space(cache->embedder);
-    else if (entry_space(entry) == loading->unnamed_space)
-        embed_client_space(TEXT(""), 1, &space);
-    else
+    const struct embed_space *space =
+        own_space(loading, entry_space(entry), view->tenant, view->namespace_);
+    if (entry_space(entry) == loading->unnamed_space) {
+        embed_client_space(TEXT(""), 1, &client);
+        space = &client;
+    }
+    if (space == NULL)
         return;
     const struct scope_names names = {
         .tenant = view->tenant, .namespace_ = view->namespace_, .model = view->model};
-    (void)scopes_obtain(cache->scopes, &names, entry_scope(entry), &space);
+    (void)scopes_obtain(cache->scopes, &names, entry_scope(entry), space);
 }
 
 static int64_t expires_of(struct cache *cache, const struct entry *entry)
@@ -279,9 +292,13 @@ static bool is_over(struct cache *cache, const struct entry *entry)
     return found != STORE_FOUND;
 }
 
-static bool is_unknown(const struct loading *loading, uint64_t space)
+static bool is_unknown(const struct loading *loading, const struct entry *entry)
 {
-    return space != server_space(loading->cache) && !is_clients(loading, space);
+    struct answer_view view;
+    if (is_clients(loading, entry_space(entry)))
+        return false;
+    answer_view_read(entry_metadata(entry), &view);
+    return own_space(loading, entry_space(entry), view.tenant, view.namespace_) == NULL;
 }
 
 static void load_row(struct loading *loading, struct namespace_ *namespace_, struct entry *entry,
@@ -294,7 +311,7 @@ static void load_row(struct loading *loading, struct namespace_ *namespace_, str
         return;
     }
     count(&cache->recovered_rows);
-    if (is_unknown(loading, entry_space(entry)) || is_over(cache, entry))
+    if (is_unknown(loading, entry) || is_over(cache, entry))
         doubt(loading, entry);
 }
 
@@ -343,7 +360,7 @@ static void settle_doubts(struct loading *loading)
     struct cache *cache = loading->cache;
     for (size_t i = 0; i < loading->doubtful_count; i++) {
         struct entry *entry = loading->doubtful[i];
-        const bool unknown = is_unknown(loading, entry_space(entry));
+        const bool unknown = is_unknown(loading, entry);
         if (loading->status == STATUS_OK && (unknown || is_over(cache, entry))) {
             cache_remove_row(cache, entry);
             atomic_fetch_add_explicit(&cache->recovered_rowless, unknown, memory_order_relaxed);

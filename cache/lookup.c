@@ -227,10 +227,9 @@ static bool ask_exact(struct cache *cache, struct cache_get *get, int64_t now_ms
     return false;
 }
 
-bool lookup_space(const struct cache *cache, const struct cache_get *get,
-                  struct embed_space *out_space)
+bool lookup_space(const struct cache_get *get, struct embed_space *out_space)
 {
-    return cache_space(cache, get->request->identity.embedder, get->request->vector,
+    return cache_space(get->maker, get->request->identity.embedder, get->request->vector,
                        get->request->dimension, out_space);
 }
 
@@ -243,8 +242,8 @@ static enum cache_miss why_exact_only(const struct cache *cache, const struct ca
     if (cache_mode(cache, wants) == POLICY_OFF || !cache_opens(wants, CACHE_TIER_SEMANTIC))
         return CACHE_MISS_DISABLED;
     struct embed_space space;
-    return get->key.semantic && lookup_space(cache, get, &space) ? CACHE_MISS_NONE
-                                                                 : CACHE_MISS_NOT_ELIGIBLE;
+    return get->key.semantic && lookup_space(get, &space) ? CACHE_MISS_NONE
+                                                          : CACHE_MISS_NOT_ELIGIBLE;
 }
 
 /* Cheap enough to spare a compute thread: most scopes of a young cache are empty. */
@@ -252,7 +251,7 @@ static bool has_rows(struct cache *cache, const struct cache_get *get)
 {
     assert(get->key.semantic);
     struct embed_space space;
-    if (!lookup_space(cache, get, &space))
+    if (!lookup_space(get, &space))
         return false;
     const struct partition_key key = cache_partition_key(get->key.scope.bytes, space.id);
     epoch_enter(cache->epochs);
@@ -277,6 +276,8 @@ enum cache_step lookup_ask(struct cache *cache, struct cache_get *get, int64_t n
         ask_exact(cache, get, now_ms))
         return CACHE_DONE;
     cache_settle_key(&get->key, wants);
+    if (get->unseen == NULL) /* an explanation has its vector already */
+        get->maker = cache_maker(cache, wants, get->request->identity.embedder);
     const enum cache_miss reason = why_exact_only(cache, get, wants);
     if (reason != CACHE_MISS_NONE) {
         lookup_settle_miss(cache, get, reason);
@@ -287,8 +288,9 @@ enum cache_step lookup_ask(struct cache *cache, struct cache_get *get, int64_t n
         lookup_settle_semantic_miss(cache, get, CACHE_MISS_NO_CANDIDATE);
         return CACHE_DONE;
     }
-    return get->request->vector == NULL && cache->embeds_later ? CACHE_NEEDS_VECTOR
-                                                               : CACHE_NEEDS_COMPUTE;
+    const bool embeds = get->request->vector == NULL;
+    return embeds && cache_embeds_later(cache, get->maker) ? CACHE_NEEDS_VECTOR
+                                                           : CACHE_NEEDS_COMPUTE;
 }
 
 enum status cache_get_begin(struct cache *cache, const struct cache_get_request *request,

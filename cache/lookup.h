@@ -44,6 +44,5 @@ enum cache_step lookup_ask(struct cache *cache, struct cache_get *get, int64_t n
 enum status lookup_check(const struct cache *cache, const struct cache_get_request *request,
                          struct failure *failure);
 
-/* False: nobody makes vectors for this request. */
-bool lookup_space(const struct cache *cache, const struct cache_get *get,
-                  struct embed_space *out_space);
+/* By its maker, which is known. False: nobody makes vectors for this request. */
+bool lookup_space(const struct cache_get *get, struct embed_space *out_space);

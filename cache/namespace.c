@@ -236,6 +236,7 @@ static void take_fields(const struct cache_namespace_change *change,
     TAKE(NAMESPACE_USER_TURNS_MAX, user_turns_max);
     TAKE(NAMESPACE_ACK, ack);
     TAKE(NAMESPACE_EVICTION, eviction);
+    TAKE(NAMESPACE_EMBEDDER, embedder);
 }
 
 enum status namespace_change(struct namespaces *namespaces, struct namespace_ *namespace_,

@@ -6,15 +6,16 @@
  *     SCOPE      key: scope digest 16, space u64, zeros 8. version u8, flags u8 (bit 0: the
  *                client's vectors), cut u32, verdicts u8, verdicts as bytes (1: right), texts
  *                tenant, namespace, model, embedder, attributes u8, a name and a value each
- *     NAMESPACE  key: SHA-256 of tenant, zero byte, name. version u8: 4, flags u8 (bit 0: dropped),
+ *     NAMESPACE  key: SHA-256 of tenant, zero byte, name. version u8: 5, flags u8 (bit 0: dropped),
  *                version of the settings u64, tiers u8, policy: mode u8, guards off u8, static
  *                threshold, adaptive initial, min, max, step each a float's bits as u32; ttl u64,
  *                ttl max u64, bytes max u64, entries max u64, a double's bits of temperature max
  *                u64, user turns max u32, ack u8, index kind u8, ef_search u32, nprobe u32,
  *                eviction u8, policy's min similarity a float's bits as u32 (0, NaN: as the option
- *                says), texts tenant, name. Read and not written any more: version 3, without min
- *                similarity, version 2, without eviction either, and version 1, which has of these
- *                index kind, ef_search, nprobe and the texts
+ *                says), embedder u8, texts tenant, name. Read and not written any more: version 4,
+ *                without embedder, version 3, without min similarity either, version 2, without
+ *                eviction either, and version 1, which has of these index kind, ef_search, nprobe
+ *                and the texts
  *
  * What is read may be any bytes: a note that does not fit is no note. Owns nothing. Threads: any.
  */
@@ -29,7 +30,8 @@ enum {
     VERSION = 1,
     NAMESPACE_BEFORE_EVICTION = 2,
     NAMESPACE_BEFORE_MIN_SIMILARITY = 3,
-    NAMESPACE_VERSION = 4,
+    NAMESPACE_BEFORE_EMBEDDER = 4,
+    NAMESPACE_VERSION = 5,
     FLAG_DROPPED = 1,
     FLAG_CLIENTS = 1,
     ATTRIBUTES_MAX = 64,
@@ -302,7 +304,7 @@ static void write_wishes(struct writer *writer, const struct policy_wishes *wish
 
 enum {
     WISHES_BYTES = 2 + 5 * 4,
-    SETTINGS_BYTES = 1 + WISHES_BYTES + 5 * 8 + 4 + 1 + 1 + 4 + 4 + 1 + 4
+    SETTINGS_BYTES = 1 + WISHES_BYTES + 5 * 8 + 4 + 1 + 1 + 4 + 4 + 1 + 4 + 1
 };
 
 static void write_settings(struct writer *writer, const struct cache_namespace_settings *settings)
@@ -323,6 +325,7 @@ static void write_settings(struct writer *writer, const struct cache_namespace_s
     write_number(writer, settings->nprobe, 4);
     write_number(writer, settings->eviction, 1);
     write_number(writer, bits_of(settings->policy.min_similarity), 4);
+    write_number(writer, settings->embedder, 1);
 }
 
 enum status note_write_namespace(const struct note_namespace *namespace_, struct arena *arena,
@@ -380,8 +383,10 @@ static void read_settings(struct reader *reader, uint64_t version,
     read_index(reader, settings);
     if (version >= NAMESPACE_BEFORE_MIN_SIMILARITY)
         settings->eviction = (enum cache_eviction)read_number(reader, 1);
-    if (version >= NAMESPACE_VERSION)
+    if (version >= NAMESPACE_BEFORE_EMBEDDER)
         settings->policy.min_similarity = read_float(reader);
+    if (version >= NAMESPACE_VERSION)
+        settings->embedder = (enum cache_embedder)read_number(reader, 1);
 }
 
 bool note_read_namespace(const struct record_note *note, struct note_namespace *out_namespace)

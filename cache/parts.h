@@ -41,8 +41,9 @@ struct cache {
     struct epochs *epochs;
     struct store *store;
     struct directory *directory;
-    struct embedder *embedder; /* NULL: only clients bring vectors */
+    struct embedder *embedder; /* the server's; NULL: only clients bring vectors */
     bool embeds_later;         /* by embedder_submit: there is a pool */
+    struct embedder *lexical;  /* of namespaces that want it; without a pool */
     struct namespaces *namespaces;
     struct namespaces *strangers; /* one a tenant: counts the Gets of names that are none */
     struct namespace_ *nobody;    /* the same, where memory is spent */
@@ -81,16 +82,26 @@ struct cache {
 /* Empty stands for "default", as in identity. */
 struct text cache_name_or_default(struct text name);
 
-/* The space of a client's vector (NULL: of the server's embedder). False: nobody makes a vector for
- * this request. */
-bool cache_space(const struct cache *cache, struct text embedder, const float *vector,
-                 uint32_t dimension, struct embed_space *out_space);
-
 /* LIMIT_EXCEEDED, BAD_VECTOR; NULL is fine. */
 enum status cache_check_vector(const struct cache *cache, const float *vector, uint32_t dimension,
                                struct failure *failure);
 
-/* Hands the text in to the embedder; if there is no room for the vector, done says NO_MEMORY. */
+/* ---- vectors: spaces.c ------------------------------------------------------------------------
+ */
+
+/* Who makes the vector of a text that comes without one, in a namespace that wants this; `client`:
+ * the embedder that the request names. NULL: nobody. */
+struct embedder *cache_maker(const struct cache *cache,
+                             const struct cache_namespace_settings *wants, struct text client);
+/* Whose space this is; NULL: not one of this server's. */
+struct embedder *cache_maker_of(const struct cache *cache, uint64_t space);
+/* By embedder_submit; else by embedder_embed, on a compute thread. */
+bool cache_embeds_later(const struct cache *cache, const struct embedder *maker);
+/* The space of a client's vector (NULL: of its maker). False: there will be no vector. */
+bool cache_space(const struct embedder *maker, struct text client, const float *vector,
+                 uint32_t dimension, struct embed_space *out_space);
+/* Hands the text in to the server's embedder; if there is no room for the vector, done says
+ * NO_MEMORY. */
 void cache_embed(struct cache *cache, struct text query, float *unit, struct embed_job *job);
 
 /* ---- for those who watch: decisions.c ----------------------------------------------------------

@@ -63,11 +63,11 @@ static void consider(void *context, struct scope *scope)
 }
 
 /* Vectors that only clients make are measured as those of an unknown embedder. */
-static struct embed_space space_of(const struct cache *cache)
+static struct embed_space space_of(const struct embedder *maker)
 {
     struct embed_space client;
-    if (cache->embedder != NULL)
-        return *embedder_space(cache->embedder);
+    if (maker != NULL)
+        return *embedder_space(maker);
     embed_client_space(TEXT(""), 1, &client);
     return client;
 }
@@ -81,7 +81,9 @@ static enum status describe(struct cache *cache, struct choosing *choosing, stru
     if (namespace_ == NULL || atomic_load(&namespace_->is_closing))
         return STATUS_NOT_FOUND;
     struct policy_settings settings;
-    const struct embed_space space = space_of(cache);
+    const struct embedder *maker = cache_maker(cache, namespace_wants(namespace_), TEXT(""));
+    const struct embed_space space = space_of(maker);
+    view->embedder = maker != NULL ? embedder_space(maker) : NULL;
     view->set = namespace_wants(namespace_)->policy;
     view->version = namespace_version(namespace_);
     cache_overlay_policy(cache, &view->set, &settings);
@@ -103,8 +105,7 @@ enum status cache_describe_policy(struct cache *cache, const struct cache_policy
     struct choosing choosing = {.wanted = scope,
                                 .tenant = cache_name_or_default(scope->tenant),
                                 .namespace_ = cache_name_or_default(scope->namespace_)};
-    struct cache_policy_view view = {
-        .embedder = cache->embedder != NULL ? embedder_space(cache->embedder) : NULL};
+    struct cache_policy_view view = {0};
     epoch_enter(cache->epochs);
     const enum status status = describe(cache, &choosing, arena, &view);
     epoch_leave(cache->epochs);

@@ -15,7 +15,7 @@
 struct scopes {
     struct registry *registry;
     struct scopes_setup setup; /* as created; never changes */
-    struct scope shared_server, shared_client;
+    struct scope shared_server, shared_lexical, shared_client;
 };
 
 struct place { /* what a scope is found by */
@@ -49,6 +49,8 @@ enum status scopes_create(const struct scopes_setup *setup, struct scopes **out_
     if (status == STATUS_OK)
         status = init_shared(&scopes->shared_server, setup, setup->server_threshold);
     if (status == STATUS_OK)
+        status = init_shared(&scopes->shared_lexical, setup, setup->lexical_threshold);
+    if (status == STATUS_OK)
         status = init_shared(&scopes->shared_client, setup, setup->client_threshold);
     if (status != STATUS_OK)
         scopes_destroy(&scopes);
@@ -81,6 +83,7 @@ void scopes_destroy(struct scopes **scopes)
         return;
     *scopes = NULL;
     policy_scope_destroy(&doomed->shared_client.policy);
+    policy_scope_destroy(&doomed->shared_lexical.policy);
     policy_scope_destroy(&doomed->shared_server.policy);
     if (doomed->registry != NULL)
         registry_each(doomed->registry, free_item, NULL);
@@ -91,6 +94,7 @@ void scopes_destroy(struct scopes **scopes)
 void scopes_configure_shared(struct scopes *scopes, const struct policy_settings *policy)
 {
     policy_scope_configure(scopes->shared_server.policy, policy);
+    policy_scope_configure(scopes->shared_lexical.policy, policy);
     policy_scope_configure(scopes->shared_client.policy, policy);
 }
 
@@ -116,7 +120,9 @@ static bool is_at(const void *context, const struct registry_item *item)
 
 static struct scope *shared_of(struct scopes *scopes, uint64_t space)
 {
-    return space == scopes->setup.server_space ? &scopes->shared_server : &scopes->shared_client;
+    if (space == scopes->setup.server_space)
+        return &scopes->shared_server;
+    return space == scopes->setup.lexical_space ? &scopes->shared_lexical : &scopes->shared_client;
 }
 
 struct scope *scopes_find(struct scopes *scopes, const uint8_t digest[16], uint64_t space)
@@ -222,7 +228,8 @@ static struct scope *make(const struct scopes *scopes, const struct scope_names 
     scope->item.hash = hash_of(scopes, place);
     scope->id = scope_id(place->digest, place->space);
     scope->space = place->space;
-    scope->is_clients = place->space != scopes->setup.server_space;
+    scope->is_clients =
+        place->space != scopes->setup.server_space && place->space != scopes->setup.lexical_space;
     memcpy(scope->digest, place->digest, sizeof(scope->digest));
     copy_names(scope, names, embedder, names_size);
     if (policy_scope_create(scopes->setup.policy, space->threshold_default, &scope->policy) !=

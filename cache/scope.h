@@ -1,11 +1,10 @@
 /*
  * scope.h - one scope in one vector space: its policy's state, its counters, and the names that
  * Stats shows. Made when its first row is stored; kept until the end. Beyond scopes_max new scopes
- * share one state (one for the server's embedder, one for the clients'): they stay safe, each
- * behind its own partition, and share only what verdicts move; a namespace with a policy of its own
- * decides by that. A scope goes with its
- * namespace. Threads: any; a known scope is found without a lock, inside an epoch, or while its
- * namespace is held.
+ * share one state (one for the server's embedder, one for lexical vectors, one for the clients'):
+ * they stay safe, each behind its own partition, and share only what verdicts move; a namespace
+ * with a policy of its own decides by that. A scope goes with its namespace. Threads: any; a known
+ * scope is found without a lock, inside an epoch, or while its namespace is held.
  */
 #pragma once
 #include <stdatomic.h>
@@ -54,12 +53,14 @@ struct scopes_setup {
     struct epochs *epochs;
     const struct policy_settings *policy; /* of the start; outlives the scopes */
     uint64_t server_space;                /* 0: no embedder          */
+    uint64_t lexical_space;               /* perhaps the server's    */
     float server_threshold;               /* of the shared states    */
+    float lexical_threshold;
     float client_threshold;
 };
 enum status scopes_create(const struct scopes_setup *setup, struct scopes **out_scopes);
 void scopes_destroy(struct scopes **scopes);
-/* Of the two states that scopes beyond scopes_max share. */
+/* Of the states that scopes beyond scopes_max share. */
 void scopes_configure_shared(struct scopes *scopes, const struct policy_settings *policy);
 
 struct scope_names { /* what people call it, as the first request of the scope spelled it */

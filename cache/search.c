@@ -37,21 +37,22 @@ static enum status make_key(struct cache *cache, struct cache_search *search,
     struct cache_namespace_settings wants;
     status = cache_read_wishes(cache, &search->request->identity, search->key.namespace_, &wants,
                                failure);
-    if (status == STATUS_OK)
-        search->guard_rules = cache_guard_rules(cache, &wants);
-    return status;
+    if (status != STATUS_OK)
+        return status;
+    search->guard_rules = cache_guard_rules(cache, &wants);
+    search->maker = cache_maker(cache, &wants, search->request->identity.embedder);
+    return STATUS_OK;
 }
 
 /* A vector of the client's, or who will make one. */
-static enum status find_space(const struct cache *cache, struct cache_search *search,
-                              struct failure *failure)
+static enum status find_space(struct cache_search *search, struct failure *failure)
 {
     const struct cache_search_request *request = search->request;
-    if (!cache_space(cache, request->identity.embedder, request->vector, request->dimension,
+    if (!cache_space(search->maker, request->identity.embedder, request->vector, request->dimension,
                      &search->space))
         return failure_set(
             failure, STATUS_BAD_VECTOR, "vector",
-            "needed: identity.embedder names one of your own, or the server has none");
+            "needed: identity.embedder names one of your own, or nobody here makes vectors");
     if (request->vector == NULL && search->key.query.length == 0)
         return failure_set(failure, STATUS_EMPTY_PROMPT, "identity",
                            "no text of a user to make a vector of; bring one");
@@ -70,11 +71,12 @@ enum status cache_search_begin(struct cache *cache, const struct cache_search_re
     if (status == STATUS_OK)
         status = make_key(cache, out_search, failure);
     if (status == STATUS_OK)
-        status = find_space(cache, out_search, failure);
+        status = find_space(out_search, failure);
     if (status != STATUS_OK)
         return status;
     const bool embeds = request->vector == NULL;
-    *out_step = embeds && cache->embeds_later ? CACHE_NEEDS_VECTOR : CACHE_NEEDS_COMPUTE;
+    *out_step = embeds && cache_embeds_later(cache, out_search->maker) ? CACHE_NEEDS_VECTOR
+                                                                       : CACHE_NEEDS_COMPUTE;
     return STATUS_OK;
 }
 
@@ -90,9 +92,9 @@ static enum status make_vector(struct cache *cache, struct cache_search *search,
 {
     const struct cache_search_request *request = search->request;
     if (request->vector == NULL)
-        return cache->embeds_later ? STATUS_OK
-                                   : embedder_embed(cache->embedder, search->key.query,
-                                                    search->arena, search->unit);
+        return cache_embeds_later(cache, search->maker)
+                   ? STATUS_OK
+                   : embedder_embed(search->maker, search->key.query, search->arena, search->unit);
     if (vector_normalise(request->vector, request->dimension, search->unit))
         return STATUS_OK;
     return failure_set(failure, STATUS_BAD_VECTOR, "vector", "%s", status_text(STATUS_BAD_VECTOR));

@@ -30,6 +30,7 @@ struct cache_search { /* the caller's memory; only the last three are the caller
     const struct cache_search_request *request;
     struct arena *arena;
     struct key key;
+    struct embedder *maker; /* of the vector, if it brings none */
     struct embed_space space;
     unsigned guard_rules; /* as the namespace wants them */
     float *unit;

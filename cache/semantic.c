@@ -41,25 +41,23 @@ struct walk { /* one semantic lookup */
     size_t nears_count;
 };
 
-static void find_space(const struct cache *cache, const struct cache_get *get,
-                       struct embed_space *out_space)
+static void find_space(const struct cache_get *get, struct embed_space *out_space)
 {
-    const bool some = lookup_space(cache, get, out_space);
+    const bool some = lookup_space(get, out_space);
     assert(some); /* begin has found rows */
     assert(out_space->id != 0);
     assert(out_space->dimension > 0);
 }
 
 /* Of a vector that the client has brought: BAD_VECTOR is the client's. Else as embedder_embed. */
-static enum status make_vector(struct cache *cache, struct cache_get *get, uint32_t dimension,
-                               struct failure *failure)
+static enum status make_vector(struct cache_get *get, uint32_t dimension, struct failure *failure)
 {
     const struct cache_get_request *request = get->request;
     get->unit = arena_calloc(get->arena, dimension, sizeof(float));
     if (get->unit == NULL)
         return STATUS_NO_MEMORY;
     if (request->vector == NULL)
-        return embedder_embed(cache->embedder, get->key.query, get->arena, get->unit);
+        return embedder_embed(get->maker, get->key.query, get->arena, get->unit);
     if (vector_normalise(request->vector, request->dimension, get->unit))
         return STATUS_OK;
     return failure_set(failure, STATUS_BAD_VECTOR, "vector", "%s", status_text(STATUS_BAD_VECTOR));
@@ -454,9 +452,9 @@ enum status cache_get_finish(struct cache *cache, struct cache_get *get, int64_t
 {
     assert_open(get);
     struct embed_space space;
-    find_space(cache, get, &space);
+    find_space(get, &space);
     get->now_us = now_us;
-    enum status status = make_vector(cache, get, space.dimension, failure);
+    enum status status = make_vector(get, space.dimension, failure);
     get->reply.timing.embed_us = lookup_lap(cache, get);
     if (get->request->vector != NULL && status == STATUS_BAD_VECTOR)
         return status;
@@ -469,7 +467,7 @@ void cache_get_embed(struct cache *cache, struct cache_get *get, struct embed_jo
     assert(get->request->vector == NULL);
     assert(get->unit == NULL);
     struct embed_space space;
-    find_space(cache, get, &space);
+    find_space(get, &space);
     get->unit = arena_calloc(get->arena, space.dimension, sizeof(float));
     (void)lookup_lap(cache, get); /* here the vector's time begins */
     cache_embed(cache, get->key.query, get->unit, job);
@@ -484,6 +482,6 @@ enum status cache_get_finish_embedded(struct cache *cache, struct cache_get *get
         get->reply.timing.embed_us = (uint32_t)(done_us - get->now_us);
     (void)lookup_lap(cache, get); /* what waited for others is nobody's work */
     struct embed_space space;
-    find_space(cache, get, &space);
+    find_space(get, &space);
     return settle(cache, get, &space, embedded, now_ms, failure);
 }

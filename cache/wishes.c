@@ -179,7 +179,8 @@ bool cache_settings_are_whole(const struct cache_namespace_settings *settings)
            settings->policy.mode <= (unsigned)POLICY_SHADOW + 1 &&
            (settings->policy.guards_off & ~(unsigned)GUARD_NAMES) == 0 &&
            settings->ack <= ACK_SYNCED && settings->eviction <= EVICTION_LFU_AGING &&
-           settings->ttl_ms <= CACHE_TTL_MAX_MS && settings->ttl_max_ms <= CACHE_TTL_MAX_MS &&
+           settings->embedder <= EMBEDDER_CLIENT && settings->ttl_ms <= CACHE_TTL_MAX_MS &&
+           settings->ttl_max_ms <= CACHE_TTL_MAX_MS &&
            check_numbers(settings, &failure) == STATUS_OK &&
            check_cosines(&settings->policy, &failure) == STATUS_OK;
 }

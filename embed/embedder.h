@@ -36,6 +36,9 @@ struct embedder_setup {
 enum status embedder_open(const struct embedder_setup *setup, struct embedder **out_embedder,
                           struct failure *failure);
 
+/* One that makes lexical vectors, by embedder_embed alone. NO_MEMORY. */
+enum status embedder_open_lexical(struct embedder **out_embedder);
+
 /* What still waits is done with DRAINING. Nobody may submit any more. NULL is fine. The pool may be
  * gone already. */
 void embedder_destroy(struct embedder **embedder);

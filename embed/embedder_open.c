@@ -270,6 +270,16 @@ static enum status open_batch(struct embedder *embedder, const struct embedder_s
     return batch_create(&batch, &embedder->batch);
 }
 
+enum status embedder_open_lexical(struct embedder **out_embedder)
+{
+    struct embedder *embedder = calloc(1, sizeof(*embedder));
+    if (embedder == NULL)
+        return STATUS_NO_MEMORY;
+    open_lexical(embedder);
+    *out_embedder = embedder;
+    return STATUS_OK;
+}
+
 enum status embedder_open(const struct embedder_setup *setup, struct embedder **out_embedder,
                           struct failure *failure)
 {

@@ -24,6 +24,7 @@ static const struct field_word {
     {"ef_search", NAMESPACE_EF_SEARCH},
     {"nprobe", NAMESPACE_NPROBE},
     {"eviction", NAMESPACE_EVICTION},
+    {"embedder", NAMESPACE_EMBEDDER},
 };
 
 /* ---- read ------------------------------------------------------------------- */
@@ -34,7 +35,7 @@ static enum status read_fields(char *const *fields, size_t count, unsigned *out_
     static const char all[] =
         "tiers, policy, ttl_ms, ttl_max_ms, bytes_max, entries_max, "
         "temperature_max, user_turns_max, ack, index_kind, ef_search, nprobe, "
-        "eviction";
+        "eviction, embedder";
     unsigned bits = 0;
     for (size_t i = 0; i < count; i++) {
         unsigned bit = 0;
@@ -84,6 +85,10 @@ static enum status check_choices(const Reprise__V1__Namespace *message, struct f
         (int)message->eviction > REPRISE__V1__EVICTION__EVICTION_LFU_AGING)
         return failure_set(failure, STATUS_LIMIT_EXCEEDED, "namespace.eviction",
                            "one of EVICTION_S3FIFO, _LRU, _LFU_AGING, or none");
+    if ((int)message->embedder < 0 ||
+        (int)message->embedder > REPRISE__V1__NAMESPACE_EMBEDDER__NAMESPACE_EMBEDDER_CLIENT)
+        return failure_set(failure, STATUS_LIMIT_EXCEEDED, "namespace.embedder",
+                           "one of NAMESPACE_EMBEDDER_LEXICAL, _CLIENT, or none");
     if (message->temperature_max_given_case != 0 && isnan(message->temperature_max))
         return failure_set(failure, STATUS_LIMIT_EXCEEDED, "namespace.temperature_max",
                            "a number from 0 to 10");
@@ -113,6 +118,7 @@ static enum status read_settings(const Reprise__V1__Namespace *message,
     settings->ack = (enum journal_ack)message->ack;
     settings->index_kind = (unsigned)message->index_kind;
     settings->eviction = (enum cache_eviction)message->eviction;
+    settings->embedder = (enum cache_embedder)message->embedder;
     return STATUS_OK;
 }
 
@@ -234,6 +240,7 @@ static void fill_numbers(const struct cache_namespace_view *view, Reprise__V1__N
     message->ack = (Reprise__V1__Ack)settings->ack;
     message->index_kind = (Reprise__V1__IndexKind)settings->index_kind;
     message->eviction = (Reprise__V1__Eviction)settings->eviction;
+    message->embedder = (Reprise__V1__NamespaceEmbedder)settings->embedder;
     message->version = view->version;
     message->entries = view->entries;
     message->size_bytes = view->size_bytes;

@@ -73,6 +73,12 @@ const char *reprise_eviction_name(enum reprise_eviction eviction)
     return name_of(&reprise__v1__eviction__descriptor, (int)eviction, "EVICTION_");
 }
 
+const char *reprise_namespace_embedder_name(enum reprise_namespace_embedder embedder)
+{
+    return name_of(&reprise__v1__namespace_embedder__descriptor, (int)embedder,
+                   "NAMESPACE_EMBEDDER_");
+}
+
 const char *reprise_outcome_name(enum reprise_outcome outcome)
 {
     return name_of(&reprise__v1__report_outcome__descriptor, (int)outcome, "REPORT_OUTCOME_");

@@ -96,6 +96,7 @@ static void copy_numbers(const struct reprise_namespace *settings, Reprise__V1__
     made->ack = (Reprise__V1__Ack)settings->ack;
     made->index_kind = (Reprise__V1__IndexKind)settings->index_kind;
     made->eviction = (Reprise__V1__Eviction)settings->eviction;
+    made->embedder = (Reprise__V1__NamespaceEmbedder)settings->embedder;
     if (settings->temperature_max >= 0) {
         made->temperature_max_given_case =
             REPRISE__V1__NAMESPACE__TEMPERATURE_MAX_GIVEN_TEMPERATURE_MAX;
@@ -204,6 +205,7 @@ static bool read_namespace(const Reprise__V1__Namespace *message, struct arena *
         .ack = (enum reprise_ack)message->ack,
         .index_kind = (enum reprise_index_kind)message->index_kind,
         .eviction = (enum reprise_eviction)message->eviction,
+        .embedder = (enum reprise_namespace_embedder)message->embedder,
         .ef_search = message->ef_search_given_case != 0 ? message->ef_search : 0,
         .nprobe = message->nprobe_given_case != 0 ? message->nprobe : 0,
         .version = message->version,

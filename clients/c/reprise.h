@@ -129,6 +129,11 @@ enum reprise_eviction {
     REPRISE_EVICTION_LRU,
     REPRISE_EVICTION_LFU_AGING,
 };
+enum reprise_namespace_embedder { /* who makes vectors for texts that come without */
+                                  REPRISE_NAMESPACE_EMBEDDER_DEFAULT,
+                                  REPRISE_NAMESPACE_EMBEDDER_LEXICAL,
+                                  REPRISE_NAMESPACE_EMBEDDER_CLIENT,
+};
 
 enum reprise_verdict {
     REPRISE_VERDICT_CORRECT = 1,
@@ -191,6 +196,7 @@ const char *reprise_skip_name(enum reprise_skip skip);
 const char *reprise_ack_name(enum reprise_ack ack);
 const char *reprise_index_kind_name(enum reprise_index_kind kind);
 const char *reprise_eviction_name(enum reprise_eviction eviction);
+const char *reprise_namespace_embedder_name(enum reprise_namespace_embedder embedder);
 const char *reprise_outcome_name(enum reprise_outcome outcome);
 const char *reprise_mode_name(enum reprise_mode mode);
 const char *reprise_watched_result_name(enum reprise_watched_result result);
@@ -725,7 +731,8 @@ struct reprise_namespace {
     enum reprise_ack ack;
     enum reprise_index_kind index_kind;
     uint32_t ef_search, nprobe;
-    enum reprise_eviction eviction;              /* who leaves over its budget */
+    enum reprise_eviction eviction; /* who leaves over its budget */
+    enum reprise_namespace_embedder embedder;
     uint64_t version, entries, size_bytes, rows; /* in replies */
     const char *degraded; /* in replies: what today's options do not allow; "": nothing */
 };
@@ -1024,7 +1031,7 @@ struct reprise_result *reprise_calibration_finish(struct reprise_calibration **c
 void reprise_calibration_abandon(struct reprise_calibration **calibration);
 /* Changes the named fields of one namespace: "tiers", "policy", "ttl_ms", "ttl_max_ms",
  * "bytes_max", "entries_max", "temperature_max", "user_turns_max", "ack", "index_kind",
- * "ef_search", "nprobe", "eviction". */
+ * "ef_search", "nprobe", "eviction", "embedder". */
 struct reprise_result *reprise_update_namespace(struct reprise_client *client,
                                                 const struct reprise_namespace *settings,
                                                 const char *const *fields, size_t fields_count,

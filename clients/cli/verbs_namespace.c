@@ -12,7 +12,7 @@
 #include "clients/cli/units.h"
 #include "clients/cli/verbs.h"
 
-enum { FIELDS_MAX = 12 };
+enum { FIELDS_MAX = 14 };
 
 struct typed { /* what was typed */
     const struct cli *cli;
@@ -65,6 +65,7 @@ static void read_words(struct typed *typed)
     static const char *const acks[] = {"memory", "logged", "synced"};
     static const char *const modes[] = {"off", "static", "adaptive", "shadow"};
     static const char *const evictions[] = {"s3fifo", "lru", "lfu_aging"};
+    static const char *const embedders[] = {"lexical", "client"};
     static const char *const tiers[] = {"exact", "semantic", "all"};
     const char *value = take(typed, "index-kind", "index_kind");
     if (value != NULL)
@@ -77,6 +78,10 @@ static void read_words(struct typed *typed)
     if (value != NULL)
         typed->settings.eviction =
             (enum reprise_eviction)READ_WORD(typed, "eviction", value, evictions);
+    value = take(typed, "embedder", "embedder");
+    if (value != NULL)
+        typed->settings.embedder =
+            (enum reprise_namespace_embedder)READ_WORD(typed, "embedder", value, embedders);
     value = take(typed, "policy", "policy");
     if (value != NULL)
         typed->settings.policy.mode = (enum reprise_mode)READ_WORD(typed, "policy", value, modes);
@@ -213,6 +218,9 @@ static cJSON *json_namespace(const struct reprise_namespace *reply)
     json_add_some(tree, "userTurnsMax", reply->user_turns_max);
     if (reply->ack != REPRISE_ACK_DEFAULT)
         json_add_enum(tree, "ack", "ACK_", reprise_ack_name(reply->ack));
+    if (reply->embedder != REPRISE_NAMESPACE_EMBEDDER_DEFAULT)
+        json_add_enum(tree, "embedder", "NAMESPACE_EMBEDDER_",
+                      reprise_namespace_embedder_name(reply->embedder));
     if (reply->index_kind != REPRISE_INDEX_DEFAULT)
         json_add_enum(tree, "indexKind", "INDEX_KIND_", reprise_index_kind_name(reply->index_kind));
     json_add_some(tree, "efSearch", reply->ef_search);
@@ -274,6 +282,9 @@ static void print_settings(FILE *out, const struct reprise_namespace *reply)
     print_count(out, "user turns max", reply->user_turns_max);
     if (reply->ack != REPRISE_ACK_DEFAULT)
         print_line(out, "ack", print_words(reprise_ack_name(reply->ack), words));
+    if (reply->embedder != REPRISE_NAMESPACE_EMBEDDER_DEFAULT)
+        print_line(out, "embedder",
+                   print_words(reprise_namespace_embedder_name(reply->embedder), words));
     if (reply->index_kind != REPRISE_INDEX_DEFAULT)
         print_line(out, "index kind",
                    print_words(reprise_index_kind_name(reply->index_kind), words));

@@ -111,6 +111,7 @@ class Namespaces(unittest.TestCase):
         self.refused("BAD_THRESHOLD", self.create, "b", policy=A.Policy(static_threshold=float("nan")))
         self.refused("LIMIT_EXCEEDED", self.create, "b", policy=A.Policy(guards_off=[M.GUARD_NEGATION]))
         self.refused("LIMIT_EXCEEDED", self.create, "b", eviction=9)
+        self.refused("LIMIT_EXCEEDED", self.create, "b", embedder=9)
         self.refused("BAD_NAME", self.create, "a b")
         self.refused("NOT_FOUND", self.look, "b")
 
@@ -162,17 +163,20 @@ class Namespaces(unittest.TestCase):
         run = lambda *arguments: subprocess.run([str(BIN / "reprise"), "--endpoint", self.server.address, "--timeout", "60s", *arguments], capture_output=True, text=True,
                                                 timeout=60, cwd=FOLDER)
         result = run("namespace", "create", "faq", "--ttl", "7d", "--entries-max", "1000", "--policy", "static", "--threshold", "0.92", "--tier", "semantic",
-                     "--bytes-max", "64MiB", "--temperature-max", "0.7", "--user-turns-max", "3", "--ack", "logged", "--eviction", "lru")
+                     "--bytes-max", "64MiB", "--temperature-max", "0.7", "--user-turns-max", "3", "--ack", "logged", "--eviction", "lru", "--embedder", "lexical")
         self.assertEqual(result.returncode, 0, result.stderr)
         self.assertEqual(json.loads(run("-o", "json", "namespace", "get", "faq").stdout),
                          {"name": "faq", "tiers": ["TIER_SEMANTIC"], "policy": {"mode": "POLICY_MODE_STATIC", "staticThreshold": 0.92}, "ttlMs": 604800000,
-                          "bytesMax": 67108864, "entriesMax": 1000, "temperatureMax": 0.7, "userTurnsMax": 3, "ack": "ACK_LOGGED", "eviction": "EVICTION_LRU", "version": 1})
+                          "bytesMax": 67108864, "entriesMax": 1000, "temperatureMax": 0.7, "userTurnsMax": 3, "ack": "ACK_LOGGED", "eviction": "EVICTION_LRU",
+                          "embedder": "NAMESPACE_EMBEDDER_LEXICAL", "version": 1})
         self.assertIn("0.92", run("namespace", "update", "faq", "--ttl", "default").stdout)
         self.assertRegex(run("namespace", "update", "faq", "--eviction", "lfu_aging").stdout, r"eviction +lfu aging")
+        self.assertRegex(run("namespace", "update", "faq", "--embedder", "client").stdout, r"embedder +client")
+        self.assertNotRegex(run("namespace", "update", "faq", "--embedder", "default").stdout, r"embedder")
         self.assertIn("faq", run("namespace", "list").stdout)
         self.assertEqual(run("namespace", "drop", "faq").returncode, 1)
         self.assertEqual(run("namespace", "drop", "faq", "--confirm", "faq").stdout.split(), ["removed", "0", "entries"])
-        for words in (["create"], ["create", "a", "--policy", "strict"], ["create", "a", "--eviction", "fifo"], ["create", "a", "--ttl", "soon"], ["list", "a"], ["get", "a", "--ttl", "1h"],
+        for words in (["create"], ["create", "a", "--policy", "strict"], ["create", "a", "--eviction", "fifo"], ["create", "a", "--embedder", "mine"], ["create", "a", "--ttl", "soon"], ["list", "a"], ["get", "a", "--ttl", "1h"],
                       ["update", "a"], ["tidy", "a"]):
             self.assertEqual(run("namespace", *words).returncode, 2, words)
 

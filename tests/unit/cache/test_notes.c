@@ -136,6 +136,14 @@ static const char golden_4[] =
     "\000\000\000\011\000\000\000\002\000\000\040\077\001\000\000\000\164\003\000\000\000\146"
     "\141\161";
 
+static const char golden_5[] =
+    "\005\000\007\000\000\000\000\000\000\000\002\002\004\000\000\000\077\000\000\100"
+    "\077\000\000\000\077\000\000\140\077\000\000\200\075\140\352\000\000\000\000\000"
+    "\000\300\324\001\000\000\000\000\000\000\000\020\000\000\000\000\000\003\000\000"
+    "\000\000\000\000\000\000\000\000\000\000\000\340\077\004\000\000\000\003\003\100"
+    "\000\000\000\011\000\000\000\002\000\000\040\077\001\001\000\000\000\164\003\000\000"
+    "\000\146\141\161";
+
 static struct record_note note_of(const char *bytes, size_t length)
 {
     return (struct record_note){
@@ -165,11 +173,15 @@ static void every_version_of_a_namespaces_note_is_read(void **state)
     assert_true(note_read_namespace(&note, &read));
     assert_int_equal(read.settings.eviction, EVICTION_LRU);
     assert_true(read.settings.policy.min_similarity == 0.625f);
+    assert_int_equal(read.settings.embedder, EMBEDDER_DEFAULT);
+    note = note_of(golden_5, sizeof(golden_5) - 1);
+    assert_true(note_read_namespace(&note, &read));
+    assert_int_equal(read.settings.embedder, EMBEDDER_LEXICAL);
     assert_true(text_equal(read.name, TEXT("faq")));
     struct record_note written;
     assert_int_equal(note_write_namespace(&read, *state, &written), STATUS_OK);
-    assert_int_equal(written.bytes.length, sizeof(golden_4) - 1);
-    assert_memory_equal(written.bytes.bytes, golden_4, sizeof(golden_4) - 1);
+    assert_int_equal(written.bytes.length, sizeof(golden_5) - 1);
+    assert_memory_equal(written.bytes.bytes, golden_5, sizeof(golden_5) - 1);
 }
 
 /* In memory of its own size, so that a sanitizer sees a read beyond it. */

@@ -13,7 +13,7 @@
 struct world {
     struct policy_settings settings;
     struct scopes *scopes;
-    struct embed_space server, client;
+    struct embed_space server, lexical, client;
     struct arena *arena;
     struct epochs *epochs;
 };
@@ -30,7 +30,8 @@ static int open_world(void **state)
                      .adaptive_max = NAN,
                      .adaptive_step = 0.01f,
                      .guard_rules = GUARD_ALL},
-        .server = {.id = 11, .name = "lexical", .version = "1", .threshold_default = 0.9f}};
+        .server = {.id = 11, .name = "bge-small", .version = "1", .threshold_default = 0.9f},
+        .lexical = {.id = 12, .name = "lexical", .version = "1", .threshold_default = 0.8f}};
     embed_client_space(TEXT("bge"), 1, &world.client);
     if (epochs_create(&world.epochs) != STATUS_OK)
         return -1;
@@ -39,6 +40,8 @@ static int open_world(void **state)
                                        .policy = &world.settings,
                                        .server_space = world.server.id,
                                        .server_threshold = 0.9f,
+                                       .lexical_space = world.lexical.id,
+                                       .lexical_threshold = 0.8f,
                                        .client_threshold = 0.95f};
     *state = &world;
     if (scopes_create(&setup, &world.scopes) != STATUS_OK)
@@ -78,7 +81,7 @@ static void a_scope_keeps_its_state_and_its_names(void **state)
     assert_ptr_equal(obtain(world, "m", &world->server), scope);
     assert_ptr_equal(scopes_find(world->scopes, scope->digest, scope->space), scope);
     assert_true(text_equal(scope->model, TEXT("m")));
-    assert_true(text_equal(scope->embedder, TEXT("lexical-1")));
+    assert_true(text_equal(scope->embedder, TEXT("bge-small-1")));
     assert_true(text_equal(scope->namespace_, TEXT("default")));
     assert_int_equal(scope->attributes_count, 1);
     assert_true(text_equal(scope->attributes[0].value, TEXT("eu")));
@@ -140,6 +143,26 @@ static void the_shared_ones_are_not_listed(void **state)
     assert_int_equal(scopes, 2);
 }
 
+static void each_kind_of_space_shares_a_state_of_its_own(void **state)
+{
+    struct world *world = *state;
+    (void)obtain(world, "1", &world->server);
+    (void)obtain(world, "2", &world->server);
+    const struct scope *server = obtain(world, "3", &world->server);
+    const struct scope *lexical = obtain(world, "3", &world->lexical);
+    const struct scope *client = obtain(world, "3", &world->client);
+    assert_int_equal(server->id, 0);
+    assert_int_equal(lexical->id, 0);
+    assert_int_equal(client->id, 0);
+    assert_ptr_not_equal(lexical, server);
+    assert_ptr_not_equal(lexical, client);
+    struct policy_view view;
+    policy_scope_view(lexical->policy, &view);
+    assert_float_equal(view.threshold, 0.8, 1e-6);
+    policy_scope_view(server->policy, &view);
+    assert_float_equal(view.threshold, 0.9, 1e-6);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, open_world, close_world)
 
 static int register_thread(void **state)
@@ -162,6 +185,7 @@ int main(void)
         TEST(two_spaces_of_a_scope_are_apart),
         TEST(scopes_beyond_the_limit_share_a_state_of_their_kind),
         TEST(the_shared_ones_are_not_listed),
+        TEST(each_kind_of_space_shares_a_state_of_its_own),
     };
     return cmocka_run_group_tests(tests, register_thread, unregister_thread);
 }
