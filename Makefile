@@ -64,7 +64,7 @@ test-all: test ## the same, then clang's thread-safety analysis, tsan, fuzzing f
 soak: setup ## the long suites: 100,000 power cuts and ends of the process, a thousand kills under load
 	$(call build,dev)
 	@echo "== 100,000 seeds of power cuts, and as many of ends"
-	@REPRISE_POWER_CUTS=100000 build/dev/tests/unit_storage_store_open
+	@REPRISE_POWER_CUTS=100000 build/dev/tests/unit_storage_store_open 2>build/soak.log || { tail -40 build/soak.log; exit 1; }
 	@echo "== 1000 kills under load"
 	@REPRISE_BIN=$(CURDIR)/build/dev/bin REPRISE_SOURCE=$(CURDIR) REPRISE_KILL_ROUNDS=1000 /usr/bin/python3 -B tests/wire/test_kill.py -v
 

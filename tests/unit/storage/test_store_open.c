@@ -23,6 +23,14 @@ static unsigned from_environment(const char *name, unsigned standard)
     return value > 0 ? (unsigned)value : standard;
 }
 
+/* A thousand seeds take seconds; a hundred thousand are to be watched. */
+static void tell(uint64_t done, unsigned seeds)
+{
+    enum { EVERY = 2000 };
+    if (seeds > EVERY && done % EVERY == 0)
+        print_message("%llu of %u seeds\n", (unsigned long long)done, seeds);
+}
+
 struct sum { /* over all seeds */
     uint64_t cuts, opens_cut, durable, entries, damaged_bytes, torn_bytes;
     struct verdict verdict;
@@ -120,8 +128,10 @@ static void nothing_confirmed_is_lost_whenever_the_power_goes(void **state)
     struct sum sum = {0};
     const unsigned seeds = from_environment("REPRISE_POWER_CUTS", SEEDS);
     const uint64_t first = from_environment("REPRISE_POWER_SEED", 1);
-    for (uint64_t seed = first; seed < first + seeds; seed++)
+    for (uint64_t seed = first; seed < first + seeds; seed++) {
         run_seed(seed, &sum);
+        tell(seed - first + 1, seeds);
+    }
     print_message("%u seeds, %llu power cuts, %llu in an opening; %llu requests confirmed, %llu "
                   "records read back; torn %llu bytes, skipped %llu\n",
                   seeds, (unsigned long long)sum.cuts, (unsigned long long)sum.opens_cut,
@@ -167,8 +177,10 @@ static void nothing_logged_is_lost_whenever_the_process_ends(void **state)
     struct sum sum = {0};
     const unsigned seeds = from_environment("REPRISE_POWER_CUTS", SEEDS);
     const uint64_t first = from_environment("REPRISE_POWER_SEED", 1);
-    for (uint64_t seed = first; seed < first + seeds; seed++)
+    for (uint64_t seed = first; seed < first + seeds; seed++) {
         run_kill(seed, &sum);
+        tell(seed - first + 1, seeds);
+    }
     print_message("%u seeds, %u ends; %llu requests confirmed, %llu records read back; torn %llu "
                   "bytes\n",
                   seeds, seeds * ROUNDS, (unsigned long long)sum.durable,
