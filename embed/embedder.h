@@ -107,7 +107,10 @@ struct embedder_state {
     const char *degraded[EMBEDDER_DEGRADED_MAX];
     size_t degraded_count;
     uint32_t waiting;
-    uint64_t texts, tokens, packs; /* got a vector; went through the encoder (not of remote ones) */
+    uint64_t texts;         /* got a vector                                                     */
+    uint64_t tokens, packs; /* went through the encoder, in so many packs                        */
+    bool has_tokens; /* false: a remote one, and no reply has said how many tokens it took; else
+                        `tokens` are those of the replies that did                               */
     uint64_t recent_hits, twins; /* texts whose vector was still known; was made beside them      */
     uint64_t too_long, wordless; /* texts without a vector                                       */
     uint64_t overloaded, late;   /* refused: no room; it could not be in time                    */
@@ -117,6 +120,7 @@ struct embedder_state {
     uint32_t circuit_open, flying, batch_now;
     uint64_t requests, retries, openings, canaries, drifts;
     uint64_t bad_vectors; /* replies with one, or of another dimension                        */
+    uint64_t counted, uncounted; /* replies that say how many tokens they took; that do not      */
     struct embedder_error errors[EMBEDDER_ERRORS_MAX];
     size_t errors_count;
 };

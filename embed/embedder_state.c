@@ -16,7 +16,8 @@
 /* Every word that `degraded` may hold. */
 static const char *const degraded_words[] = {"no_weights", "embedder_down", "embedder_changed",
                                              "embedder_bad_vectors"};
-static_assert((int)REMOTE_ERROR_COUNT <= (int)EMBEDDER_ERRORS_MAX, "each has its place in the state");
+static_assert((int)REMOTE_ERROR_COUNT <= (int)EMBEDDER_ERRORS_MAX,
+              "each has its place in the state");
 
 /* ---- the state ------------------------------------------------------------------------------- */
 
@@ -46,6 +47,10 @@ static void add_remote(const struct remote *remote, struct embedder_state *state
     state->openings = about.openings;
     state->canaries = about.canaries;
     state->drifts = about.drifts;
+    state->tokens = about.tokens;
+    state->has_tokens = about.counted > 0;
+    state->counted = about.counted;
+    state->uncounted = about.uncounted;
     state->bad_vectors =
         about.errors[REMOTE_ERROR_BAD_VECTOR] + about.errors[REMOTE_ERROR_MISMATCH];
     for (int i = 0; i < REMOTE_ERROR_COUNT; i++)
@@ -78,6 +83,7 @@ void embedder_state(const struct embedder *embedder, struct embedder_state *out_
         .precision = embedder->local != NULL ? local_precision(embedder->local) : "",
         .isa = embedder->local != NULL ? local_isa(embedder->local) : "",
         .circuit = "",
+        .has_tokens = true,
     };
     if (embedder->lacks_weights)
         degrade(&state, "no_weights");
@@ -90,7 +96,8 @@ void embedder_state(const struct embedder *embedder, struct embedder_state *out_
 
 /* ---- metrics --------------------------------------------------------------------------------- */
 
-enum width { WIDE, NARROW }; /* uint64_t, uint32_t */
+/* uint64_t; uint32_t; uint64_t, without a line while has_tokens is false: unknown is not 0 */
+enum width { WIDE, NARROW, TOLD };
 
 struct figure {
     struct metric_row row;
@@ -118,7 +125,7 @@ static const struct figure figures[] = {
     ROW(overloaded,   WIDE,   "without_vector_total", COUNTER, "texts",   "reason=\"overloaded\"", WITHOUT)
     ROW(late,         WIDE,   "without_vector_total", COUNTER, "texts",   "reason=\"late\"",       WITHOUT)
     ROW(failed,       WIDE,   "without_vector_total", COUNTER, "texts",   "reason=\"failed\"",     WITHOUT)
-    ROW(tokens,       WIDE,   "tokens_total",        COUNTER, "tokens",   NULL,                   "Tokens that went through the encoder.")
+    ROW(tokens,       TOLD,   "tokens_total",        COUNTER, "tokens",   NULL,                   "Tokens that went through the encoder; of a remote one, as its replies count them: absent while none does.")
     ROW(packs,        WIDE,   "packs_total",         COUNTER, "packs",    NULL,                   "Packs of texts that went through the encoder.")
     ROW(recent_hits,  WIDE,   "recent_hits_total",   COUNTER, "texts",    NULL,                   "Texts whose vector was still known.")
     ROW(twins,        WIDE,   "twins_total",         COUNTER, "texts",    NULL,                   "Texts that shared a vector with an equal one in their pack.")
@@ -133,6 +140,7 @@ static const struct figure remote_figures[] = {
     ROW(retries,      WIDE,   "retries_total",       COUNTER, "requests", NULL,                   "Of these, those after the first.")
     ROW(canaries,     WIDE,   "canaries_total",      COUNTER, "texts",    NULL,                   "Known texts that it was asked, to see whether its vectors are the same.")
     ROW(drifts,       WIDE,   "canary_drifts_total", COUNTER, "texts",    NULL,                   "Of these, those whose vector was another.")
+    ROW(uncounted,    WIDE,   "uncounted_replies_total", COUNTER, "replies", NULL,                "Its replies that do not say how many tokens they took; tokens_total lacks theirs.")
     ROW(bad_vectors,  WIDE,   "bad_vectors_total",   COUNTER, "replies",  NULL,                   "Its replies of another dimension, or with a vector that is zero or no number.")
 };
 /* clang-format on */
@@ -152,11 +160,11 @@ static uint64_t value_of(const struct embedder_state *state, const struct figure
     const char *field = (const char *)state + figure->offset;
     uint64_t wide = 0;
     uint32_t narrow = 0;
-    if (figure->width == WIDE)
-        memcpy(&wide, field, sizeof(wide));
-    else
+    if (figure->width == NARROW)
         memcpy(&narrow, field, sizeof(narrow));
-    return figure->width == WIDE ? wide : narrow;
+    else
+        memcpy(&wide, field, sizeof(wide));
+    return figure->width == NARROW ? narrow : wide;
 }
 
 static void write_figures(const struct figure *list, size_t count,
@@ -166,6 +174,8 @@ static void write_figures(const struct figure *list, size_t count,
     for (size_t i = 0; i < count; i++) {
         const struct figure *figure = &list[i];
         char labels[METRIC_LABELS_MAX];
+        if (figure->width == TOLD && !state->has_tokens)
+            continue;
         if (strcmp(before, figure->row.name) != 0)
             metric_write_head(&figure->row, out);
         before = figure->row.name;

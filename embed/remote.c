@@ -89,6 +89,9 @@ void remote_state(const struct remote *remote, struct remote_state *out_state)
         .canaries = atomic_load(&tally->canaries),
         .drifts = atomic_load(&tally->drifts),
         .openings = atomic_load(&tally->openings),
+        .tokens = atomic_load(&tally->tokens),
+        .counted = atomic_load(&tally->counted),
+        .uncounted = atomic_load(&tally->uncounted),
     };
     for (int i = 0; i < REMOTE_ERROR_COUNT; i++)
         out_state->errors[i] = atomic_load(&tally->errors[i]);

@@ -83,6 +83,8 @@ struct remote_state {
     uint64_t texts, jobs;         /* texts embedded; jobs that got their vector                  */
     uint64_t canaries, drifts;    /* canaries answered; those that were not the first one        */
     uint64_t openings;            /* of the circuit                                              */
+    uint64_t tokens;              /* sent, canaries too, as the replies count them               */
+    uint64_t counted, uncounted;  /* replies that say how many; that do not                      */
     uint64_t errors[REMOTE_ERROR_COUNT];
 };
 

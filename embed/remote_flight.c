@@ -399,23 +399,36 @@ static enum remote_error take_canary(struct remote *remote, float *vector, uint3
     return fits ? REMOTE_ERROR_NONE : REMOTE_ERROR_MISMATCH;
 }
 
+/* Before anybody is told of a vector: who asks afterwards what it has cost finds it counted. What
+ * cannot be used is paid for as well. */
+static void count_tokens(struct remote *remote, const struct remote_reply *reply)
+{
+    struct remote_tally *tally = &remote->tally;
+    if (reply->has_tokens) {
+        (void)atomic_fetch_add(&tally->tokens, reply->tokens);
+        (void)atomic_fetch_add(&tally->counted, 1);
+    } else if (reply->vectors != NULL)
+        (void)atomic_fetch_add(&tally->uncounted, 1);
+}
+
 /* A canary of any dimension is read: that it is another one is what it is there to find out. */
 static enum remote_error take_reply(struct flight *flight)
 {
     struct remote *remote = flight->remote;
     size_t count = flight->is_canary ? 1 : flight->pack.count;
-    uint32_t expected = flight->is_canary ? 0 : atomic_load(&remote->dimension), found = 0;
-    float *vectors = NULL;
-    enum status status = remote_reply_read(remote->settings.shape, flight->request.reply, count,
-                                           expected, &vectors, &found);
+    uint32_t expected = flight->is_canary ? 0 : atomic_load(&remote->dimension);
+    struct remote_reply reply;
+    enum status status =
+        remote_reply_read(remote->settings.shape, flight->request.reply, count, expected, &reply);
+    count_tokens(remote, &reply);
     if (status != STATUS_OK)
         return error_of_reading(status);
     remote->asks_floats = flight->asks_floats;
     remote->is_encoding_proven = true;
     if (flight->is_canary)
-        return take_canary(remote, vectors, found);
-    deliver(flight, vectors, found);
-    free(vectors);
+        return take_canary(remote, reply.vectors, reply.dimension);
+    deliver(flight, reply.vectors, reply.dimension);
+    free(reply.vectors);
     return REMOTE_ERROR_NONE;
 }
 

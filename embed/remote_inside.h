@@ -44,6 +44,7 @@ struct remote_tally {
     atomic_int last_error, last_code;
     atomic_uint flying, resting, batch_now;
     _Atomic uint64_t requests, retries, texts, jobs, canaries, drifts, openings;
+    _Atomic uint64_t tokens, counted, uncounted;
     _Atomic uint64_t errors[REMOTE_ERROR_COUNT];
 };
 

@@ -3,7 +3,8 @@
  *   OpenAI  {"data":[{"index":0,"embedding":E},..]}: by index; servers that leave it out mean the
  * place TEI     [E,..] Ollama  {"embeddings":[E,..]} An E is an array of numbers or base64 (RFC
  * 4648, section 4) of little-endian 32-bit floats: servers answer with either, whatever they were
- * asked for.
+ * asked for. Tokens: OpenAI {"usage":{"prompt_tokens":N}}, of some servers total_tokens alone;
+ * Ollama {"prompt_eval_count":N}; TEI says nothing.
  *
  * A reply is data of somebody else. cJSON makes a node of 64 bytes from as little as two bytes of
  * text, so what begins a value is counted before anything is parsed; every number is checked before
@@ -31,6 +32,7 @@ enum {
 };
 
 static const double LENGTH_MIN = 1e-6;
+static const double TOKENS_MAX = 1 << 30; /* more than a request can hold: taken for a mistake */
 
 static size_t numbers_max(size_t count, uint32_t dimension)
 {
@@ -214,6 +216,33 @@ static enum status read_vector(const cJSON *value, uint32_t dimension, float *ou
     return status == STATUS_OK ? to_unit(out, dimension) : status;
 }
 
+/* ---- What it has cost ---- */
+
+static bool read_count(const cJSON *number, uint64_t *out_count)
+{
+    if (!cJSON_IsNumber(number) || !(number->valuedouble >= 0) ||
+        !(number->valuedouble <= TOKENS_MAX) || floor(number->valuedouble) != number->valuedouble)
+        return false;
+    *out_count = (uint64_t)number->valuedouble;
+    return true;
+}
+
+static bool read_tokens(enum remote_shape shape, const cJSON *root, uint64_t *out_tokens)
+{
+    const cJSON *usage = NULL;
+    switch (shape) {
+    case REMOTE_OPENAI:
+        usage = cJSON_GetObjectItemCaseSensitive(root, "usage");
+        return read_count(cJSON_GetObjectItemCaseSensitive(usage, "prompt_tokens"), out_tokens) ||
+               read_count(cJSON_GetObjectItemCaseSensitive(usage, "total_tokens"), out_tokens);
+    case REMOTE_OLLAMA:
+        return read_count(cJSON_GetObjectItemCaseSensitive(root, "prompt_eval_count"), out_tokens);
+    case REMOTE_TEI:
+        return false;
+    }
+    return false;
+}
+
 /* ---- All of them ---- */
 
 static enum status check_dimensions(const cJSON *const *places, size_t count, uint32_t dimension,
@@ -248,24 +277,23 @@ static enum status read_all(const cJSON *const *places, size_t count, uint32_t d
 }
 
 enum status remote_reply_read(enum remote_shape shape, struct text reply, size_t count,
-                              uint32_t dimension, float **out_vectors, uint32_t *out_dimension)
+                              uint32_t dimension, struct remote_reply *out_reply)
 {
     assert(count > 0);
     assert(dimension <= REMOTE_DIMENSION_MAX);
+    *out_reply = (struct remote_reply){.vectors = NULL};
     cJSON *root = parse(reply, count, dimension);
     if (root == NULL)
         return STATUS_BAD_JSON;
+    out_reply->has_tokens = read_tokens(shape, root, &out_reply->tokens);
     const cJSON **places = calloc(count, sizeof(*places));
     enum status status = places != NULL ? STATUS_OK : STATUS_NO_MEMORY;
     if (status == STATUS_OK && !place_all(shape, root, count, places))
         status = STATUS_BAD_JSON;
-    uint32_t found = 0;
     if (status == STATUS_OK)
-        status = check_dimensions(places, count, dimension, &found);
-    if (status == STATUS_OK || status == STATUS_EMBEDDER_MISMATCH)
-        *out_dimension = found;
+        status = check_dimensions(places, count, dimension, &out_reply->dimension);
     if (status == STATUS_OK)
-        status = read_all(places, count, found, out_vectors);
+        status = read_all(places, count, out_reply->dimension, &out_reply->vectors);
     free(places);
     cJSON_Delete(root);
     return status;

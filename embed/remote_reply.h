@@ -11,15 +11,22 @@ enum { REMOTE_DIMENSION_MAX = 4096 };
 /* The most bytes that an honest reply takes. dimension 0: not known yet. */
 size_t remote_reply_max(size_t count, uint32_t dimension);
 
+struct remote_reply {
+    float *vectors; /* count x dimension floats, the caller's to free; NULL unless OK     */
+    uint32_t dimension;
+    uint64_t tokens; /* of all texts, as the server counts them: what it has them paid for */
+    bool has_tokens; /* false: it does not say, which is not 0                             */
+};
+
 /*
  * Reads the vectors of `count` texts, in the order of the texts, each brought to length 1.
- * dimension 0: any, the same for all. *out_vectors: count x *out_dimension floats; the caller frees
- * them. BAD_JSON: not what this shape answers, or another count. EMBEDDER_MISMATCH: another
- * dimension; *out_dimension says which. BAD_VECTOR: all is there, but one is zero, infinite or not
- * a number. NO_MEMORY.
+ * dimension 0: any, the same for all. BAD_JSON: not what this shape answers, or another count.
+ * EMBEDDER_MISMATCH: another dimension; the reply's says which. BAD_VECTOR: all is there, but one
+ * is zero, infinite or not a number. NO_MEMORY. Tokens are read with every one of them, if it is
+ * JSON.
  */
 enum status remote_reply_read(enum remote_shape shape, struct text reply, size_t count,
-                              uint32_t dimension, float **out_vectors, uint32_t *out_dimension);
+                              uint32_t dimension, struct remote_reply *out_reply);
 
 /*
  * Whether a refusal (400, 422) is for a text's length: "maximum context length is 8192 tokens". In

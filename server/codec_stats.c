@@ -226,7 +226,10 @@ static enum status fill_embedder(const struct cache_stats *stats, struct arena *
     message->overloaded = state->overloaded;
     message->late = state->late;
     message->failed = state->failed;
-    message->tokens = state->tokens;
+    if (state->has_tokens) {
+        message->tokens_given_case = REPRISE__V1__EMBEDDER_INFO__TOKENS_GIVEN_TOKENS;
+        message->tokens = state->tokens;
+    }
     message->packs = state->packs;
     message->recent_hits = state->recent_hits;
     message->wordless = state->wordless;
@@ -237,6 +240,7 @@ static enum status fill_embedder(const struct cache_stats *stats, struct arena *
     message->canaries = state->canaries;
     message->canary_drifts = state->drifts;
     message->bad_vectors = state->bad_vectors;
+    message->uncounted = state->uncounted;
     if (status == STATUS_OK)
         status = fill_embedder_words(state, arena, message);
     return status == STATUS_OK ? fill_embedder_errors(state, arena, message) : status;

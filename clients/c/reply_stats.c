@@ -134,7 +134,8 @@ static bool read_embedders(const Reprise__V1__StatsResponse *message, struct are
             .provider = from->provider,
             .precision = from->precision,
             .isa = from->isa,
-            .tokens = from->tokens,
+            .tokens_given = from->tokens_given_case != 0,
+            .tokens = from->tokens_given_case != 0 ? from->tokens : 0,
             .packs = from->packs,
             .recent_hits = from->recent_hits,
             .wordless = from->wordless,
@@ -146,6 +147,7 @@ static bool read_embedders(const Reprise__V1__StatsResponse *message, struct are
             .canaries = from->canaries,
             .canary_drifts = from->canary_drifts,
             .bad_vectors = from->bad_vectors,
+            .uncounted = from->uncounted,
         };
         if (!read_embedder_errors(from, arena, &embedders[i]))
             return false;

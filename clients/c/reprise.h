@@ -620,10 +620,12 @@ struct reprise_embedder_info { /* see EmbedderInfo in admin.proto */
     /* Since start: with a vector; too long or refused; no room in a queue; not in time; failed. */
     uint64_t texts, too_long, overloaded, late, failed;
     const char *provider, *precision, *isa; /* "local", "int8", "avx512vnni"; "": it has none   */
+    bool tokens_given; /* false: a remote one that does not say, which is not 0 */
     uint64_t tokens, packs, recent_hits, wordless;
     uint32_t waiting;
     const char *circuit; /* of a remote one "closed" or "open"; else "", and all below is 0     */
     uint64_t requests, retries, openings, canaries, canary_drifts, bad_vectors;
+    uint64_t uncounted; /* replies that do not say how many tokens they took */
     const struct reprise_embedder_error *errors; /* only reasons that occurred */
     size_t errors_count;
 };

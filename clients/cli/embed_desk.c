@@ -213,11 +213,25 @@ static enum verb_exit take(const struct cli *cli, struct desk *desk, size_t plac
     return status == STATUS_OK ? VERB_DONE : refused(cli, status, &none);
 }
 
+/* What is counted since `before`, the canary of the start being in there. */
+static void count_tokens(struct desk *desk, const struct embedder_state *before)
+{
+    struct embedder_state after;
+    embedder_state(desk->embedder, &after);
+    desk->has_tokens = after.counted > before->counted && after.uncounted == before->uncounted;
+    desk->tokens = desk->has_tokens ? after.tokens - before->tokens : 0;
+}
+
 enum verb_exit desk_begin(const struct cli *cli, const struct arguments *arguments,
                           size_t texts_count, struct desk *desk)
 {
+    struct embedder_state before;
     enum verb_exit exit_code = desk_open(cli, arguments, desk);
+    if (exit_code != VERB_DONE)
+        return exit_code;
+    embedder_state(desk->embedder, &before);
     for (size_t i = 0; i < texts_count && exit_code == VERB_DONE; i++)
         exit_code = take(cli, desk, i, arguments->words[i]);
+    count_tokens(desk, &before);
     return exit_code;
 }

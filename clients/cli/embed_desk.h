@@ -21,6 +21,8 @@ struct desk { /* all zero is nothing */
     struct policy_settings policy;
     struct text texts[DESK_TEXTS_MAX]; /* as a server would compare them */
     float *units[DESK_TEXTS_MAX];      /* length 1 */
+    uint64_t tokens; /* of all texts, as a remote embedder's replies count them                  */
+    bool has_tokens; /* false: it does not say, or it is none                                    */
 };
 
 /*

@@ -73,16 +73,23 @@ static void add_embedder_figures(cJSON *object, const struct reprise_embedder_in
     const struct {
         const char *name;
         uint64_t count;
-    } counts[] = {{"tokens", embedder->tokens},          {"packs", embedder->packs},
-                  {"recentHits", embedder->recent_hits}, {"wordless", embedder->wordless},
-                  {"waiting", embedder->waiting},        {"requests", embedder->requests},
-                  {"retries", embedder->retries},        {"openings", embedder->openings},
-                  {"canaries", embedder->canaries},      {"canaryDrifts", embedder->canary_drifts},
-                  {"badVectors", embedder->bad_vectors}};
+    } counts[] = {{"packs", embedder->packs},
+                  {"recentHits", embedder->recent_hits},
+                  {"wordless", embedder->wordless},
+                  {"waiting", embedder->waiting},
+                  {"requests", embedder->requests},
+                  {"retries", embedder->retries},
+                  {"openings", embedder->openings},
+                  {"canaries", embedder->canaries},
+                  {"canaryDrifts", embedder->canary_drifts},
+                  {"badVectors", embedder->bad_vectors},
+                  {"uncounted", embedder->uncounted}};
     (void)cJSON_AddStringToObject(object, "provider", embedder->provider);
     (void)cJSON_AddStringToObject(object, "precision", embedder->precision);
     (void)cJSON_AddStringToObject(object, "isa", embedder->isa);
     (void)cJSON_AddStringToObject(object, "circuit", embedder->circuit);
+    if (embedder->tokens_given)
+        json_add_count(object, "tokens", embedder->tokens);
     for (size_t i = 0; i < sizeof(counts) / sizeof(counts[0]); i++)
         json_add_count(object, counts[i].name, counts[i].count);
     cJSON *errors = cJSON_AddArrayToObject(object, "errors");

@@ -3,6 +3,7 @@
  * with the same options say (embed_desk.c), printed. Owns nothing beyond a verb. Threads: the main
  * thread.
  */
+#include <inttypes.h>
 #include <string.h>
 
 #include "base/check.h"
@@ -37,6 +38,16 @@ static void print_tokens(const struct cli *cli, const struct embedder_tokens *to
     (void)fprintf(cli->out, "%s\n", more);
 }
 
+/* Of a remote embedder, who alone knows the pieces. */
+static void print_count(const struct cli *cli, const struct desk *desk)
+{
+    (void)fprintf(cli->out, "%-*s", PRINT_LABEL, "tokens");
+    if (desk->has_tokens)
+        (void)fprintf(cli->out, "%" PRIu64 ", as the embedder counts them\n", desk->tokens);
+    else
+        (void)fprintf(cli->out, "unknown: the embedder does not count them\n");
+}
+
 static void print_vector(const struct cli *cli, const struct desk *desk,
                          const struct embedder_tokens *tokens)
 {
@@ -50,16 +61,25 @@ static void print_vector(const struct cli *cli, const struct desk *desk,
                   "threshold", (double)space->threshold_default, (double)space->min_similarity);
     if (tokens->pieces != NULL)
         print_tokens(cli, tokens);
+    else
+        print_count(cli, desk);
     (void)fprintf(cli->out, "%-*s%u numbers:", PRINT_LABEL, "vector", space->dimension);
     for (uint32_t i = 0; i < NUMBERS_SHOWN && i < space->dimension; i++)
         (void)fprintf(cli->out, " %.4f", (double)desk->units[0][i]);
     (void)fprintf(cli->out, "%s\n", space->dimension > NUMBERS_SHOWN ? " ..." : "");
 }
 
+/* Of a remote embedder null where it does not count them: unknown is not 0. */
+static void add_count(cJSON *tree, const struct desk *desk)
+{
+    if (desk->has_tokens)
+        json_add_count(tree, "tokens", desk->tokens);
+    else
+        (void)cJSON_AddNullToObject(tree, "tokens");
+}
+
 static void add_tokens(cJSON *tree, const struct embedder_tokens *tokens, struct arena *arena)
 {
-    if (tokens->pieces == NULL)
-        return;
     json_add_count(tree, "tokens", tokens->count);
     json_add_count(tree, "unknown", tokens->unknown);
     (void)cJSON_AddBoolToObject(tree, "isHead", tokens->is_head);
@@ -86,7 +106,10 @@ static enum verb_exit print_vector_json(const struct cli *cli, const struct desk
     json_add_count(tree, "dimension", space->dimension);
     json_add_float(tree, "threshold", (double)space->threshold_default);
     json_add_float(tree, "minSimilarity", (double)space->min_similarity);
-    add_tokens(tree, tokens, desk->arena);
+    if (tokens->pieces != NULL)
+        add_tokens(tree, tokens, desk->arena);
+    else
+        add_count(tree, desk);
     cJSON *numbers = cJSON_AddArrayToObject(tree, "vector");
     for (uint32_t i = 0; i < space->dimension && numbers != NULL; i++) {
         char number[32]; /* 9 digits bring back the same float */

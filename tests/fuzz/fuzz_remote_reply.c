@@ -35,17 +35,21 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         return 0;
     enum remote_shape shape = (enum remote_shape)(data[0] % 3);
     size_t count = 1 + data[0] / 3 % 4;
-    uint32_t expected = data[0] / 12 % 3 == 0 ? 0 : data[0] / 12 % 3, found = 0;
-    float *vectors = NULL;
+    uint32_t expected = data[0] / 12 % 3 == 0 ? 0 : data[0] / 12 % 3;
+    struct remote_reply read;
     struct text reply = {(const char *)data + 1, size - 1};
     (void)remote_reply_blames_length(reply);
-    enum status status = remote_reply_read(shape, reply, count, expected, &vectors, &found);
-    must((status == STATUS_OK) == (vectors != NULL), "vectors come with success, and only then");
+    enum status status = remote_reply_read(shape, reply, count, expected, &read);
+    must((status == STATUS_OK) == (read.vectors != NULL),
+         "vectors come with success, and only then");
+    must(read.has_tokens || read.tokens == 0, "tokens that nobody has counted");
+    must(read.tokens <= 1 << 30, "more tokens than a request can hold");
     if (status != STATUS_OK)
         return 0;
-    must(found > 0 && found <= REMOTE_DIMENSION_MAX, "a dimension outside its bounds");
-    must(expected == 0 || found == expected, "another dimension than expected");
-    check_units(vectors, count, found);
-    free(vectors);
+    must(read.dimension > 0 && read.dimension <= REMOTE_DIMENSION_MAX,
+         "a dimension outside its bounds");
+    must(expected == 0 || read.dimension == expected, "another dimension than expected");
+    check_units(read.vectors, count, read.dimension);
+    free(read.vectors);
     return 0;
 }

@@ -93,6 +93,20 @@ static cJSON *openai_item(const struct embed_script *script, const char *text, i
     return item;
 }
 
+static void add_tokens(const struct embed_script *script, cJSON *root, unsigned count)
+{
+    const unsigned tokens = script->manners.tokens * count;
+    if (tokens == 0)
+        return;
+    if (script->shape == EMBED_OLLAMA)
+        cJSON_AddNumberToObject(root, "prompt_eval_count", tokens);
+    if (script->shape != EMBED_OPENAI)
+        return;
+    cJSON *usage = cJSON_AddObjectToObject(root, "usage");
+    cJSON_AddNumberToObject(usage, "prompt_tokens", tokens);
+    cJSON_AddNumberToObject(usage, "total_tokens", tokens);
+}
+
 static char *reply_for(const struct embed_script *script, const cJSON *texts)
 {
     cJSON *list = cJSON_CreateArray(), *root = list;
@@ -107,6 +121,7 @@ static char *reply_for(const struct embed_script *script, const cJSON *texts)
         root = cJSON_CreateObject();
         cJSON_AddItemToObject(root, script->shape == EMBED_OPENAI ? "data" : "embeddings", list);
     }
+    add_tokens(script, root, (unsigned)count);
     char *reply = cJSON_PrintUnformatted(root);
     cJSON_Delete(root);
     return reply;

@@ -14,6 +14,7 @@ struct embed_manners {
     bool refuses_base64;     /* 400 if it is asked for                                   */
     bool shuffles;           /* OpenAI: the last text first                              */
     bool has_drifted;        /* other weights: other vectors                             */
+    unsigned tokens;         /* of each text, said as OpenAI and Ollama do; 0: not said  */
     unsigned batch_max;      /* 413 for more texts                                       */
     const char *refused;     /* 413 if a text begins so                                  */
     const char *unspeakable; /* the vector of a text that begins so has a null           */

@@ -186,6 +186,7 @@ class Service:
     def __init__(self, test):
         self.code, self.error, self.size, self.texts, self.requests = 200, "scripted", DIMENSION, [], 0
         self.nothing = False  # vectors of zeros
+        self.tokens = None  # of each text; None: it does not count them
         self.open = threading.Event()
         self.open.set()
         test.addCleanup(self.open.set)
@@ -228,6 +229,9 @@ class Service:
         vectors = [[0.0] * self.size if self.nothing else (self.vector(text) * 2)[:self.size] for text in texts]
         shapes = {"/v1/embeddings": {"data": [{"index": n, "embedding": vector} for n, vector in enumerate(vectors)]},
                   "/embed": vectors, "/api/embed": {"embeddings": vectors}}
+        if self.tokens is not None:
+            shapes["/v1/embeddings"]["usage"] = {"prompt_tokens": self.tokens * len(texts), "total_tokens": self.tokens * len(texts)}
+            shapes["/api/embed"]["prompt_eval_count"] = self.tokens * len(texts)
         body = json.dumps(shapes[handler.path] if self.code == 200 else {"error": self.error}).encode()
         try:
             handler.send_response(self.code)
@@ -255,6 +259,18 @@ class Remote(unittest.TestCase):
                 self.assertGreater(hit.debug.timing.embed_us, 0)
                 self.assertEqual(get(server, "blue pears taste well").tier, M.TIER_UNSPECIFIED)
                 self.assertEqual((stats(server).embedders[0].dimension, list(stats(server).degraded)), (DIMENSION, []))
+                server.stop()
+
+    def test_tokens_are_what_the_service_says_and_unknown_is_not_none(self):
+        for provider in ("openai", "ollama", "tei"):
+            with self.subTest(provider):
+                server = self.start(provider)  # the known text of the start is not counted
+                about = stats(server).embedders[0]
+                self.assertEqual((about.HasField("tokens"), about.uncounted), (False, 1))
+                self.service.tokens = 5
+                self.assertTrue(put(server, "green apples are good").indexed)
+                about = stats(server).embedders[0]
+                self.assertEqual((about.HasField("tokens"), about.tokens, about.uncounted), (False, 0, 2) if provider == "tei" else (True, 5, 1))
                 server.stop()
 
     def test_a_batch_goes_out_together(self):

@@ -163,6 +163,32 @@ static void every_remote_embedder_is_asked(void **state)
     }
 }
 
+/* Of this text alone: the canary's have gone before. */
+static void a_remote_embedder_counts_the_tokens_or_they_are_unknown(void **state)
+{
+    (void)state;
+    for (int shape = EMBED_OPENAI; shape <= EMBED_OLLAMA; shape++) {
+        struct embed_script *script = embed_script_create((enum embed_script_shape)shape, 8);
+        char url[64];
+        (void)snprintf(url, sizeof(url), "http://127.0.0.1:%u",
+                       http_script_port(embed_script_http(script)));
+        for (unsigned tokens = 0; tokens <= 5; tokens += 5) {
+            const bool is_told = tokens > 0 && shape != EMBED_TEI;
+            embed_script_tell(script, &(struct embed_manners){.tokens = tokens});
+            expect(RUN("embed", "open the door", "--provider", providers[shape], "--embedder", "m",
+                       "--url", url, "--timeout", "30s"),
+                   VERB_DONE,
+                   is_told ? "tokens       5, as the embedder counts them\n"
+                           : "tokens       unknown: the embedder does not count them\n",
+                   "");
+            expect(RUN("embed", "open the door", "--provider", providers[shape], "--embedder", "m",
+                       "--url", url, "--timeout", "30s", "-o", "json"),
+                   VERB_DONE, is_told ? "\"tokens\":\t5" : "\"tokens\":\tnull", "");
+        }
+        embed_script_destroy(&script);
+    }
+}
+
 static void a_key_comes_from_its_file(void **state)
 {
     (void)state;
@@ -247,6 +273,7 @@ int main(void)
         cmocka_unit_test(near_texts_are_served_unless_the_guard_forbids_it),
         cmocka_unit_test(the_policy_that_is_configured_speaks),
         cmocka_unit_test(every_remote_embedder_is_asked),
+        cmocka_unit_test(a_remote_embedder_counts_the_tokens_or_they_are_unknown),
         cmocka_unit_test(a_key_comes_from_its_file),
         cmocka_unit_test(a_remote_embedder_that_fails_is_a_clear_error),
         cmocka_unit_test(a_comparison_is_a_document_too),

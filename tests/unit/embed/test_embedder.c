@@ -603,9 +603,11 @@ static void metrics_tell_how_a_remote_embedder_is_asked(void **state)
         "reprise_embed_errors_total{provider=\"tei\",reason=\"bad_vector\"} 1\n",
         "reprise_embed_errors_total{provider=\"tei\",reason=\"rejected\"} 0\n",
         "reprise_embed_degraded{reason=\"embedder_bad_vectors\"} 1\n",
+        "reprise_embed_uncounted_replies_total{provider=\"tei\"} 1\n", /* the canary's */
     };
     for (size_t i = 0; i < sizeof(lines) / sizeof(lines[0]); i++)
         assert_non_null(strstr(said, lines[i]));
+    assert_null(strstr(said, "reprise_embed_tokens_total")); /* unknown, which is not 0 */
     free(said);
     while (is_degraded(&desk, "embedder_bad_vectors")) /* until a canary is right */
         continue;

@@ -49,6 +49,26 @@ static void ollama_is_spoken(void **state)
     assert_non_null(strstr(embed_script_body(world->script, 1), "\"keep_alive\""));
 }
 
+/* The canary of the start is one of them. */
+static void tokens_are_counted_where_they_are_told(void **state)
+{
+    struct world *world = *state;
+    tell(world, (struct embed_manners){.tokens = 7});
+    assert_int_equal(open_remote(world), STATUS_OK);
+    assert_int_equal(state_of(world).tokens, 7);
+    assert_int_equal(await(submit(world, 0, "hello")), STATUS_OK);
+    assert_int_equal(state_of(world).tokens, 14);
+    tell(world, (struct embed_manners){.tokens = 7, .unspeakable = "bad"});
+    assert_int_equal(await(submit(world, 1, "bad to say")), STATUS_BAD_VECTOR);
+    assert_int_equal(state_of(world).tokens, 21); /* paid for, although of no use */
+    assert_int_equal(state_of(world).counted, 3);
+    assert_int_equal(state_of(world).uncounted, 0);
+    tell(world, (struct embed_manners){.tokens = 0});
+    assert_int_equal(await(submit(world, 2, "hello again")), STATUS_OK);
+    assert_int_equal(state_of(world).tokens, 21);
+    assert_int_equal(state_of(world).uncounted, 1);
+}
+
 static void base64_is_read(void **state)
 {
     struct world *world = *state;
@@ -435,6 +455,7 @@ int main(void)
         WITH_WORLD(openai_is_spoken),
         WITH_WORLD(tei_is_spoken),
         WITH_WORLD(ollama_is_spoken),
+        WITH_WORLD(tokens_are_counted_where_they_are_told),
         WITH_WORLD(base64_is_read),
         WITH_WORLD(a_refused_encoding_is_not_asked_for_again),
         WITH_WORLD(the_key_goes_into_one_header_alone),

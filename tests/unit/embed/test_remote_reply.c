@@ -17,12 +17,10 @@ static const float THREE_FOUR[] = {0.6f, 0.8f}, FOUR_THREE[] = {0.8f, 0.6f};
 static enum status status_of(enum remote_shape shape, const char *reply, size_t count,
                              uint32_t dimension)
 {
-    float *vectors = NULL;
-    uint32_t found = 0;
-    enum status status =
-        remote_reply_read(shape, text_of(reply), count, dimension, &vectors, &found);
-    assert_true((status == STATUS_OK) == (vectors != NULL));
-    free(vectors);
+    struct remote_reply read;
+    enum status status = remote_reply_read(shape, text_of(reply), count, dimension, &read);
+    assert_true((status == STATUS_OK) == (read.vectors != NULL));
+    free(read.vectors);
     return status;
 }
 
@@ -35,13 +33,12 @@ static void assert_vector(const float *vector, const float *expected, uint32_t d
 /* Two texts, whose vectors point along (3, 4) and (4, 3). */
 static void expect_two(enum remote_shape shape, const char *reply)
 {
-    float *vectors = NULL;
-    uint32_t found = 0;
-    assert_int_equal(remote_reply_read(shape, text_of(reply), 2, 0, &vectors, &found), STATUS_OK);
-    assert_int_equal(found, 2);
-    assert_vector(vectors, THREE_FOUR, 2);
-    assert_vector(vectors + 2, FOUR_THREE, 2);
-    free(vectors);
+    struct remote_reply read;
+    assert_int_equal(remote_reply_read(shape, text_of(reply), 2, 0, &read), STATUS_OK);
+    assert_int_equal(read.dimension, 2);
+    assert_vector(read.vectors, THREE_FOUR, 2);
+    assert_vector(read.vectors + 2, FOUR_THREE, 2);
+    free(read.vectors);
 }
 
 static void each_shape_is_read(void **state)
@@ -82,13 +79,12 @@ static void every_float_survives_base64(void **state)
     /* -0.0f, 1.0f, 2^-126 * 2^100, 3.5f, -2.25f, written by Python's struct and base64. */
     static const char reply[] = "[\"AAAAgAAAgD8AAIAyAABgQAAAEMA=\"]";
     static const double raw[] = {-0.0, 1.0, 1.4901161193847656e-08, 3.5, -2.25};
-    float *vectors = NULL;
-    uint32_t found = 0;
-    assert_int_equal(remote_reply_read(REMOTE_TEI, TEXT(reply), 1, 5, &vectors, &found), STATUS_OK);
+    struct remote_reply read;
+    assert_int_equal(remote_reply_read(REMOTE_TEI, TEXT(reply), 1, 5, &read), STATUS_OK);
     double length = sqrt(1.0 + 3.5 * 3.5 + 2.25 * 2.25);
     for (int i = 0; i < 5; i++)
-        assert_true(fabs((double)vectors[i] - raw[i] / length) < 1e-7);
-    free(vectors);
+        assert_true(fabs((double)read.vectors[i] - raw[i] / length) < 1e-7);
+    free(read.vectors);
 }
 
 static void vectors_have_length_one(void **state)
@@ -96,15 +92,14 @@ static void vectors_have_length_one(void **state)
     (void)state;
     static const char *const replies[] = {"[[1e-5,0,0]]", "[[1e30,-2e30,3e30]]", "[[0.5,0.5,0.5]]"};
     for (size_t i = 0; i < 3; i++) {
-        float *vectors = NULL;
-        uint32_t found = 0;
-        assert_int_equal(remote_reply_read(REMOTE_TEI, text_of(replies[i]), 1, 3, &vectors, &found),
+        struct remote_reply read;
+        assert_int_equal(remote_reply_read(REMOTE_TEI, text_of(replies[i]), 1, 3, &read),
                          STATUS_OK);
         double squares = 0;
         for (int k = 0; k < 3; k++)
-            squares += (double)vectors[k] * (double)vectors[k];
+            squares += (double)read.vectors[k] * (double)read.vectors[k];
         assert_true(fabs(squares - 1) < 1e-6);
-        free(vectors);
+        free(read.vectors);
     }
 }
 
@@ -134,11 +129,10 @@ static void an_index_twice_or_outside_is_refused(void **state)
 static void another_dimension_is_told_apart(void **state)
 {
     (void)state;
-    float *vectors = NULL;
-    uint32_t found = 0;
-    assert_int_equal(remote_reply_read(REMOTE_TEI, TEXT("[[1,2,3]]"), 1, 2, &vectors, &found),
+    struct remote_reply read;
+    assert_int_equal(remote_reply_read(REMOTE_TEI, TEXT("[[1,2,3]]"), 1, 2, &read),
                      STATUS_EMBEDDER_MISMATCH);
-    assert_int_equal(found, 3);
+    assert_int_equal(read.dimension, 3);
     assert_int_equal(status_of(REMOTE_TEI, "[[1,2],[1,2,3]]", 2, 0), STATUS_EMBEDDER_MISMATCH);
     assert_int_equal(status_of(REMOTE_TEI, "[\"AABAQAAAgEA=\"]", 1, 3), STATUS_EMBEDDER_MISMATCH);
     /* A large one where a small one was expected is recognised, not taken for garbage. */
@@ -153,10 +147,10 @@ static void another_dimension_is_told_apart(void **state)
         *end++ = ']';
     }
     *end++ = ']';
-    assert_int_equal(remote_reply_read(REMOTE_TEI, (struct text){reply, (size_t)(end - reply)}, 32,
-                                       2, &vectors, &found),
-                     STATUS_EMBEDDER_MISMATCH);
-    assert_int_equal(found, 4096);
+    assert_int_equal(
+        remote_reply_read(REMOTE_TEI, (struct text){reply, (size_t)(end - reply)}, 32, 2, &read),
+        STATUS_EMBEDDER_MISMATCH);
+    assert_int_equal(read.dimension, 4096);
     free(reply);
 }
 
@@ -225,12 +219,10 @@ static void every_truncation_is_refused(void **state)
         char *cut = malloc(length + 1); /* of exactly this length, for the sanitizer */
         assert_non_null(cut);
         memcpy(cut, whole, length);
-        float *vectors = NULL;
-        uint32_t found = 0;
+        struct remote_reply read;
         assert_int_not_equal(
-            remote_reply_read(REMOTE_OPENAI, (struct text){cut, length}, 2, 2, &vectors, &found),
-            STATUS_OK);
-        assert_null(vectors);
+            remote_reply_read(REMOTE_OPENAI, (struct text){cut, length}, 2, 2, &read), STATUS_OK);
+        assert_null(read.vectors);
         free(cut);
     }
 }
@@ -244,15 +236,12 @@ static void a_flood_of_values_is_refused_unread(void **state)
     for (size_t i = 0; i < length; i++)
         reply[i] = i == 0 ? '[' : i % 2 == 1 ? '0' : ',';
     reply[length - 1] = ']';
-    float *vectors = NULL;
-    uint32_t found = 0;
-    assert_int_equal(
-        remote_reply_read(REMOTE_TEI, (struct text){reply, length}, 1, 2, &vectors, &found),
-        STATUS_BAD_JSON);
+    struct remote_reply read;
+    assert_int_equal(remote_reply_read(REMOTE_TEI, (struct text){reply, length}, 1, 2, &read),
+                     STATUS_BAD_JSON);
     memset(reply, '[', length);
-    assert_int_equal(
-        remote_reply_read(REMOTE_TEI, (struct text){reply, length / 16}, 1, 2, &vectors, &found),
-        STATUS_BAD_JSON);
+    assert_int_equal(remote_reply_read(REMOTE_TEI, (struct text){reply, length / 16}, 1, 2, &read),
+                     STATUS_BAD_JSON);
     free(reply);
 }
 
@@ -295,9 +284,49 @@ static void only_what_a_refusal_says_is_taken_for_its_reason(void **state)
     assert_false(remote_reply_blames_length((struct text){large, sizeof(large)}));
 }
 
+/* Tokens of a reply for one text; -1: it does not say. */
+static int64_t tokens_of(enum remote_shape shape, const char *reply)
+{
+    struct remote_reply read;
+    (void)remote_reply_read(shape, text_of(reply), 1, 2, &read);
+    free(read.vectors);
+    assert_true(read.has_tokens || read.tokens == 0);
+    return read.has_tokens ? (int64_t)read.tokens : -1;
+}
+
+static void tokens_are_those_that_are_told(void **state)
+{
+    (void)state;
+    static const struct {
+        enum remote_shape shape;
+        const char *reply;
+        int64_t tokens;
+    } cases[] = {
+        {REMOTE_OPENAI, "{\"data\":[{\"embedding\":[3,4]}],\"usage\":{\"prompt_tokens\":8}}", 8},
+        {REMOTE_OPENAI, "{\"data\":[{\"embedding\":[3,4]}],\"usage\":{\"total_tokens\":9}}", 9},
+        {REMOTE_OPENAI, "{\"data\":[],\"usage\":{\"prompt_tokens\":0,\"total_tokens\":9}}",
+         0}, /* unusable */
+        {REMOTE_OPENAI, "{\"data\":[{\"embedding\":[3,4]}]}", -1},
+        {REMOTE_OPENAI, "{\"data\":[{\"embedding\":[3,4]}],\"prompt_eval_count\":8}", -1},
+        {REMOTE_OPENAI, "{\"usage\":{\"prompt_tokens\":\"8\"}}", -1},
+        {REMOTE_OPENAI, "{\"usage\":{\"prompt_tokens\":-8}}", -1},
+        {REMOTE_OPENAI, "{\"usage\":{\"prompt_tokens\":8.5}}", -1},
+        {REMOTE_OPENAI, "{\"usage\":{\"prompt_tokens\":1e300}}", -1},
+        {REMOTE_OPENAI, "{\"usage\":8}", -1},
+        {REMOTE_OPENAI, "8", -1},
+        {REMOTE_OLLAMA, "{\"embeddings\":[[3,4]],\"prompt_eval_count\":8}", 8},
+        {REMOTE_OLLAMA, "{\"embeddings\":[[3,4]],\"usage\":{\"prompt_tokens\":8}}", -1},
+        {REMOTE_TEI, "[[3,4]]", -1},
+        {REMOTE_TEI, "no", -1},
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+        assert_int_equal(tokens_of(cases[i].shape, cases[i].reply), cases[i].tokens);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(tokens_are_those_that_are_told),
         cmocka_unit_test(each_shape_is_read),
         cmocka_unit_test(order_is_by_index_and_by_place_without_one),
         cmocka_unit_test(base64_is_read_with_and_without_padding),
