@@ -216,8 +216,10 @@ static void settle_scope(void *context, struct scope *scope)
     struct namespace_ *namespace_ =
         namespaces_find(cache->namespaces, scope->tenant, scope->namespace_);
     struct index_choice choice;
-    if (namespace_ == NULL)
-        scopes_remove(cache->scopes, scope);
+    const bool is_lexical = cache_maker_of(cache, scope->space) == cache->lexical;
+    if (namespace_ == NULL ||
+        (is_lexical && !cache_compares(cache, namespace_wants(namespace_), scope->space)))
+        scopes_remove(cache->scopes, scope); /* and its rows, as load.c has it */
     else if (namespace_version(namespace_) != 0)
         cache_tell_scope(cache, namespace_, scope,
                          cache_index_choice(cache, namespace_, &choice) ? &choice : NULL);

@@ -129,8 +129,10 @@ static const char *why_not_asked(const struct cache *cache, const struct cache_e
     if (!get->key.semantic)
         return why_exact_only(cache, explain);
     if (explain->space.id == 0)
-        return "nobody makes a vector for it: bring one with your `embedder`, or set "
-               "embed.provider";
+        return explain->wants.embedder == EMBEDDER_CLIENT
+                   ? "nobody makes a vector for it: bring one, or change the namespace's `embedder`"
+                   : "nobody makes a vector for it: bring one with your `embedder`, or set "
+                     "embed.provider";
     switch (get->reply.miss_reason) {
     case CACHE_MISS_EMBEDDER_DOWN:
         return "the embedder gave no vector";

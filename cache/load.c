@@ -5,9 +5,9 @@
  * with the guard's signature made anew from its prompt. Vectors of the server's embedder of today,
  * lexical ones where the namespace wants those, and vectors of clients have a space; those that
  * another embedder made have none: they are not indexed, and counted. Which spaces are clients'
- * stands in the notes of scopes, what a namespace wants in its own. After a compaction those come
- * behind the entries, so vectors of a space that nobody has vouched for yet are indexed at first
- * and looked at again at the end.
+ * stands in the notes of scopes, what a namespace wants in its own. Those may come behind the
+ * entries, so vectors that nobody has vouched for yet are indexed at first and looked at again at
+ * the end.
  *
  * THREADS. One, alone but for Stats; vector_of: the custodian's, later.
  */
@@ -119,18 +119,11 @@ static struct namespace_ *find_namespace(const struct loading *loading, struct t
     return namespace_;
 }
 
-/* The space, if this server makes such vectors: the lexical embedder does for whom wants them. */
-static const struct embed_space *own_space(const struct loading *loading, uint64_t id,
-                                           struct text tenant, struct text name)
+/* The space, if this server makes such vectors for anybody. */
+static const struct embed_space *own_space(const struct loading *loading, uint64_t id)
 {
-    const struct cache *cache = loading->cache;
-    const struct embedder *maker = cache_maker_of(cache, id);
-    if (maker == NULL || maker == cache->embedder)
-        return maker != NULL ? embedder_space(maker) : NULL;
-    const struct namespace_ *namespace_ = find_namespace(loading, tenant, name);
-    const bool is_wanted =
-        namespace_ != NULL && namespace_wants(namespace_)->embedder == EMBEDDER_LEXICAL;
-    return is_wanted ? embedder_space(maker) : NULL;
+    const struct embedder *maker = cache_maker_of(loading->cache, id);
+    return maker != NULL ? embedder_space(maker) : NULL;
 }
 
 /* ---- notes ---- */
@@ -147,7 +140,7 @@ static void load_scope(struct loading *loading, const struct record_note *record
         embed_client_space(note.embedder, 1, &client);
         vouch_for(loading, note.space);
     } else {
-        space = own_space(loading, note.space, note.names.tenant, note.names.namespace_);
+        space = own_space(loading, note.space);
     }
     if (space == NULL || space->id != note.space)
         return;
@@ -239,8 +232,7 @@ static void ensure_scope(struct loading *loading, const struct entry *entry,
     struct embed_space client;
     if (scopes_find(cache->scopes, entry_scope(entry), entry_space(entry))->id != 0)
         return;
-    const struct embed_space *space =
-        own_space(loading, entry_space(entry), view->tenant, view->namespace_);
+    const struct embed_space *space = own_space(loading, entry_space(entry));
     if (entry_space(entry) == loading->unnamed_space) {
         embed_client_space(TEXT(""), 1, &client);
         space = &client;
@@ -292,13 +284,28 @@ static bool is_over(struct cache *cache, const struct entry *entry)
     return found != STORE_FOUND;
 }
 
-static bool is_unknown(const struct loading *loading, const struct entry *entry)
+static bool is_unknown(const struct loading *loading, uint64_t space)
 {
+    return own_space(loading, space) == NULL && !is_clients(loading, space);
+}
+
+/* Lexical vectors are for those namespaces that want them. */
+static bool is_for_some(const struct cache *cache, uint64_t space)
+{
+    return cache_maker_of(cache, space) == cache->lexical;
+}
+
+/* Once all notes have been read. */
+static bool is_compared(const struct loading *loading, const struct entry *entry)
+{
+    struct cache *cache = loading->cache;
     struct answer_view view;
-    if (is_clients(loading, entry_space(entry)))
-        return false;
+    if (!is_for_some(cache, entry_space(entry)))
+        return !is_unknown(loading, entry_space(entry));
     answer_view_read(entry_metadata(entry), &view);
-    return own_space(loading, entry_space(entry), view.tenant, view.namespace_) == NULL;
+    const struct namespace_ *namespace_ = find_namespace(loading, view.tenant, view.namespace_);
+    return namespace_ != NULL &&
+           cache_compares(cache, namespace_wants(namespace_), entry_space(entry));
 }
 
 static void load_row(struct loading *loading, struct namespace_ *namespace_, struct entry *entry,
@@ -311,7 +318,8 @@ static void load_row(struct loading *loading, struct namespace_ *namespace_, str
         return;
     }
     count(&cache->recovered_rows);
-    if (is_unknown(loading, entry) || is_over(cache, entry))
+    const uint64_t space = entry_space(entry);
+    if (is_unknown(loading, space) || is_for_some(cache, space) || is_over(cache, entry))
         doubt(loading, entry);
 }
 
@@ -353,14 +361,14 @@ static void load_touch(void *context, const struct entry *entry, int64_t expires
     arena_reset(loading->arena);
 }
 
-/* Now that all has been read: vectors whose space nobody has vouched for are another embedder's,
- * and what no TOUCH has renewed is over. */
+/* Now that all has been read: vectors whose space nobody has vouched for are another embedder's, as
+ * are those that their namespace wants no more, and what no TOUCH has renewed is over. */
 static void settle_doubts(struct loading *loading)
 {
     struct cache *cache = loading->cache;
     for (size_t i = 0; i < loading->doubtful_count; i++) {
         struct entry *entry = loading->doubtful[i];
-        const bool unknown = is_unknown(loading, entry);
+        const bool unknown = !is_compared(loading, entry);
         if (loading->status == STATUS_OK && (unknown || is_over(cache, entry))) {
             cache_remove_row(cache, entry);
             atomic_fetch_add_explicit(&cache->recovered_rowless, unknown, memory_order_relaxed);

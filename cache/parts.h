@@ -95,6 +95,10 @@ struct embedder *cache_maker(const struct cache *cache,
                              const struct cache_namespace_settings *wants, struct text client);
 /* Whose space this is; NULL: not one of this server's. */
 struct embedder *cache_maker_of(const struct cache *cache, uint64_t space);
+/* Whether a namespace that wants this compares vectors of the space: any client's, and its maker's.
+ */
+bool cache_compares(const struct cache *cache, const struct cache_namespace_settings *wants,
+                    uint64_t space);
 /* By embedder_submit; else by embedder_embed, on a compute thread. */
 bool cache_embeds_later(const struct cache *cache, const struct embedder *maker);
 /* The space of a client's vector (NULL: of its maker). False: there will be no vector. */
@@ -241,8 +245,10 @@ bool cache_load_has_failed(const struct cache *cache);
 bool cache_show_scope(const struct scope *scope, struct arena *arena,
                       struct cache_scope_stats *out_stats);
 
-/* policies.c: what is given of it matches. */
-bool cache_policy_scope_has(const struct cache_policy_scope *wanted, const struct scope *scope);
+/* policies.c: what is given of it matches, and its namespace, which wants this, compares such
+ * vectors. */
+bool cache_policy_scope_has(const struct cache *cache, const struct cache_namespace_settings *wants,
+                            const struct cache_policy_scope *wanted, const struct scope *scope);
 
 /* ---- leased.c -------------------------------------------------------------------------------- */
 

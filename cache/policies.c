@@ -8,6 +8,8 @@
 #include "cache/parts.h"
 
 struct choosing { /* the most used */
+    const struct cache *cache;
+    const struct cache_namespace_settings *wants;
     const struct cache_policy_scope *wanted;
     struct text tenant, namespace_;
     const struct scope *most_used;
@@ -24,10 +26,13 @@ static bool has_attribute(const struct scope *scope, const struct key_attribute 
     return false;
 }
 
-bool cache_policy_scope_has(const struct cache_policy_scope *wanted, const struct scope *scope)
+bool cache_policy_scope_has(const struct cache *cache, const struct cache_namespace_settings *wants,
+                            const struct cache_policy_scope *wanted, const struct scope *scope)
 {
     if (!text_equal(scope->tenant, cache_name_or_default(wanted->tenant)) ||
         !text_equal(scope->namespace_, cache_name_or_default(wanted->namespace_)))
+        return false;
+    if (!cache_compares(cache, wants, scope->space))
         return false;
     if (wanted->model.length > 0 && !text_equal(scope->model, wanted->model))
         return false;
@@ -54,7 +59,7 @@ enum status cache_check_whole_namespace(const struct cache_policy_scope *scope,
 static void consider(void *context, struct scope *scope)
 {
     struct choosing *choosing = context;
-    if (!cache_policy_scope_has(choosing->wanted, scope))
+    if (!cache_policy_scope_has(choosing->cache, choosing->wants, choosing->wanted, scope))
         return;
     choosing->count++;
     if (choosing->most_used == NULL ||
@@ -84,7 +89,8 @@ static enum status describe(struct cache *cache, struct choosing *choosing, stru
     const struct embedder *maker = cache_maker(cache, namespace_wants(namespace_), TEXT(""));
     const struct embed_space space = space_of(maker);
     view->embedder = maker != NULL ? embedder_space(maker) : NULL;
-    view->set = namespace_wants(namespace_)->policy;
+    choosing->wants = namespace_wants(namespace_);
+    view->set = choosing->wants->policy;
     view->version = namespace_version(namespace_);
     cache_overlay_policy(cache, &view->set, &settings);
     policy_settings_effective(&settings, space.threshold_default, space.min_similarity,
@@ -102,7 +108,8 @@ enum status cache_describe_policy(struct cache *cache, const struct cache_policy
                                   struct failure *failure)
 {
     assert(arena != NULL);
-    struct choosing choosing = {.wanted = scope,
+    struct choosing choosing = {.cache = cache,
+                                .wanted = scope,
                                 .tenant = cache_name_or_default(scope->tenant),
                                 .namespace_ = cache_name_or_default(scope->namespace_)};
     struct cache_policy_view view = {0};

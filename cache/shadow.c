@@ -9,6 +9,8 @@
 #include "cache/parts.h"
 
 struct gathering { /* inside one epoch */
+    const struct cache *cache;
+    const struct cache_namespace_settings *wants;
     const struct cache_policy_scope *wanted;
     struct cache_shadow_report *report;
     const struct scope *shown[CACHE_SHADOW_SCOPES_MAX]; /* the most used first */
@@ -52,7 +54,7 @@ static void rank(struct gathering *gathering, const struct scope *scope)
 static void gather(void *context, struct scope *scope)
 {
     struct gathering *gathering = context;
-    if (!cache_policy_scope_has(gathering->wanted, scope))
+    if (!cache_policy_scope_has(gathering->cache, gathering->wants, gathering->wanted, scope))
         return;
     add_to_total(gathering, scope);
     rank(gathering, scope);
@@ -82,7 +84,8 @@ static enum status report_on(struct cache *cache, struct gathering *gathering, s
                         cache_name_or_default(gathering->wanted->namespace_));
     if (namespace_ == NULL || atomic_load(&namespace_->is_closing))
         return STATUS_NOT_FOUND;
-    gathering->report->total.policy.mode = cache_mode(cache, namespace_wants(namespace_));
+    gathering->wants = namespace_wants(namespace_);
+    gathering->report->total.policy.mode = cache_mode(cache, gathering->wants);
     scopes_each(cache->scopes, gather, gathering);
     return show(gathering, arena);
 }
@@ -94,7 +97,7 @@ enum status cache_shadow_report(struct cache *cache, const struct cache_policy_s
     assert(arena != NULL);
     struct cache_shadow_report report = {.since_ms = cache->started_ms};
     report.total.policy.namespace_ = cache_name_or_default(scope->namespace_);
-    struct gathering gathering = {.wanted = scope, .report = &report};
+    struct gathering gathering = {.cache = cache, .wanted = scope, .report = &report};
     epoch_enter(cache->epochs);
     const enum status status = report_on(cache, &gathering, arena);
     epoch_leave(cache->epochs);

@@ -32,9 +32,16 @@ struct embedder *cache_maker_of(const struct cache *cache, uint64_t space)
     return has_space(cache->lexical, space) ? cache->lexical : NULL;
 }
 
+bool cache_compares(const struct cache *cache, const struct cache_namespace_settings *wants,
+                    uint64_t space)
+{
+    return cache_maker_of(cache, space) == NULL ||
+           has_space(cache_maker(cache, wants, TEXT("")), space);
+}
+
 bool cache_embeds_later(const struct cache *cache, const struct embedder *maker)
 {
-    return cache->embeds_later && maker == cache->embedder;
+    return maker != NULL && maker == cache->embedder && cache->embeds_later;
 }
 
 /*

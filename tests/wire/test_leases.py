@@ -178,7 +178,7 @@ class Room(WireTest):
 class Command(unittest.TestCase):
     def test_the_command_asks_sets_and_gives_back(self):
         server = Server()
-        run = lambda *arguments: subprocess.run([str(BIN / "reprise"), *arguments, "--endpoint", server.address, "-o", "json"],
+        run = lambda *arguments: subprocess.run([str(BIN / "reprise"), *arguments, "--endpoint", server.address, "--timeout", "60s", "-o", "json"],
                                                 capture_output=True, text=True, timeout=60)
         ask = lambda *flags: json.loads(run("get", "--model", "m", "q", *flags).stdout)
         token = ask("--lease", "first", "--hold", "20s")["lease"]["token"]

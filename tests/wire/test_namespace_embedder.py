@@ -62,7 +62,7 @@ class NamespaceEmbedder(unittest.TestCase):
         self.assertEqual(self.get("plain", "How do you like it?").tier, M.TIER_SEMANTIC)
         self.assertEqual(self.get("words", "How do you like it?").tier, M.TIER_UNSPECIFIED)
 
-    def test_a_batch_and_a_stream_go_the_same_way(self):
+    def test_a_batch_goes_the_same_way(self):
         self.create("words", LEXICAL)
         items = [C.SetRequest(identity=M.Identity(namespace=name, model="m", prompt=RESET), content=name) for name in ("words", "plain")]
         self.assertTrue(all(result.response.indexed for result in self.server.cache.BatchSet(C.BatchSetRequest(items=items), timeout=60).results))
@@ -133,22 +133,63 @@ class NamespaceEmbedder(unittest.TestCase):
     def rows(self, name):
         return self.server.admin.GetNamespace(A.GetNamespaceRequest(name=name), timeout=60).namespace.rows
 
-    def test_rows_outlive_kill_9_and_a_compaction(self):
+    def scopes(self, name):
+        return self.describe(name).scopes
+
+    def describe(self, name):
+        request = F.DescribePolicyRequest(scope=A.PolicyScope(namespace=name))
+        return self.server.feedback.DescribePolicy(request, timeout=60)
+
+    def reopen(self):
         folder = str(pathlib.Path(tempfile.mkdtemp(prefix="data-", dir=FOLDER)))
         self.server.stop()
         self.server = self.start(storage_path=folder)
+        return folder
+
+    def test_rows_and_scopes_outlive_kill_9_and_a_compaction(self):
+        folder = self.reopen()
         self.create("words", LEXICAL)
         self.put("words", ack=M.ACK_SYNCED)
         self.put("plain", ack=M.ACK_SYNCED)
-        for _ in range(2):
+        for _ in range(3):
             self.restart(folder)
-            self.assertEqual((self.rows("words"), self.rows("plain")), (1, 1))
+            self.assertEqual([(self.rows(name), self.scopes(name)) for name in ("words", "plain")], [(1, 1), (1, 1)])
             self.assertEqual((self.get("words").tier, self.get("plain").tier), (M.TIER_SEMANTIC, M.TIER_UNSPECIFIED))
             self.server.admin.Compact(A.CompactRequest(), timeout=60)
-        self.update("words", 0)  # lexical rows are another's now
+
+    def test_what_is_not_wanted_any_more_goes_at_the_next_start(self):
+        folder = self.reopen()
+        self.create("words", LEXICAL)
+        self.put("words", ack=M.ACK_SYNCED)
+        self.update("words", 0)
         self.restart(folder)
-        self.assertEqual((self.rows("words"), self.rows("plain")), (0, 1))
-        self.assertEqual(self.get("words", RESET).tier, M.TIER_EXACT)
+        self.assertEqual((self.rows("words"), self.scopes("words")), (0, 0))
+        journal = self.server.admin.Stats(A.StatsRequest(), timeout=60).journal
+        self.assertEqual((journal.rows_without_space, self.get("words", RESET).tier), (1, M.TIER_EXACT))
+
+    def test_what_is_described_is_of_the_maker_of_today(self):
+        self.put("a")
+        for _ in range(5):
+            self.get("a", "How do you like it?")
+        self.update("a", LEXICAL)
+        self.assertEqual((self.describe("a").scopes, self.describe("a").embedder.name), (0, "lexical"))
+        self.put("a")
+        self.get("a")
+        described = self.describe("a")
+        self.assertEqual((described.scopes, described.live.scope.embedder, described.live.lookups), (1, "lexical-1", 1))
+        report = self.server.feedback.GetShadowReport(F.GetShadowReportRequest(scope=A.PolicyScope(namespace="a")), timeout=60)
+        self.assertEqual((len(report.scopes), report.total.policy.lookups), (1, 1))
+
+    def test_a_stream_goes_the_same_way(self):
+        self.create("words", LEXICAL)
+
+        def stream():
+            head = C.SetStreamRequest(head=C.SetRequest(identity=M.Identity(namespace="words", model="m", prompt=RESET)))
+            parts = [head, C.SetStreamRequest(delta=C.Delta(content="it")), C.SetStreamRequest(finish=C.Finish())]
+            self.assertTrue(self.server.cache.SetStream(iter(parts), timeout=60).response.indexed)
+            get = C.GetStreamRequest(request=C.GetRequest(identity=M.Identity(namespace="words", model="m", prompt=RESET_AGAIN)))
+            self.assertIn("it", str(list(self.server.cache.GetStream(get, timeout=60))))
+        self.assertEqual(self.texts_asked(stream), [])
 
 
 if __name__ == "__main__":

@@ -730,7 +730,7 @@ class Namespaces(Folders):
 
     def test_the_command(self):
         self.start()
-        run = lambda *arguments: subprocess.run([str(BIN / "reprise"), "--endpoint", self.server.address, *arguments], capture_output=True, text=True,
+        run = lambda *arguments: subprocess.run([str(BIN / "reprise"), "--endpoint", self.server.address, "--timeout", "60s", *arguments], capture_output=True, text=True,
                                                 timeout=60, cwd=FOLDER)
         self.assertEqual(run("namespace", "update", "faq", "--nprobe", "16").returncode, 1)
         self.assertEqual(run("namespace", "create", "faq").returncode, 0)

@@ -35,6 +35,7 @@ static void what_is_not_given_is_not_wanted(void **state)
     assert_true(policy_wishes_equal(&change.settings.policy, &policy_wishes_none));
     assert_int_equal(change.settings.tiers, 0);
     assert_int_equal(change.settings.ttl_ms, 0);
+    assert_int_equal(change.settings.embedder, EMBEDDER_DEFAULT);
 }
 
 static void zero_is_a_value_where_there_is_presence(void **state)
@@ -72,6 +73,9 @@ static void what_cannot_be_wanted_is_refused_by_its_field(void **state)
     message = named("a");
     message.index_kind = (Reprise__V1__IndexKind)9;
     expect_refused(*state, &message, STATUS_LIMIT_EXCEEDED, "namespace.index_kind");
+    message = named("a");
+    message.embedder = (Reprise__V1__NamespaceEmbedder)3;
+    expect_refused(*state, &message, STATUS_LIMIT_EXCEEDED, "namespace.embedder");
     message = named("a");
     message.ack = (Reprise__V1__Ack)4;
     expect_refused(*state, &message, STATUS_LIMIT_EXCEEDED, "namespace.ack");
