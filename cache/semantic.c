@@ -20,8 +20,9 @@
 #include "index/vector.h"
 
 enum {
-    HITS_FIRST = 32,              /* 4 rows a wanted candidate                             */
-    HITS_AGAIN = SEARCH_HITS_MAX, /* if foreign or dead ones took too many of the first 32 */
+    HITS_FIRST = 12,              /* the candidates, and 4 that have died meanwhile; with what the
+                                     index adds (26) still less than index.ef_search's 32   */
+    HITS_AGAIN = SEARCH_HITS_MAX, /* if dead or too old ones took more of them              */
 };
 
 /* ---- candidates ------------------------------------------------------------------------------ */

@@ -22,7 +22,7 @@ const struct option_row index_option_rows[] = {
     {"index.ef_construction", OPTION_UINT, "64", "40", "200", NULL, "rows",
      "HNSW: candidates that are kept while a row is linked."},
     {"index.ef_search", OPTION_UINT, "32", "16", "512", NULL, "rows",
-     "HNSW: candidates that are kept during a search; more find more and take longer."},
+     "HNSW: candidates that are kept during a search; more find more and take longer. A Get keeps 26 at least."},
     {"index.ivf_lists", OPTION_UINT, "0", "0", "65536", NULL, "lists",
      "IVF: lists of a segment; 0: twice the square root of its rows, at least 64."},
     {"index.nprobe", OPTION_UINT, "8", "1", "256", NULL, "lists",
