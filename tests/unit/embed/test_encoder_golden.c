@@ -12,7 +12,8 @@
 #include "base/digest.h"
 #include "embed/encoder.h"
 
-enum { DIMENSION = 384, TEXTS_MAX = 128, TOKENS_MAX = 4096 };
+enum { DIMENSION = 384, TEXTS_MAX = 256, TOKENS_MAX = 8192 };
+enum { BITS = 19, PACKED_BYTES = DIMENSION * BITS / 8 }; /* see tools/golden_vectors.py */
 
 struct golden {
     size_t texts_count, tokens_count;
@@ -26,7 +27,7 @@ static cJSON *read_json(void)
     source_path("tests/data/encoder_golden.json", path);
     FILE *file = fopen(path, "rb");
     assert_non_null(file);
-    static char text[300 * 1024];
+    static char text[512 * 1024];
     const size_t length = fread(text, 1, sizeof(text), file);
     assert_in_range(length, 1, sizeof(text) - 1);
     (void)fclose(file);
@@ -35,11 +36,29 @@ static cJSON *read_json(void)
     return json;
 }
 
+static void unpack(const char *base64, float out_unit[DIMENSION])
+{
+    uint8_t bytes[PACKED_BYTES];
+    assert_true(base64url_decode(base64, strlen(base64), bytes, sizeof(bytes)));
+    uint64_t gathered = 0;
+    unsigned bits = 0;
+    for (size_t i = 0, d = 0; i < sizeof(bytes); i++) {
+        gathered = gathered << 8 | bytes[i];
+        bits += 8;
+        if (bits < BITS)
+            continue;
+        bits -= BITS;
+        const int32_t number = (int32_t)(gathered >> bits & ((1U << BITS) - 1)) - (1 << (BITS - 1));
+        out_unit[d++] = ldexpf((float)number, -BITS);
+    }
+}
+
 static void read_golden(const char *model, struct golden *out_golden)
 {
     cJSON *json = read_json();
     const cJSON *entry, *row, *id;
     memset(out_golden, 0, sizeof(*out_golden));
+    assert_int_equal(cJSON_GetObjectItem(json, "bits")->valueint, BITS);
     cJSON_ArrayForEach(entry, cJSON_GetObjectItem(json, "models"))
     {
         if (strcmp(cJSON_GetObjectItem(entry, "model")->valuestring, model) != 0)
@@ -48,9 +67,7 @@ static void read_golden(const char *model, struct golden *out_golden)
         {
             const size_t i = out_golden->texts_count++;
             assert_true(i < TEXTS_MAX);
-            const char *vector = cJSON_GetObjectItem(row, "vector")->valuestring;
-            assert_true(base64url_decode(vector, strlen(vector), out_golden->units[i],
-                                         sizeof(out_golden->units[i])));
+            unpack(cJSON_GetObjectItem(row, "vector")->valuestring, out_golden->units[i]);
             cJSON_ArrayForEach(id, cJSON_GetObjectItem(row, "ids"))
             {
                 assert_true(out_golden->tokens_count < TOKENS_MAX);
