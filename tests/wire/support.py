@@ -53,7 +53,7 @@ from rpc import error_details_pb2, status_pb2  # noqa: E402
 class Server:
     """reprise-server on a free port, with the given options as flags: Server(semantic_policy="off"). Vectors are lexical unless a test says
     otherwise, so that similarities are the same whether or not this machine has weights; and it has no data folder unless it is given one.
-    With one it is waited for until it serves, or not (serving=False)."""
+    With one it is waited for until it serves, or not (serving=False), and it is written by what REPRISE_TEST_IO says."""
 
     def __init__(self, serving=True, **options):
         options.setdefault("embed_provider", "lexical")
@@ -61,6 +61,7 @@ class Server:
         if options["storage_path"] != "":
             options.setdefault("journal_segment_size", "16MiB")
             options.setdefault("journal_spares", 0)
+            options.setdefault("storage_io", os.environ.get("REPRISE_TEST_IO", "auto"))
         flags = [f"--{name.replace('_', '-', 1)}={value}" for name, value in options.items()]  # restore=NAME has no room
         environment = {name: value for name, value in os.environ.items() if not name.startswith("REPRISE_")}
         environment.setdefault("ASAN_OPTIONS", "detect_leaks=1")

@@ -221,7 +221,7 @@ static void what_a_namespace_wants_reaches_rows_read_before(void **state)
     assert_int_equal(scope_in(world, "other").index.asked, INDEX_AUTO);
 }
 
-/* Evicted is not deleted: a restart finds them again in the log, and evicts them again. */
+/* Who was evicted has left a DELETE: a restart finds five, and evicts nobody. */
 static void a_namespace_over_its_budget_at_start_keeps_the_budget(void **state)
 {
     static const struct cache_namespace_settings wanted = {.entries_max = 5};

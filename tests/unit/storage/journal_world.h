@@ -12,6 +12,7 @@
 #include "storage/journal_block.h"
 #include "tests/support/folder.h"
 #include "tests/support/io_gate.h"
+#include "tests/unit/storage/disk.h"
 #include "tests/unit/storage/make_entry.h"
 
 enum { SEGMENT_BYTES = 256 * 1024, TOLD_MAX = 4096, RECORDS_MAX = 8192, UNTOLD = -1 };
@@ -147,8 +148,8 @@ static inline enum status start(struct world *world, struct recovered *recovered
     static const struct io_backend backend = {.taken = IO_POSIX, .reason = "a test"};
     static const struct custodian_source source = {.context = NULL};
     struct io *inner = NULL, *custodian_io = NULL;
-    assert_int_equal(io_posix_open(world->folder, &inner, NULL), STATUS_OK);
-    assert_int_equal(io_posix_open(world->folder, &custodian_io, NULL), STATUS_OK);
+    assert_int_equal(disk_open(world->folder, &inner), STATUS_OK);
+    assert_int_equal(disk_open(world->folder, &custodian_io), STATUS_OK);
     if (world->gate == NULL)
         world->gate = io_gate_open(inner);
     else
@@ -289,7 +290,7 @@ static inline struct read_log *read_back(const struct world *world)
     struct read_log *log = calloc(1, sizeof(*log));
     struct io *io = NULL;
     assert_non_null(log);
-    assert_int_equal(io_posix_open(world->folder, &io, NULL), STATUS_OK);
+    assert_int_equal(disk_open(world->folder, &io), STATUS_OK);
     assert_int_equal(manifest_load(io, &log->manifest, NULL), STATUS_OK);
     for (uint32_t i = 0; i < log->manifest.segments_count; i++)
         read_segment(io, &log->manifest.segments[i], log);

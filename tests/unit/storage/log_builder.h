@@ -11,6 +11,7 @@
 #include "storage/recover.h"
 #include "storage/recover_segment.h"
 #include "tests/support/folder.h"
+#include "tests/unit/storage/disk.h"
 #include "tests/unit/storage/make_entry.h"
 
 enum { LOG_BYTES = 64 * 1024, KEYS = 64, ANSWER_BYTES = 40 };
@@ -175,7 +176,7 @@ static inline void save_manifest(const char *path, const struct manifest_segment
         assert_int_equal(manifest_add_segment(&manifest, &segments[i]), STATUS_OK);
     if (floor != NULL)
         assert_int_equal(manifest_add_floor(&manifest, floor), STATUS_OK);
-    assert_int_equal(io_posix_open(path, &io, NULL), STATUS_OK);
+    assert_int_equal(disk_open(path, &io), STATUS_OK);
     assert_int_equal(manifest_save(io, &manifest), STATUS_OK);
     io->operations->close(&io);
     manifest_clear(&manifest);
@@ -289,7 +290,7 @@ static inline enum status recover_folder(const char *path, enum journal_recovery
     struct failure failure = {.status = STATUS_OK};
     memset(seen, 0, sizeof(*seen));
     const struct recover_visitor visitor = seen_visitor(seen);
-    assert_int_equal(io_posix_open(path, &io, NULL), STATUS_OK);
+    assert_int_equal(disk_open(path, &io), STATUS_OK);
     const enum status status = recover(io, how, &visitor, out_recovered, &failure);
     assert_int_equal(failure.status, status);
     io->operations->close(&io);

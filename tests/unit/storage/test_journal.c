@@ -234,7 +234,7 @@ static void a_spare_is_taken_by_its_name(void **state)
     struct io_file *file = NULL;
     char spare[IO_NAME_MAX];
     uint64_t size;
-    assert_int_equal(io_posix_open(world->folder, &io, NULL), STATUS_OK);
+    assert_int_equal(disk_open(world->folder, &io), STATUS_OK);
     journal_spare_name(1, spare);
     assert_int_equal(io->operations->create_file(io, spare, SEGMENT_BYTES, &file), STATUS_OK);
     io->operations->close_file(io, &file);

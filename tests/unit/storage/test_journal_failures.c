@@ -133,7 +133,7 @@ static void make_spare(const struct world *world)
     struct io_file *file = NULL;
     char spare[IO_NAME_MAX];
     journal_spare_name(1, spare);
-    assert_int_equal(io_posix_open(world->folder, &io, NULL), STATUS_OK);
+    assert_int_equal(disk_open(world->folder, &io), STATUS_OK);
     assert_int_equal(io->operations->create_file(io, spare, SEGMENT_BYTES, &file), STATUS_OK);
     io->operations->close_file(io, &file);
     io->operations->close(&io);
@@ -163,7 +163,7 @@ static void a_spare_whose_sync_has_failed_is_never_used_again(void **state)
     io_gate_fail(world->gate, GATE_SYNC, EIO);
     assert_int_equal(journal_rotate(world->journal, &last), STATUS_STORAGE_DEGRADED);
     struct io *io = NULL;
-    assert_int_equal(io_posix_open(world->folder, &io, NULL), STATUS_OK);
+    assert_int_equal(disk_open(world->folder, &io), STATUS_OK);
     assert_int_equal(io->operations->list_files(io, count_segment_file, &files), STATUS_OK);
     io->operations->close(&io);
     assert_int_equal(files, 1); /* that which was written at first; the spare is gone */
@@ -300,9 +300,9 @@ static void a_journal_that_cannot_be_begun_says_why(void **state)
     struct world *world = world_create(DURABILITY_EVERYSEC);
     struct io *inner = NULL;
     struct failure failure = {.status = STATUS_OK};
-    assert_int_equal(io_posix_open(world->folder, &inner, NULL), STATUS_OK);
+    assert_int_equal(disk_open(world->folder, &inner), STATUS_OK);
     struct io *gate = io_gate_open(inner), *custodian_io = NULL;
-    assert_int_equal(io_posix_open(world->folder, &custodian_io, NULL), STATUS_OK);
+    assert_int_equal(disk_open(world->folder, &custodian_io), STATUS_OK);
     io_gate_fail(gate, GATE_CREATE, EIO);
     struct recovered recovered = {.sequence_next = 1, .segment_next = 1};
     static const struct io_backend backend = {.taken = IO_POSIX};

@@ -12,6 +12,7 @@
 #include "base/crc32c.h"
 #include "tests/support/folder.h"
 #include "tests/support/unit.h"
+#include "tests/unit/storage/disk.h"
 
 static const char head[] = "reprise-manifest 1.0\nnode 000102030405060708090a0b0c0d0e0f\n";
 
@@ -60,7 +61,7 @@ static void it_comes_back_as_it_was_written(void **state)
     char path[64];
     folder_create(path);
     struct io *io = NULL;
-    assert_int_equal(io_posix_open(path, &io, NULL), STATUS_OK);
+    assert_int_equal(disk_open(path, &io), STATUS_OK);
     struct manifest written, read;
     fill(&written);
     assert_int_equal(manifest_load(io, &read, NULL), STATUS_NOT_FOUND);
@@ -109,7 +110,7 @@ static char *print(size_t *out_size)
     char path[64], name[96];
     folder_create(path);
     struct io *io = NULL;
-    assert_int_equal(io_posix_open(path, &io, NULL), STATUS_OK);
+    assert_int_equal(disk_open(path, &io), STATUS_OK);
     struct manifest manifest;
     fill(&manifest);
     assert_int_equal(manifest_save(io, &manifest), STATUS_OK);

@@ -105,7 +105,7 @@ static void who_is_not_wanted_any_more_stops_and_changes_nothing(void **state)
     struct failure failure = {.status = STATUS_OK};
     struct recovered found = {.live_bytes = NULL};
     struct io *io = NULL;
-    assert_int_equal(io_posix_open(world->path, &io, NULL), STATUS_OK);
+    assert_int_equal(disk_open(world->path, &io), STATUS_OK);
     assert_int_equal(recover(io, RECOVERY_SALVAGE, &visitor, &found, &failure), STATUS_CANCELLED);
     io->operations->close(&io);
     assert_int_equal(failure.status, STATUS_CANCELLED);
@@ -562,7 +562,7 @@ static void a_look_changes_nothing(void **state)
     struct io *io = NULL;
     struct recovered found;
     const struct recover_visitor visitor = seen_visitor(&world->seen);
-    assert_int_equal(io_posix_open(world->path, &io, NULL), STATUS_OK);
+    assert_int_equal(disk_open(world->path, &io), STATUS_OK);
     assert_int_equal(recover_look(io, RECOVERY_SALVAGE, &visitor, &found, NULL), STATUS_OK);
     assert_int_equal(world->seen.puts, 15);
     assert_true(exists(world, "MANIFEST.tmp"));

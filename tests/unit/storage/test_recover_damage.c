@@ -74,7 +74,7 @@ static void check(struct world *world, enum journal_recovery how, bool logs_only
     struct io *io = NULL;
     const struct recover_visitor visitor = seen_visitor(&seen);
     memset(&seen, 0, sizeof(seen));
-    assert_int_equal(io_posix_open(world->path, &io, NULL), STATUS_OK);
+    assert_int_equal(disk_open(world->path, &io), STATUS_OK);
     const enum status status = recover_look(io, how, &visitor, &found, NULL);
     io->operations->close(&io);
     assert_int_equal(seen.wrong, 0);

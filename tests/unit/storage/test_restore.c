@@ -7,6 +7,7 @@
 
 #include "storage/fsck.h"
 #include "storage/snapshot_folder.h"
+#include "tests/unit/storage/disk.h"
 #include "tests/unit/storage/store_world.h"
 
 enum { KEPT = 6 };
@@ -169,7 +170,7 @@ static void nothing_is_touched_where_it_cannot_be_done(void **state)
     struct io *io = NULL;
     char name[IO_NAME_MAX];
     (void)snprintf(path, sizeof(path), "%s/snapshots/before", world->folder);
-    assert_int_equal(io_posix_open(path, &io, NULL), STATUS_OK);
+    assert_int_equal(disk_open(path, &io), STATUS_OK);
     assert_int_equal(manifest_load(io, &manifest, NULL), STATUS_OK);
     manifest_segment_name(manifest.segments[0].number, name);
     assert_int_equal(io->operations->remove_file(io, name), STATUS_OK);
@@ -200,7 +201,7 @@ static void a_flipped_byte_of_a_snapshot_is_found(void **state)
     struct manifest manifest = {.segments = NULL};
     struct io *io = NULL;
     char name[IO_NAME_MAX];
-    assert_int_equal(io_posix_open(path, &io, NULL), STATUS_OK);
+    assert_int_equal(disk_open(path, &io), STATUS_OK);
     assert_int_equal(manifest_load(io, &manifest, NULL), STATUS_OK);
     manifest_segment_name(manifest.segments[0].number, name);
     assert_int_equal(manifest.segments[0].kind, SEGMENT_COMPACTED);

@@ -13,6 +13,7 @@
 #include "tests/support/folder.h"
 #include "tests/support/io_gate.h"
 #include "tests/support/unit.h"
+#include "tests/unit/storage/disk.h"
 
 enum { MIB = 1024 * 1024, SIZE_MAX_BYTES = 3 * MIB };
 
@@ -28,7 +29,7 @@ static int make_world(void **state)
     struct io *inner = NULL;
     assert_non_null(world);
     folder_create(world->folder);
-    assert_int_equal(io_posix_open(world->folder, &inner, NULL), STATUS_OK);
+    assert_int_equal(disk_open(world->folder, &inner), STATUS_OK);
     world->io = io_gate_open(inner);
     world->bytes = calloc(1, SIZE_MAX_BYTES);
     world->read = calloc(1, SIZE_MAX_BYTES);
