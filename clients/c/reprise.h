@@ -525,7 +525,8 @@ struct reprise_set_reply {
     uint64_t sequence;
     enum reprise_ack ack;        /* what was given; DEFAULT: not stored */
     const char *const *degraded; /* why it is not indexed although it should be: "embedder_down",
-                                    "overloaded", "text_too_long" */
+                                    "overloaded", "text_too_long"; and "memory_only": a restart
+                                    forgets it, the disk having failed or being full */
     size_t degraded_count;
 };
 

@@ -9,6 +9,7 @@ import json
 import os
 import pathlib
 import re
+import subprocess
 import tempfile
 import threading
 import time
@@ -16,7 +17,7 @@ import unittest
 
 import grpc
 
-from support import SOURCE, Server, WireTest, admin_pb2, cache_pb2, common_pb2, error_details, in_threads
+from support import BIN, FOLDER, SOURCE, Server, WireTest, admin_pb2, cache_pb2, common_pb2, error_details, in_threads
 
 C, M = cache_pb2, common_pb2
 MODELS = pathlib.Path(os.environ.get("REPRISE_MODELS", SOURCE / "build/models"))
@@ -312,6 +313,33 @@ class Remote(unittest.TestCase):
         wait_until(lambda: get(server, "green apples taste well").tier == M.TIER_SEMANTIC, "it comes back by itself")
         self.assertEqual(list(stats(server).degraded), [])
         self.assertTrue(put(server, "blue pears are good").indexed)
+        server.stop()
+
+    def command(self, server, verb, *words, code=0, stdin=None):
+        clean = {name: value for name, value in os.environ.items() if not name.startswith("REPRISE_")}
+        done = subprocess.run([BIN / "reprise", "--endpoint", server.address, "--timeout", "60s", verb, "--model", "m", *words], capture_output=True, text=True,
+                              timeout=120, input=stdin, env=clean, cwd=FOLDER)
+        self.assertEqual(done.returncode, code, (verb, words, done.stdout, done.stderr))
+        return done.stdout
+
+    def test_the_command_says_what_did_not_work(self):
+        server = self.start()
+        store, ask, miss = ["set", "green apples are good", "--content", "so they say"], ["get", "green apples are what?"], 3
+        self.assertNotIn("degraded", self.command(server, *store) + self.command(server, *ask, code=0))
+        self.assertEqual(json.loads(self.command(server, *ask, "-o", "json")).get("degraded", []), [])
+        self.service.code = 500
+        line, words = "\ndegraded     embedder_down\n", ["embedder_down"]
+        other_store, other_ask = ["set", "blue pears are good"], ["get", "red plums are good"]
+        self.assertIn(line, self.command(server, *other_store, "--content", "x"))
+        self.assertIn(line, self.command(server, *other_store, "--stream", "--content", "-", stdin="as it comes"))
+        self.assertIn(line, self.command(server, *other_ask, code=miss))
+        self.assertIn(line, self.command(server, *other_ask, "--stream", code=miss))
+        self.assertEqual(json.loads(self.command(server, *other_store, "--content", "x", "-o", "json"))["degraded"], words)
+        self.assertEqual(json.loads(self.command(server, *other_ask, "-o", "json", code=miss))["degraded"], words)
+        head = self.command(server, *other_ask, "-o", "json", "--stream", code=miss).splitlines()[0]
+        self.assertEqual(json.loads(head)["head"]["degraded"], words)
+        exact = self.command(server, "get", "blue pears are good")  # needs no vector
+        self.assertNotIn("degraded", exact)
         server.stop()
 
     def test_no_thread_waits_for_a_slow_one(self):

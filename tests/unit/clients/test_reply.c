@@ -106,6 +106,25 @@ static void all_parts_of_a_reply_are_read(void **state)
     assert_int_equal(reply->info->usage->nano_usd, 150);
 }
 
+static void what_did_not_work_is_read(void **state)
+{
+    char down[] = "embedder_down", memory[] = "memory_only";
+    char *words[] = {down, memory};
+    Reprise__V1__GetResponse found = REPRISE__V1__GET_RESPONSE__INIT;
+    Reprise__V1__SetResponse stored = REPRISE__V1__SET_RESPONSE__INIT;
+    assert_int_equal(reply_get(&found, *state)->degraded_count, 0);
+    assert_int_equal(reply_set(&stored, *state)->degraded_count, 0);
+    found.degraded = stored.degraded = words;
+    found.n_degraded = 1;
+    stored.n_degraded = 2;
+    const struct reprise_get_reply *get = reply_get(&found, *state);
+    const struct reprise_set_reply *set = reply_set(&stored, *state);
+    assert_int_equal(get->degraded_count, 1);
+    assert_string_equal(get->degraded[0], "embedder_down");
+    assert_int_equal(set->degraded_count, 2);
+    assert_string_equal(set->degraded[1], "memory_only");
+}
+
 static void an_item_without_reply_and_error_is_an_error(void **state)
 {
     Reprise__V1__GetResponse found = REPRISE__V1__GET_RESPONSE__INIT;
@@ -180,6 +199,7 @@ int main(void)
         TEST(an_empty_reply_is_a_miss_without_holes),
         TEST(all_parts_of_a_reply_are_read),
         TEST(a_lease_and_a_finish_are_read),
+        TEST(what_did_not_work_is_read),
         TEST(an_item_without_reply_and_error_is_an_error),
         TEST(batches_of_sets_are_read_the_same_way),
         TEST(an_accuracy_that_is_absent_is_not_zero),
