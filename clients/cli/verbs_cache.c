@@ -37,13 +37,32 @@ static enum verb_exit run_get(const struct cli *cli, const struct reprise_get_re
     return exit_code;
 }
 
+/* With --batch there is a model, and nothing that is for one question alone. */
+static enum verb_exit needs_lines(const struct cli *cli, const char *verb,
+                                  const struct arguments *arguments, const struct ask *ask)
+{
+    static const char *const alone[] = {"prompt",     "vector",  "lease", "stream",
+                                        "print-json", "content", "file",  "content-type"};
+    if (ask->get.identity.model == NULL)
+        return verb_usage(cli, "%s needs --model NAME; see reprise help %s", verb, verb);
+    if (ask->prompt[0] != '\0')
+        return verb_usage(cli, "with --batch the questions stand in the file");
+    for (size_t i = 0; i < sizeof(alone) / sizeof(alone[0]); i++) {
+        if (arguments_has(arguments, alone[i]))
+            return verb_usage(cli, "--%s does not go with --batch", alone[i]);
+    }
+    return VERB_DONE;
+}
+
 enum verb_exit verb_get(const struct cli *cli, const struct arguments *arguments)
 {
     struct ask ask;
     enum verb_exit exit_code = ask_read(cli, arguments, &ask);
     if (exit_code != VERB_DONE)
         return exit_code;
-    exit_code = ask_needs(cli, "get", &ask);
+    const char *batch = arguments_text(arguments, "batch");
+    exit_code =
+        batch != NULL ? needs_lines(cli, "get", arguments, &ask) : ask_needs(cli, "get", &ask);
     if (exit_code == VERB_DONE)
         exit_code = life_read_control(cli, arguments, &ask.get.cache_control);
     if (exit_code == VERB_DONE)
@@ -53,6 +72,8 @@ enum verb_exit verb_get(const struct cli *cli, const struct arguments *arguments
         exit_code = verb_usage(cli, "--pace goes with --stream");
     if (exit_code == VERB_DONE && arguments_has(arguments, "print-json"))
         (void)json_print(json_get_request(&ask.get), true, cli->out);
+    else if (exit_code == VERB_DONE && batch != NULL)
+        exit_code = batch_get(cli, batch, &ask.get);
     else if (exit_code == VERB_DONE && arguments_has(arguments, "stream"))
         exit_code = stream_get(cli, arguments, &ask.get);
     else if (exit_code == VERB_DONE)
@@ -174,6 +195,8 @@ static enum verb_exit set_answer(const struct cli *cli, const struct arguments *
         exit_code = ask_read_ack(cli, arguments, &request.ack);
     if (exit_code != VERB_DONE)
         return exit_code;
+    if (arguments_has(arguments, "batch"))
+        return batch_set(cli, arguments_text(arguments, "batch"), &request);
     if (answer->bytes == NULL)
         return stream_set(cli, &request);
     if (type == NULL || is_text_type(type)) {
@@ -195,8 +218,9 @@ enum verb_exit verb_set(const struct cli *cli, const struct arguments *arguments
     enum verb_exit exit_code = ask_read(cli, arguments, &ask);
     if (exit_code != VERB_DONE)
         return exit_code;
-    exit_code = ask_needs(cli, "set", &ask);
-    if (exit_code == VERB_DONE)
+    const bool is_batch = arguments_has(arguments, "batch");
+    exit_code = is_batch ? needs_lines(cli, "set", arguments, &ask) : ask_needs(cli, "set", &ask);
+    if (exit_code == VERB_DONE && !is_batch)
         exit_code = read_answer(cli, arguments, &answer);
     if (exit_code == VERB_DONE)
         exit_code =

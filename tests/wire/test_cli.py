@@ -58,6 +58,33 @@ class Command(unittest.TestCase):
         self.assertEqual(self.json("get", "from file")["content"], "from a file")
         self.assertIn("nosuch", self.verb("set", "x", "--file", "nosuch", code=ERROR))
 
+    def test_lines_of_a_file_go_many_a_call(self):
+        pairs = "".join(f"tell me all about the {chr(97 + n % 26)}{chr(97 + n // 26)}x\tanswer {n}\n" for n in range(600))
+        self.assertIn("600 stored, 600 indexed, 0 not stored, 0 failed", self.verb("set", "--batch", "-", "--tag", "faq", stdin=pairs))
+        self.assertEqual(self.json("get", "tell me all about the bax")["content"], "answer 1")
+        path = FOLDER / "questions.txt"
+        path.write_text(f"\r\ntell me all about the bax\r\n\nwhat is it like where nobody has been?\ntell me all about the cax")
+        asked = self.verb("get", "--batch", str(path), code=MISS)
+        self.assertIn("exact\ttell me all about the bax\n", asked)
+        self.assertRegex(asked, r"miss: .*\twhat is it like")
+        self.assertIn("3 asked, 2 hits, 0 failed", asked)
+        lines = self.verb("get", "-o", "json", "--batch", "-", stdin="tell me all about the bax\ntell me all about the cax\n").splitlines()
+        self.assertEqual([json.loads(line)["content"] for line in lines[:2]], ["answer 1", "answer 2"])
+        stored = json.loads(self.verb("set", "-o", "json", "--batch", "-", stdin="a question\tits answer\n"))
+        self.assertEqual(stored, {"stored": 1, "indexed": 1, "notStored": 0, "failed": 0})
+
+    def test_what_lines_of_a_file_may_not_be(self):
+        self.assertIn("line 2 has no tab", self.verb("set", "--batch", "-", stdin="a question\tits answer\nno answer\n", code=ERROR))
+        self.assertEqual(self.json("get", "a question")["content"], "its answer")  # what stands above it is stored
+        refused = self.verb("set", "--batch", "-", stdin="b\tx\n" + "q" * 300_000 + "\tx\nc\tx\n", code=ERROR)
+        self.assertRegex(refused, r"line 2: \w+: .*prompt")
+        self.assertIn("2 stored, 2 indexed, 0 not stored, 1 failed", refused)
+        self.assertIn("nosuch", self.verb("get", "--batch", "nosuch", code=ERROR))
+        for words in (["get", "a question", "--batch", "-"], ["get", "--batch", "-", "--lease", "first"], ["set", "--batch", "-", "--content", "x"],
+                      ["get", "--batch", "-", "--stream"]):
+            self.verb(*words, code=USAGE)
+        self.run_it("get", "--batch", "-", code=USAGE)  # no model
+
     def test_del_and_invalidate(self):
         for n in range(3):
             self.verb("set", f"question {n}", "--content", "x", "--tag", "t")
