@@ -404,6 +404,7 @@ static enum status read_folder(struct cache *cache, struct loading *loading)
         .note = load_note,
         .vector_of = vector_of,
         .renew_notes = cache_renew_notes,
+        .forget = cache_forget_segments,
         .clock_us = cache->clock_us,
         .clock_ms = cache->clock_ms,
         .chance = cache->chance,

@@ -212,6 +212,8 @@ void cache_close_folder(struct cache *cache);
 void cache_keep_segments(struct cache *cache);
 void cache_offer_segments(struct cache *cache);
 void cache_take_segments(struct cache *cache);
+/* The kept ones, if there are any: something was purged; context: the cache. For the custodian. */
+enum status cache_forget_segments(void *context);
 /* What a Set waits for; never ACK_DEFAULT. NO_JOURNAL names `ack`. */
 enum status cache_resolve_ack(const struct cache *cache, enum journal_ack asked,
                               enum journal_ack *out_ack, struct failure *failure);

@@ -4,9 +4,11 @@
  * is read. They are a convenience: rows come from the journal, the index takes a segment only where
  * sequence and codes agree to the bit, and any failure here costs a build and is a line in the log.
  * The file stays until the next one takes its place, so that a start after a kill has the segments
- * of the last clean end.
+ * of the last clean end; or until something is purged: it holds codes of vectors, also of rows that
+ * were removed since, and goes when the log is written anew without them. The next clean end writes
+ * it without those of the dead.
  *
- * THREADS. The one that opens, and the one that closes.
+ * THREADS. The one that opens, the one that closes; cache_forget_segments: the custodian's.
  */
 #include <inttypes.h>
 
@@ -59,6 +61,35 @@ void cache_keep_segments(struct cache *cache)
     else
         log_write(LOG_WARNING, "index", "graphs are not kept, the next start builds them",
                   "status=%s", status_name(status));
+}
+
+/* NOT_FOUND: it is gone already. */
+static enum status remove_file(const struct cache *cache)
+{
+    struct io *io = NULL;
+    enum status status = io_posix_open(cache->journal.path, &io, NULL);
+    if (status != STATUS_OK)
+        return status;
+    status = io->operations->remove_file(io, file_name);
+    if (status == STATUS_OK)
+        status = io->operations->sync_directory(io);
+    io->operations->close(&io);
+    return status;
+}
+
+enum status cache_forget_segments(void *context)
+{
+    const struct cache *cache = context;
+    const enum status status = remove_file(cache);
+    if (status == STATUS_NOT_FOUND)
+        return STATUS_OK;
+    if (status == STATUS_OK)
+        log_write(LOG_INFO, "index",
+                  "graphs of the last end are removed: they knew what was purged", NULL);
+    else
+        log_write(LOG_WARNING, "index", "graphs that know what was purged cannot be removed",
+                  "status=%s", status_name(status));
+    return status;
 }
 
 void cache_offer_segments(struct cache *cache)

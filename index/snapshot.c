@@ -9,6 +9,10 @@
  * DAMAGE in a section costs that segment; its header says where the next one begins. Damage in a
  * header costs all that follow.
  *
+ * A DEAD ROW'S vector is not written: what was removed leaves the disk, and codes are as good as
+ * the vector. In its place stands a living neighbour's, which goes on showing the way where the
+ * dead one did.
+ *
  * NOT HERE. Which segments are written, where rows come back (restore.c); files (the caller's).
  */
 #include "index/snapshot.h"
@@ -126,6 +130,93 @@ static uint64_t section_bytes(const struct layout *layout, enum section_kind kin
     return (uint64_t)piece_at(layout, kind, 0).size * pieces_count(layout, kind);
 }
 
+/* ---- writing: whose codes -------------------------------------------------------------------- */
+
+struct writing {
+    const struct layout *layout;
+    uint32_t *steads; /* of each row: itself if it lives, else a living one; NO_ROW: none lives */
+    uint8_t *block;   /* codes or scales of one chunk */
+};
+#define NO_ROW UINT32_MAX
+
+static bool lives(const struct layout *layout, uint32_t row)
+{
+    return !rows_chunk_is_dead(layout->chunks[row / ROWS_CHUNK_MAX], row % ROWS_CHUNK_MAX);
+}
+
+/* A living row that its links lead to. */
+static uint32_t neighbour_of(const struct writing *writing, uint32_t row)
+{
+    const struct graph *graph = writing->layout->graph;
+    if (graph == NULL)
+        return NO_ROW;
+    const uint32_t *links = graph_links_at(graph, row, 0);
+    for (uint32_t i = 0; i < graph_links_max(graph, 0) && links[i] != GRAPH_NONE; i++)
+        if (writing->steads[links[i]] == links[i])
+            return links[i];
+    return NO_ROW;
+}
+
+/* Looked at once: rows die meanwhile, and the sums are made before the bytes are written. */
+static void choose_steads(struct writing *writing, uint32_t rows)
+{
+    uint32_t living = NO_ROW; /* the last one, or else the first */
+    for (uint32_t row = 0; row < rows; row++) {
+        writing->steads[row] = lives(writing->layout, row) ? row : NO_ROW;
+        if (living == NO_ROW)
+            living = writing->steads[row];
+    }
+    for (uint32_t row = 0; row < rows; row++) {
+        if (writing->steads[row] == row) {
+            living = row;
+            continue;
+        }
+        const uint32_t neighbour = neighbour_of(writing, row);
+        writing->steads[row] = neighbour != NO_ROW ? neighbour : living;
+    }
+}
+
+static enum status writing_init(struct writing *writing, const struct layout *layout, uint32_t rows)
+{
+    writing->layout = layout;
+    writing->steads = calloc(rows, sizeof(*writing->steads));
+    writing->block = malloc(piece_at(layout, SECTION_CODES, 0).size);
+    if (writing->steads == NULL || writing->block == NULL)
+        return STATUS_NO_MEMORY;
+    choose_steads(writing, rows);
+    return STATUS_OK;
+}
+
+static void writing_deinit(struct writing *writing)
+{
+    free(writing->steads);
+    free(writing->block);
+}
+
+/* As it lies in memory, but where a row is dead. */
+static struct piece written_piece(const struct writing *writing, enum section_kind kind,
+                                  uint32_t at)
+{
+    const struct piece whole = piece_at(writing->layout, kind, at);
+    if (kind != SECTION_CODES && kind != SECTION_SCALES)
+        return whole;
+    const size_t each = whole.size / ROWS_CHUNK_MAX;
+    const uint32_t first = at * ROWS_CHUNK_MAX;
+    assert(whole.size <= piece_at(writing->layout, SECTION_CODES, 0).size);
+    memcpy(writing->block, whole.bytes, whole.size);
+    for (uint32_t row = 0; row < ROWS_CHUNK_MAX; row++) {
+        const uint32_t stead = writing->steads[first + row];
+        if (stead == NO_ROW) {
+            memset(writing->block + row * each, 0, each);
+        } else if (stead != first + row) {
+            const struct piece from = piece_at(writing->layout, kind, stead / ROWS_CHUNK_MAX);
+            memcpy(writing->block + row * each,
+                   (const uint8_t *)from.bytes + stead % ROWS_CHUNK_MAX * each, each);
+        }
+    }
+    return (struct piece){writing->block, whole.size};
+}
+
 /* ---- writing --------------------------------------------------------------------------------- */
 
 static struct layout layout_of(const struct segment *segment, struct rows_chunk *const *chunks)
@@ -136,19 +227,20 @@ static struct layout layout_of(const struct segment *segment, struct rows_chunk 
                            .ivf = segment->kind == INDEX_IVF ? &segment->ivf : NULL};
 }
 
-static uint32_t section_crc(const struct layout *layout, enum section_kind kind)
+static uint32_t section_crc(const struct writing *writing, enum section_kind kind)
 {
     uint32_t crc = 0;
-    for (uint32_t i = 0; i < pieces_count(layout, kind); i++) {
-        const struct piece piece = piece_at(layout, kind, i);
+    for (uint32_t i = 0; i < pieces_count(writing->layout, kind); i++) {
+        const struct piece piece = written_piece(writing, kind, i);
         crc = crc32c(crc, piece.bytes, piece.size);
     }
     return crc;
 }
 
-static void describe(const struct segment *segment, const struct layout *layout,
+static void describe(const struct segment *segment, const struct writing *writing,
                      const struct partition_key *key, struct snapshot_header *header)
 {
+    const struct layout *layout = writing->layout;
     const struct graph *graph = layout->graph;
     const struct ivf *ivf = layout->ivf;
     *header = (struct snapshot_header){.dimension = layout->chunks[0]->dimension,
@@ -163,21 +255,36 @@ static void describe(const struct segment *segment, const struct layout *layout,
     const enum section_kind *kinds = sections_of(segment->kind, &count);
     for (uint32_t i = 0; i < count; i++) {
         header->sections[i].kind = kinds[i];
-        header->sections[i].crc = section_crc(layout, kinds[i]);
+        header->sections[i].crc = section_crc(writing, kinds[i]);
         header->sections[i].size = section_bytes(layout, kinds[i]);
         header->sections_bytes += header->sections[i].size;
     }
 }
 
-static enum status write_section(const struct layout *layout, enum section_kind kind,
+static enum status write_section(const struct writing *writing, enum section_kind kind,
                                  const struct snapshot_sink *sink)
 {
     enum status status = STATUS_OK;
-    for (uint32_t i = 0; status == STATUS_OK && i < pieces_count(layout, kind); i++) {
-        const struct piece piece = piece_at(layout, kind, i);
+    for (uint32_t i = 0; status == STATUS_OK && i < pieces_count(writing->layout, kind); i++) {
+        const struct piece piece = written_piece(writing, kind, i);
         if (piece.size > 0)
             status = sink->write(sink->context, piece.bytes, piece.size);
     }
+    return status;
+}
+
+static enum status write_all(const struct segment *segment, const struct writing *writing,
+                             const struct partition_key *key, const struct snapshot_sink *sink)
+{
+    struct snapshot_header header;
+    uint8_t bytes[SNAPSHOT_HEADER_BYTES];
+    describe(segment, writing, key, &header);
+    snapshot_header_encode(&header, bytes);
+    uint32_t count = 0;
+    const enum section_kind *kinds = sections_of(segment->kind, &count);
+    enum status status = sink->write(sink->context, bytes, sizeof(bytes));
+    for (uint32_t i = 0; status == STATUS_OK && i < count; i++)
+        status = write_section(writing, kinds[i], sink);
     return status;
 }
 
@@ -189,15 +296,11 @@ enum status segment_save(const struct segment *segment, struct rows_chunk *const
     const struct layout layout = layout_of(segment, chunks);
     for (uint32_t i = 0; i < layout.chunks_count; i++)
         assert(rows_chunk_is_full(chunks[i]));
-    struct snapshot_header header;
-    uint8_t bytes[SNAPSHOT_HEADER_BYTES];
-    describe(segment, &layout, key, &header);
-    snapshot_header_encode(&header, bytes);
-    uint32_t count = 0;
-    const enum section_kind *kinds = sections_of(segment->kind, &count);
-    enum status status = sink->write(sink->context, bytes, sizeof(bytes));
-    for (uint32_t i = 0; status == STATUS_OK && i < count; i++)
-        status = write_section(&layout, kinds[i], sink);
+    struct writing writing = {0};
+    enum status status = writing_init(&writing, &layout, segment->rows);
+    if (status == STATUS_OK)
+        status = write_all(segment, &writing, key, sink);
+    writing_deinit(&writing);
     return status;
 }
 

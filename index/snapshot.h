@@ -18,7 +18,8 @@
 #include "index/rows.h"
 #include "index/segment_inside.h"
 
-/* The segment of those chunks as bytes, one after the other. The sink's failure is returned. */
+/* The segment of those chunks as bytes, one after the other, without the vectors of rows that are
+ * dead. The sink's failure is returned, or NO_MEMORY. */
 enum status segment_save(const struct segment *segment, struct rows_chunk *const *chunks,
                          const struct partition_key *key, const struct snapshot_sink *sink);
 

@@ -162,7 +162,9 @@ enum status compact_run(struct custodian *custodian, enum compact_extent extent)
     if (extent != COMPACT_ALL)
         return run(custodian, extent);
     journal_purge_begin(custodian->journal);
-    const enum status status = run(custodian, extent);
+    enum status status = custodian_forget(custodian); /* first: or each try writes all anew */
+    if (status == STATUS_OK)
+        status = run(custodian, extent);
     journal_purge_end(custodian->journal, status == STATUS_NOT_FOUND ? STATUS_OK : status);
     return status;
 }

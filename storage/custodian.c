@@ -77,6 +77,13 @@ enum status custodian_pace(struct custodian *custodian, uint64_t size_bytes)
     return STATUS_CANCELLED;
 }
 
+enum status custodian_forget(struct custodian *custodian)
+{
+    const struct custodian_source *source = custodian->source;
+    const bool is_waiting = atomic_load(&custodian->journal->purges.begun_us) != 0;
+    return is_waiting && source->forget != NULL ? source->forget(source->context) : STATUS_OK;
+}
+
 /* ---- requests -------------------------------------------------------------------------------- */
 
 static struct request *take_request(struct custodian *custodian)

@@ -22,6 +22,9 @@ struct custodian_source {
     /* Hands every NOTE that still counts in again as a fresh ticket: afterwards all older ones may
      * go. */
     enum status (*renew_notes)(void *context);
+    /* What was purged is about to leave the log: copies of it that lie beside the log go now. NULL:
+     * there are none. */
+    enum status (*forget)(void *context);
 };
 
 struct snapshot_info {

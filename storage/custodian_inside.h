@@ -45,6 +45,9 @@ struct custodian {
  * custodian is to stop. */
 enum status custodian_pace(struct custodian *custodian, uint64_t size_bytes);
 
+/* If a purge waits (journal_purge_begin): what keeps copies of it beside the log lets them go. */
+enum status custodian_forget(struct custodian *custodian);
+
 /* ---- custodian_spares.c ---------------------------------------------------------------------- */
 
 /* The i-th, from 1, is the journal's; the emergency one is for compaction on a full disk alone. */

@@ -13,7 +13,8 @@
  * room is needed, or with the next purge.
  *
  * THREADS. Noting and asking: any. Beginning and ending: the custodian's.
- * NOT HERE. Copies that other files make: snapshots' folders are the operator's.
+ * NOT HERE. Copies in other files: what the floor above keeps beside the log it lets go when it is
+ * asked (custodian_source); snapshots' folders are the operator's.
  */
 #include <inttypes.h>
 

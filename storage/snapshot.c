@@ -203,8 +203,9 @@ enum status snapshot_run(struct custodian *custodian, const char *name,
     if (name == NULL && !may_run_by_itself(custodian->journal))
         return STATUS_STORAGE_DEGRADED;
     journal_purge_begin(custodian->journal);
+    const enum status forgotten = custodian_forget(custodian);
     enum status status = write_all(custodian, &writer, failures);
-    journal_purge_end(custodian->journal, status);
+    journal_purge_end(custodian->journal, status == STATUS_OK ? forgotten : status);
     segment_writer_deinit(&writer);
     if (status == STATUS_OK)
         status = journal_resume(custodian->journal, failures);

@@ -216,6 +216,7 @@ struct store_open_visitor { /* the floor above */
     uint32_t (*vector_of)(void *context, const struct entry *entry, float *out_unit,
                           uint32_t floats_max);
     enum status (*renew_notes)(void *context); /* by store_note */
+    enum status (*forget)(void *context);      /* NULL: nothing */
     /* While the folder is read, every few MiB: false ends store_open with STATUS_CANCELLED, and
      * nothing of what counts in the folder has changed. NULL: it is. */
     bool (*is_wanted)(void *context);

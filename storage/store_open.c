@@ -342,6 +342,13 @@ static enum status renew_notes(void *context)
     return status;
 }
 
+static enum status forget(void *context)
+{
+    const struct store *store = context;
+    const struct store_open_visitor *visitor = &store->opening.visitor;
+    return visitor->forget != NULL ? visitor->forget(visitor->context) : STATUS_OK;
+}
+
 /* ---- opening and closing --------------------------------------------------------------------- */
 
 static enum status keep_options(struct store *store, const struct journal_options *options,
@@ -357,7 +364,8 @@ static enum status keep_options(struct store *store, const struct journal_option
                                                 .is_live = is_live,
                                                 .next_entries = next_entries,
                                                 .vector_of = vector_of,
-                                                .renew_notes = renew_notes};
+                                                .renew_notes = renew_notes,
+                                                .forget = forget};
     return opening->path != NULL ? STATUS_OK : STATUS_NO_MEMORY;
 }
 

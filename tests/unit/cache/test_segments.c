@@ -5,6 +5,7 @@
  * damaged in between.
  */
 #include <sched.h>
+#include <unistd.h>
 
 #include "cache/parts.h"
 #include "index/directory.h"
@@ -122,6 +123,57 @@ static void a_damaged_file_costs_the_graph_and_no_answer(void **state)
     assert_answers(world);
 }
 
+static bool is_kept(const struct folder_world *folder)
+{
+    char path[128];
+    (void)snprintf(path, sizeof(path), "%s/index.segments", folder->path);
+    return access(path, F_OK) == 0;
+}
+
+static void compact(struct world *world)
+{
+    struct await await = await_begin();
+    await_expect(&await);
+    cache_compact(world->cache, await_done, &await);
+    assert_int_equal(await_end(&await), STATUS_OK);
+}
+
+static void invalidate(struct world *world, const char *namespace_)
+{
+    const struct cache_selector selector = {.namespace_ = text_of(namespace_),
+                                            .confirm = text_of(namespace_)};
+    struct cache_invalidate_reply reply;
+    world_forget(world);
+    assert_int_equal(cache_invalidate(world->cache, &selector, NULL, &reply, &world->failure),
+                     STATUS_OK);
+    assert_int_equal(reply.matched, 1);
+}
+
+/* What it knows of rows that were purged leaves the disk with the log's bytes. */
+static void a_purge_takes_the_file_along(void **state)
+{
+    struct folder_world *folder = *state;
+    const struct vector vector = vector_number(0);
+    fill(folder);
+    (void)set(folder->world, in_namespace("other", "faq"), &vector, "x");
+    folder_close(folder);
+    assert_true(is_kept(folder));
+    struct world *world = folder_open(folder, FLAGS, flags);
+    compact(world);
+    assert_true(is_kept(folder)); /* nothing was removed */
+    invalidate(world, "faq");
+    assert_true(is_kept(folder)); /* until the log is written anew */
+    compact(world);
+    assert_false(is_kept(folder));
+    compact(world); /* there is none any more */
+    assert_answers(world);
+    folder_close(folder);
+    assert_true(is_kept(folder));
+    world = folder_open(folder, FLAGS, flags);
+    assert_int_equal(index_of(world).builds, 0);
+    assert_answers(world);
+}
+
 #define FOLDER_TEST(test)                                                                          \
     cmocka_unit_test_setup_teardown(test, folder_world_begin, folder_world_end)
 
@@ -131,6 +183,7 @@ int main(void)
         FOLDER_TEST(a_graph_is_in_use_at_once),
         FOLDER_TEST(rows_set_and_removed_later_are_as_they_should_be),
         FOLDER_TEST(a_damaged_file_costs_the_graph_and_no_answer),
+        FOLDER_TEST(a_purge_takes_the_file_along),
     };
     return cmocka_run_group_tests(tests, world_register, world_unregister);
 }

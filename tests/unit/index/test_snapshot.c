@@ -176,6 +176,107 @@ static void another_vector_or_tag_revives_nothing(void **state)
     field_stop(&field);
 }
 
+/* ---- who is dead ----------------------------------------------------------------------------- */
+
+enum { DEAD_EVERY = 5 };
+
+static bool holds(const struct bytes *bytes, const void *part, size_t size)
+{
+    return memmem(bytes->all, bytes->count, part, size) != NULL;
+}
+
+static void revive_living(struct field *field, const struct snapshot_segment *read)
+{
+    for (uint32_t row = 0; row < read->chunks_count * ROWS_CHUNK_MAX; row++) {
+        const struct index_row from = row_at(field, row);
+        struct rows_chunk *chunk = read->chunks[row / ROWS_CHUNK_MAX];
+        const bool is_dead = rows_chunk_is_dead(field_chunk(field, row), row % ROWS_CHUNK_MAX);
+        assert_int_equal(rows_chunk_revive(chunk, row % ROWS_CHUNK_MAX, &from), !is_dead);
+    }
+    for (uint32_t i = 0; i < read->chunks_count; i++)
+        rows_chunk_give_up(read->chunks[i]);
+}
+
+/* How often a search of what was read finds a living row as near as any. */
+static double share_found(struct field *field, const struct segment *segment,
+                          struct rows_chunk *const *chunks)
+{
+    struct question question = PLAIN;
+    struct candidates found, truth;
+    uint64_t seed = 9;
+    uint32_t good = 0;
+    enum { ASKED = 200 };
+    for (uint32_t i = 0; i < ASKED; i++) {
+        (void)question_near(field, &seed, &question);
+        question_truth(&question, field, segment_rows(segment), &truth);
+        candidates_start(&found, question.wanted);
+        const struct segment_query query = {
+            .codes = question.codes, .tag = 1, .ef = question.ef, .nprobe = question.nprobe};
+        (void)segment_search(segment, chunks, &query, &found);
+        for (uint32_t c = 0; c < found.count; c++)
+            assert_false(rows_chunk_is_dead(found.items[c].chunk, found.items[c].row));
+        good += candidates_best(&found) == candidates_best(&truth);
+    }
+    return (double)good / ASKED;
+}
+
+static void the_vector_of_a_dead_row_is_not_written(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < 2; i++) {
+        static struct field field;
+        struct bytes bytes = {0};
+        struct segment *made = NULL, *again = NULL;
+        struct snapshot_segment read;
+        start(&field, 2);
+        assert_int_equal(field_build(&field, KINDS[i], NULL, 2, &made), STATUS_OK);
+        for (uint32_t row = 0; row < field_rows(&field); row += DEAD_EVERY)
+            field_kill(&field, row);
+        write_one(&field, made, &bytes);
+        segment_destroy(&made);
+        for (uint32_t row = 0; row < 40 * DEAD_EVERY; row++) {
+            const struct rows_chunk *chunk = field_chunk(&field, row);
+            const uint8_t *codes = chunk->codes + (size_t)row * chunk->row_bytes;
+            assert_int_equal(holds(&bytes, codes, DIMENSION), row % DEAD_EVERY != 0);
+        }
+        const struct snapshot_source source = bytes_source(&bytes);
+        const struct snapshot_limits limits = limits_of(&field);
+        assert_int_equal(segment_load(&source, &limits, &read), STATUS_OK);
+        revive_living(&field, &read);
+        assert_int_equal(segment_adopt(field.memory, read.chunks, 2, &read.structure, &again),
+                         STATUS_OK);
+        assert_at_least(share_found(&field, again, read.chunks), 0.97);
+        segment_destroy(&again);
+        snapshot_segment_deinit(&read);
+        bytes_free(&bytes);
+        field_stop(&field);
+    }
+}
+
+static void a_segment_of_the_dead_alone_can_be_written(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < 2; i++) {
+        static struct field field;
+        struct bytes bytes = {0};
+        struct segment *made = NULL;
+        struct snapshot_segment read;
+        start(&field, 1);
+        assert_int_equal(field_build(&field, KINDS[i], NULL, 1, &made), STATUS_OK);
+        for (uint32_t row = 0; row < ROWS_CHUNK_MAX; row++)
+            field_kill(&field, row);
+        write_one(&field, made, &bytes);
+        segment_destroy(&made);
+        assert_false(holds(&bytes, field.chunks[0]->codes, DIMENSION));
+        const struct snapshot_source source = bytes_source(&bytes);
+        const struct snapshot_limits limits = limits_of(&field);
+        assert_int_equal(segment_load(&source, &limits, &read), STATUS_OK);
+        snapshot_segment_deinit(&read);
+        bytes_free(&bytes);
+        field_stop(&field);
+    }
+}
+
 /* ---- damage ---------------------------------------------------------------------------------- */
 
 static enum status read_first(struct field *field, struct bytes *bytes)
@@ -451,6 +552,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_segment_read_back_answers_like_the_one_written),
         cmocka_unit_test(another_vector_or_tag_revives_nothing),
+        cmocka_unit_test(the_vector_of_a_dead_row_is_not_written),
+        cmocka_unit_test(a_segment_of_the_dead_alone_can_be_written),
         cmocka_unit_test(no_flipped_byte_is_believed),
         cmocka_unit_test(no_part_of_a_segment_is_believed),
         cmocka_unit_test(damage_in_one_segment_spares_the_next),

@@ -97,6 +97,9 @@ struct world {
 
     uint64_t wrong_notes; /* that recovery has shown */
 
+    _Atomic int forget_status; /* what the next ones say */
+    _Atomic unsigned forgets;  /* that said OK           */
+
     bool is_opening;
     bool had_no_room[WORLD_KEYS];         /* at the last start                          */
     uint64_t vector_versions[WORLD_KEYS]; /* whose vector came with the entry; 0: none's */
@@ -440,12 +443,22 @@ static inline void see_entry(void *context, struct entry *entry, const struct st
     world->vector_versions[key] = is_right ? version : 0;
 }
 
+static inline enum status forget_purged(void *context)
+{
+    struct world *world = context;
+    const enum status status = (enum status)atomic_load(&world->forget_status);
+    if (status == STATUS_OK)
+        atomic_fetch_add(&world->forgets, 1);
+    return status;
+}
+
 static inline enum status open_store(struct world *world)
 {
     const struct store_open_visitor visitor = {.context = world,
                                                .entry = see_entry,
                                                .note = see_note,
                                                .renew_notes = renew_world_notes,
+                                               .forget = forget_purged,
                                                .clock_us = world_us,
                                                .clock_ms = world_ms,
                                                .chance = world_chance};

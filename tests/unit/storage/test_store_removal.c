@@ -280,6 +280,35 @@ static void an_operators_compaction_does_not_wait_for_the_deadline(void **state)
     world_destroy(&world);
 }
 
+/* Whoever keeps something beside the log is told when something was purged, and only then; while he
+ * cannot let it go the purge waits, and the log is not written anew for nothing. */
+static void what_lies_beside_the_log_goes_with_it(void **state)
+{
+    (void)state;
+    struct world *world = open_folder();
+    set_all(world);
+    ask_compaction(world);
+    assert_int_equal(await_jobs(world), STATUS_OK);
+    ask_snapshot(world);
+    assert_int_equal(await_jobs(world), STATUS_OK);
+    assert_int_equal(atomic_load(&world->forgets), 0);
+    atomic_store(&world->forget_status, STATUS_IO_FAILED);
+    purge_scope(world, 2, false);
+    ask_compaction(world);
+    assert_int_equal(await_jobs(world), STATUS_IO_FAILED);
+    assert_true(folder_holds(world, 1, 2)); /* as before */
+    ask_snapshot(world);
+    assert_int_equal(await_jobs(world), STATUS_OK); /* it is asked for the living */
+    assert_true(journal_of(world).purge_pending_ms > 0);
+    assert_int_equal(journal_of(world).purges_settled, 0);
+    atomic_store(&world->forget_status, STATUS_OK);
+    turn_clock(world, DEADLINE_S);
+    await_settled(world, 1);
+    assert_int_equal(atomic_load(&world->forgets), 1);
+    assert_folder_is_without(world, 2);
+    world_destroy(&world);
+}
+
 /* ---- floors ---------------------------------------------------------------------------------- */
 
 static unsigned count_floors(const struct world *world)
@@ -363,6 +392,7 @@ int main(void)
         cmocka_unit_test(purged_bytes_leave_the_folder_within_the_deadline),
         cmocka_unit_test(many_purges_share_one_compaction),
         cmocka_unit_test(a_purge_that_waits_outlives_a_restart),
+        cmocka_unit_test(what_lies_beside_the_log_goes_with_it),
         cmocka_unit_test(an_operators_compaction_does_not_wait_for_the_deadline),
         cmocka_unit_test(a_floor_goes_when_everything_has_been_written_anew),
         cmocka_unit_test(a_floor_whose_entries_are_still_to_go_stays),
