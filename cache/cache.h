@@ -404,7 +404,7 @@ bool cache_release_lease(struct cache *cache, struct text token, uint64_t now_us
                          uint32_t *out_waiters);
 /* Its time begins anew. An empty token holds nothing. */
 void cache_renew_lease(struct cache *cache, struct text token, uint64_t now_us);
-/* Every 100 ms, by the monotonic clock: leases of lost holders go on to the next in line, and who
+/* Every 50 ms, by the monotonic clock: leases of lost holders go on to the next in line, and who
  * has waited long enough is told so. */
 void cache_tick_leases(struct cache *cache, uint64_t now_us);
 /* All that wait are told so, and nobody waits from now on. */

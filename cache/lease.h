@@ -83,7 +83,7 @@ bool lease_release(struct leases *leases, const uint8_t token[LEASE_TOKEN_BYTES]
 /* Takes a waiter back. False: woken has been called or is about to be. */
 bool lease_cancel(struct leases *leases, struct lease_waiter *waiter);
 
-/* Every 100 ms: holders whose time is over lose the lease to the next waiter; waiters who have
+/* Every 50 ms: holders whose time is over lose the lease to the next waiter; waiters who have
  * waited long enough are woken. */
 void leases_tick(struct leases *leases, uint64_t now_us);
 /* Wakes everybody, and nobody is parked from now on. */

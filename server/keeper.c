@@ -1,8 +1,9 @@
 /*
- * keeper.c - one thread that does what is due every 100 ms. It never answers a call and never waits
- * for one. Owns its thread and the eventfd that ends its sleep. A tick that takes longer than its
- * share delays the next one; ticks are not made up for, because each does a bounded share of work
- * that the next continues.
+ * keeper.c - one thread that does what is due every 100 ms, and looks at leases twice as often: who
+ * follows a lost holder is to do so within 100 ms. It never answers a call and never waits for one.
+ * Owns its thread and the eventfd that ends its sleep. A tick that takes longer than its share
+ * delays the next one; ticks are not made up for, because each does a bounded share of work that
+ * the next continues.
  */
 #include "server/keeper.h"
 
@@ -25,19 +26,20 @@ struct keeper {
     int stop_event; /* readable once keeper_stop was called */
 };
 
-static bool wait_for_tick(const struct keeper *keeper)
+static bool wait_for_half_tick(const struct keeper *keeper)
 {
     struct pollfd stop = {.fd = keeper->stop_event, .events = POLLIN};
-    return poll(&stop, 1, KEEPER_TICK_MS) <= 0;
+    return poll(&stop, 1, KEEPER_TICK_MS / 2) <= 0;
 }
 
 static void keep(void *argument)
 {
     struct keeper *keeper = argument;
-    while (wait_for_tick(keeper)) {
-        int64_t now_ms = clock_wall_ms();
-        cache_tick(keeper->cache, now_ms);
+    for (unsigned halves = 1; wait_for_half_tick(keeper); halves++) {
         cache_tick_leases(keeper->cache, clock_monotonic_us());
+        if (halves % 2 != 0)
+            continue;
+        cache_tick(keeper->cache, clock_wall_ms());
         listener_tick(keeper->listener, (int64_t)(clock_monotonic_us() / 1000));
     }
 }

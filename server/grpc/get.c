@@ -70,7 +70,7 @@ void get_woken(struct call *call)
     send(call, &work->get);
 }
 
-/* Leases are looked at every 100 ms, so who is to be told in time is told that much earlier. */
+/* Leases are looked at every 50 ms, so who is to be told in time is told that much earlier. */
 static uint64_t wait_until_us(const struct call *call)
 {
     const uint64_t due_us = call_due_us(call), now_us = clock_monotonic_us();
