@@ -26,7 +26,7 @@
 #include "storage/recover.h"
 #include "storage/store_block.h"
 
-enum { US_PER_MS = 1000, HANDFUL = 256 };
+enum { US_PER_MS = 1000, HANDFUL = 256, PROGRESS_US = 5 * 1000 * 1000 };
 
 static struct journal *journal_of(const struct store *store)
 {
@@ -46,7 +46,8 @@ struct loading {
     struct turned_away *turned_away;
     float *unit; /* RECORD_DIMENSION_MAX floats, aligned */
     int64_t now_ms;
-    enum status status; /* NO_MEMORY: what follows does not enter */
+    uint64_t line_due_us; /* the next that says how far it is     */
+    enum status status;   /* NO_MEMORY: what follows does not enter */
 };
 
 static void turn_away(struct loading *loading, const struct digest *digest)
@@ -182,8 +183,14 @@ static void visit_note(void *context, const struct record_note *note, uint64_t s
 
 static void visit_progress(void *context, uint64_t bytes_done, uint64_t bytes_total)
 {
-    const struct loading *loading = context;
+    struct loading *loading = context;
     struct store *store = loading->store;
+    const uint64_t now_us = store->opening.visitor.clock_us();
+    if (now_us >= loading->line_due_us) {
+        loading->line_due_us = now_us + PROGRESS_US;
+        log_write(LOG_INFO, "storage", "the data folder is being read",
+                  "bytes=%" PRIu64 " of=%" PRIu64, bytes_done, bytes_total);
+    }
     atomic_store_explicit(&store->loaded_bytes, bytes_done, memory_order_relaxed);
     atomic_store_explicit(&store->loading_bytes, bytes_total, memory_order_relaxed);
 }
@@ -214,6 +221,7 @@ static enum status load(struct store *store, struct io *io, struct recovered *ou
                                             .progress = visit_progress,
                                             .is_wanted = visit_is_wanted};
     const uint64_t began_us = opening->visitor.clock_us();
+    loading.line_due_us = began_us + PROGRESS_US;
     enum status status = recover(io, opening->options.recovery, &visitor, out_recovered, failure);
     if (status == STATUS_OK && loading.status != STATUS_OK) {
         status = failure_set(failure, loading.status, "storage.path", "no memory to read it back");

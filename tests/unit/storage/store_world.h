@@ -106,10 +106,11 @@ struct world {
 };
 
 static _Atomic uint64_t world_clock_us = 1000000;
+static _Atomic uint64_t world_clock_step_us; /* by which a look at it turns it on */
 
 static inline uint64_t world_us(void)
 {
-    return atomic_load(&world_clock_us);
+    return atomic_fetch_add(&world_clock_us, atomic_load(&world_clock_step_us));
 }
 
 static inline int64_t world_ms(void)

@@ -7,8 +7,11 @@
  * model beside it, the custodian at work meanwhile. The power goes in the middle of a call of the
  * disk, by chance also while the store opens or closes; what was not synced is then dropped, kept,
  * torn or kept in part. REPRISE_POWER_CUTS says how many seeds, 1,000 if it says nothing (fewer
- * under a sanitizer); REPRISE_POWER_SEED is the first. Exercises store_open.
+ * under a sanitizer); REPRISE_POWER_SEED is the first. A long opening says in the log how far it
+ * is. Exercises store_open.
  */
+#include <unistd.h>
+
 #include "tests/unit/storage/store_world.h"
 
 enum { ROUNDS = 3, REQUESTS = 40, CALLS_MAX = 120, OPEN_CALLS_MAX = 30, ROOM_FOR_FEW = 9 };
@@ -213,10 +216,57 @@ static void a_clean_end_loses_nothing(void **state)
     }
 }
 
+/* ---- what it says meanwhile ------------------------------------------------------------------ */
+
+static unsigned count_lines(FILE *log, const char *event)
+{
+    char line[512];
+    unsigned count = 0;
+    rewind(log);
+    while (fgets(line, sizeof(line), log) != NULL)
+        count += strstr(line, event) != NULL;
+    return count;
+}
+
+/* The clock runs so fast that each piece of the folder takes longer than the time between lines. */
+static unsigned lines_of_an_opening(struct world *world, uint64_t step_us)
+{
+    FILE *log = tmpfile();
+    assert_non_null(log);
+    const int kept = dup(STDERR_FILENO);
+    assert_true(dup2(fileno(log), STDERR_FILENO) >= 0);
+    log_setup(false, LOG_INFO);
+    atomic_store(&world_clock_step_us, step_us);
+    const enum status status = world_open(world);
+    atomic_store(&world_clock_step_us, 0);
+    log_setup(false, LOG_ERROR);
+    assert_true(dup2(kept, STDERR_FILENO) >= 0);
+    (void)close(kept);
+    assert_int_equal(status, STATUS_OK);
+    const unsigned count = count_lines(log, "the data folder is being read bytes=");
+    (void)fclose(log);
+    return count;
+}
+
+static void a_long_opening_says_how_far_it_is(void **state)
+{
+    (void)state;
+    struct world *world = world_of(1);
+    assert_int_equal(world_open(world), STATUS_OK);
+    for (unsigned i = 0; i < REQUESTS; i++)
+        ask_anything(world);
+    world_close(world);
+    assert_int_equal(lines_of_an_opening(world, 0), 0);
+    world_close(world);
+    assert_true(lines_of_an_opening(world, 10 * 1000 * 1000) > 0);
+    world_destroy(&world);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_clean_end_loses_nothing),
+        cmocka_unit_test(a_long_opening_says_how_far_it_is),
         cmocka_unit_test(nothing_confirmed_is_lost_whenever_the_power_goes),
         cmocka_unit_test(nothing_logged_is_lost_whenever_the_process_ends),
     };
