@@ -49,7 +49,7 @@ def load_run():
 
 
 def replay(run, build, flags, stream, limit):
-    server = run.Program([build / "bin/reprise-server", "--grpc-listen=127.0.0.1:0", "--http-listen=", "--log-level=warning", *flags])
+    server = run.Program([build / "bin/reprise-server", "--grpc-listen=127.0.0.1:0", "--http-listen=", "--storage-path=", "--log-level=warning", *flags])
     try:
         command = [build / "bin/reprise", "--endpoint", server.address, "--timeout", "60s", "-o", "json", "replay", stream, "--limit", str(limit)]
         output = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, check=True).stdout
