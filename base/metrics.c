@@ -220,26 +220,41 @@ void metric_write_real(const struct metric_row *row, const char *labels, double 
                   has_labels ? "}" : "", value);
 }
 
-void metric_write_histogram(const struct metric_row *row, const char *labels,
-                            const struct histogram *histogram, FILE *out)
+static void write_histogram(const struct metric_row *row, const char *labels,
+                            const struct histogram *histogram, uint32_t octaves, double unit,
+                            FILE *out)
 {
     assert(row->kind == METRIC_HISTOGRAM);
     uint64_t counts[BUCKETS], seen = 0;
     const uint64_t total = read_buckets(histogram, counts);
     const char *comma = labels[0] != '\0' ? "," : "";
-    for (uint32_t bucket = 0; bucket < OCTAVES_WRITTEN * 8; bucket++) {
+    for (uint32_t bucket = 0; bucket < octaves * 8; bucket++) {
         seen += counts[bucket];
         if (bucket % 8 == 7)
             (void)fprintf(out, "%s_bucket{%s%sle=\"%.9g\"} %" PRIu64 "\n", row->name, labels, comma,
-                          (double)bucket_upper_us(bucket) / 1e6, seen);
+                          (double)bucket_upper_us(bucket) / unit, seen);
     }
     (void)fprintf(out, "%s_bucket{%s%sle=\"+Inf\"} %" PRIu64 "\n", row->name, labels, comma, total);
-    const double sum_s = (double)counters_read(histogram->buckets, SUM_US) / 1e6;
+    const double sum = (double)counters_read(histogram->buckets, SUM_US) / unit;
     const bool has_labels = labels[0] != '\0';
     (void)fprintf(out, "%s_sum%s%s%s %.9g\n", row->name, has_labels ? "{" : "", labels,
-                  has_labels ? "}" : "", sum_s);
+                  has_labels ? "}" : "", sum);
     (void)fprintf(out, "%s_count%s%s%s %" PRIu64 "\n", row->name, has_labels ? "{" : "", labels,
                   has_labels ? "}" : "", total);
+}
+
+void metric_write_histogram(const struct metric_row *row, const char *labels,
+                            const struct histogram *histogram, FILE *out)
+{
+    write_histogram(row, labels, histogram, OCTAVES_WRITTEN, 1e6, out);
+}
+
+void metric_write_histogram_of_numbers(const struct metric_row *row, const char *labels,
+                                       const struct histogram *histogram, uint32_t octaves,
+                                       FILE *out)
+{
+    assert(octaves > 0 && octaves <= OCTAVES);
+    write_histogram(row, labels, histogram, octaves, 1, out);
 }
 
 void metric_write_escaped(struct text value, FILE *out)

@@ -51,5 +51,9 @@ void metric_write_real(const struct metric_row *row, const char *labels, double 
 /* In seconds: a bucket an octave up to 67 s, then _sum and _count. The row is METRIC_HISTOGRAM. */
 void metric_write_histogram(const struct metric_row *row, const char *labels,
                             const struct histogram *histogram, FILE *out);
+/* Of numbers instead of microseconds: a bucket an octave, as many as octaves says. */
+void metric_write_histogram_of_numbers(const struct metric_row *row, const char *labels,
+                                       const struct histogram *histogram, uint32_t octaves,
+                                       FILE *out);
 /* A label's value that is not ours, between its quotes: backslash, quote and line feed escaped. */
 void metric_write_escaped(struct text value, FILE *out);

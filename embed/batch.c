@@ -35,7 +35,6 @@
 #include "base/check.h"
 #include "base/digest.h"
 #include "base/lock.h"
-#include "base/metrics.h"
 #include "base/thread.h"
 #include "embed/recent.h"
 
@@ -46,20 +45,6 @@ enum {
 };
 
 enum lane { LANE_READY, LANE_INTERACTIVE, LANE_BULK, LANES_COUNT };
-
-enum counter {
-    COUNT_TEXTS,
-    COUNT_TOKENS,
-    COUNT_PACKS,
-    COUNT_TWINS,
-    COUNT_RECENT_HITS,
-    COUNT_TOO_LONG,
-    COUNT_WORDLESS,
-    COUNT_OVERLOADED,
-    COUNT_LATE,
-    COUNT_FAILED,
-    COUNTERS_COUNT
-};
 
 struct queue {
     struct embed_job *first, *last; /* last is undefined while first is NULL    */
@@ -81,6 +66,7 @@ struct pump {
     float *units;           /* [texts_max][dimension] */
     struct member *members; /* [texts_max]            */
     uint32_t members_count, slots_count;
+    uint64_t started_us;       /* to take texts          */
     uint32_t tokens;           /* in the pack            */
     uint64_t tokens_estimated; /* of its members         */
 };
@@ -91,7 +77,7 @@ struct batch {
     uint64_t (*clock_us)(void);
     uint32_t pumps_max, tokens_max, texts_max, queue_max, recent_max;
     struct pump *pumps; /* [pumps_max] */
-    struct counters *counters;
+    struct batch_figures figures;
 
     struct lock lock;
     pthread_cond_t rested; /* with lock: a pump rests while is_closing */
@@ -168,7 +154,7 @@ UNSHARED enum status batch_create(const struct batch_setup *setup, struct batch 
     lock_init(&batch->lock, LOCK_RANK_EMBED_BATCH);
     int error = pthread_cond_init(&batch->rested, NULL);
     assert(error == 0);
-    enum status status = counters_create(COUNTERS_COUNT, &batch->counters);
+    enum status status = batch_figures_init(&batch->figures, batch->engine.pack_create != NULL);
     if (status == STATUS_OK)
         status =
             recent_create(setup->recent_max, batch->engine.dimension, setup->seed, &batch->recent);
@@ -213,7 +199,7 @@ UNSHARED void batch_destroy(struct batch **batch)
         pump_deinit(doomed, &doomed->pumps[i]);
     free(doomed->pumps);
     recent_destroy(&doomed->recent);
-    counters_destroy(&doomed->counters);
+    batch_figures_deinit(&doomed->figures);
     int error = pthread_cond_destroy(&doomed->rested);
     assert(error == 0);
     lock_deinit(&doomed->lock);
@@ -302,26 +288,10 @@ static struct embed_job *steal_all(struct batch *batch) REQUIRES(batch->lock)
 
 /* ---- the end of a job ------------------------------------------------------------------------ */
 
-static void count_outcome(struct batch *batch, enum status status)
-{
-    enum counter counter = COUNT_FAILED;
-    if (status == STATUS_OK)
-        counter = COUNT_TEXTS;
-    else if (status == STATUS_TEXT_TOO_LONG)
-        counter = COUNT_TOO_LONG;
-    else if (status == STATUS_NOT_FOUND)
-        counter = COUNT_WORDLESS;
-    else if (status == STATUS_OVERLOADED)
-        counter = COUNT_OVERLOADED;
-    else if (status == STATUS_DEADLINE)
-        counter = COUNT_LATE;
-    counters_add(batch->counters, counter, 1);
-}
-
 static void call_done(struct batch *batch, struct embed_job *job, enum status status)
 {
     assert_slow(lock_none_held());
-    count_outcome(batch, status);
+    batch_figures_outcome(&batch->figures, status);
     job->done(job, status);
 }
 
@@ -409,7 +379,7 @@ static uint32_t estimate(const struct batch *batch, struct text text)
     return tokens < batch->engine.tokens_max ? (uint32_t)tokens : batch->engine.tokens_max;
 }
 
-static bool is_hopeless(const struct batch *batch, const struct embed_job *job, uint64_t now_us)
+static bool is_hopeless(const struct batch *batch, const struct embed_job *job)
     REQUIRES(batch->lock)
 {
     uint64_t ahead = batch->lanes[LANE_INTERACTIVE].tokens;
@@ -418,17 +388,17 @@ static bool is_hopeless(const struct batch *batch, const struct embed_job *job, 
     if (job->deadline_us == 0 || ahead == 0)
         return false;
     const double tokens = (double)ahead / batch->pumps_max + job->tokens;
-    return (double)now_us + tokens * batch->us_a_token > (double)job->deadline_us;
+    return (double)job->asked_us + tokens * batch->us_a_token > (double)job->deadline_us;
 }
 
-static enum status admit(const struct batch *batch, enum lane lane, const struct embed_job *job,
-                         uint64_t now_us) REQUIRES(batch->lock)
+static enum status admit(const struct batch *batch, enum lane lane, const struct embed_job *job)
+    REQUIRES(batch->lock)
 {
     if (batch->is_stopped)
         return STATUS_DRAINING;
     if (batch->lanes[lane].count >= batch->queue_max)
         return STATUS_OVERLOADED;
-    return is_hopeless(batch, job, now_us) ? STATUS_DEADLINE : STATUS_OK;
+    return is_hopeless(batch, job) ? STATUS_DEADLINE : STATUS_OK;
 }
 
 void batch_submit(struct batch *batch, struct embed_job *job)
@@ -438,12 +408,11 @@ void batch_submit(struct batch *batch, struct embed_job *job)
     if (batch_recall(batch, job))
         return;
     const enum lane lane = lane_of(job);
-    const uint64_t now_us = job->deadline_us != 0 ? batch->clock_us() : 0;
     struct pump *pump = NULL;
     job->tokens = estimate(batch, job->text);
     lock_acquire(&batch->lock);
     assert(!batch->is_closing);
-    const enum status status = admit(batch, lane, job, now_us);
+    const enum status status = admit(batch, lane, job);
     if (status == STATUS_OK) {
         batch->lanes[lane].tokens += job->tokens;
         push(batch, lane, job);
@@ -464,13 +433,14 @@ static bool find_recent(struct batch *batch, const struct digest *digest, float 
     const bool found = recent_find(batch->recent, digest, out_unit);
     lock_release(&batch->lock);
     if (found)
-        counters_add(batch->counters, COUNT_RECENT_HITS, 1);
+        batch_figures_add(&batch->figures, BATCH_RECENT_HITS, 1);
     return found;
 }
 
 bool batch_recall(struct batch *batch, struct embed_job *job)
 {
     assert(job->out_unit != NULL);
+    job->asked_us = batch->clock_us();
     if (batch->recent_max == 0)
         return false;
     const struct digest digest = digest_sha256(job->text.bytes, job->text.length);
@@ -494,6 +464,8 @@ static void remember(struct batch *batch, const struct digest *digest, const flo
 void batch_finish(struct batch *batch, struct embed_job *job, enum status status)
 {
     assert(job->done != NULL);
+    if (status == STATUS_OK)
+        batch_figures_took(&batch->figures, BATCH_REQUEST, job->asked_us, batch->clock_us());
     if (status == STATUS_OK && batch->recent_max > 0) {
         const struct digest digest = digest_sha256(job->text.bytes, job->text.length);
         remember(batch, &digest, job->out_unit);
@@ -505,23 +477,29 @@ void batch_finish(struct batch *batch, struct embed_job *job, enum status status
 
 void batch_state(struct batch *batch, struct batch_state *out_state)
 {
-    const struct counters *counters = batch->counters;
+    const struct batch_figures *figures = &batch->figures;
     lock_acquire(&batch->lock);
     const uint32_t waiting = waiting_count(batch);
     lock_release(&batch->lock);
     *out_state = (struct batch_state){
         .waiting = waiting,
-        .texts = counters_read(counters, COUNT_TEXTS),
-        .tokens = counters_read(counters, COUNT_TOKENS),
-        .packs = counters_read(counters, COUNT_PACKS),
-        .twins = counters_read(counters, COUNT_TWINS),
-        .recent_hits = counters_read(counters, COUNT_RECENT_HITS),
-        .too_long = counters_read(counters, COUNT_TOO_LONG),
-        .wordless = counters_read(counters, COUNT_WORDLESS),
-        .overloaded = counters_read(counters, COUNT_OVERLOADED),
-        .late = counters_read(counters, COUNT_LATE),
-        .failed = counters_read(counters, COUNT_FAILED),
+        .texts = batch_figures_read(figures, BATCH_TEXTS),
+        .tokens = batch_figures_read(figures, BATCH_TOKENS),
+        .packs = batch_figures_read(figures, BATCH_PACKS),
+        .unknown = batch_figures_read(figures, BATCH_UNKNOWN),
+        .twins = batch_figures_read(figures, BATCH_TWINS),
+        .recent_hits = batch_figures_read(figures, BATCH_RECENT_HITS),
+        .too_long = batch_figures_read(figures, BATCH_TOO_LONG),
+        .wordless = batch_figures_read(figures, BATCH_WORDLESS),
+        .overloaded = batch_figures_read(figures, BATCH_OVERLOADED),
+        .late = batch_figures_read(figures, BATCH_LATE),
+        .failed = batch_figures_read(figures, BATCH_FAILED),
     };
+}
+
+const struct batch_figures *batch_figures(const struct batch *batch)
+{
+    return &batch->figures;
 }
 
 /* ---- packs, on a compute thread -------------------------------------------------------------- */
@@ -565,6 +543,8 @@ static void join(struct pump *pump, struct embed_job *job, const struct digest *
     pump->members[pump->members_count++] =
         (struct member){.job = job, .slot = slot, .digest = *digest};
     pump->tokens_estimated += job->tokens;
+    if (!job->bulk)
+        batch_figures_took(&pump->batch->figures, BATCH_QUEUE, job->asked_us, pump->started_us);
 }
 
 /* Into the pack, or to its end at once. False: it does not fit. */
@@ -574,7 +554,7 @@ static bool add_job(struct pump *pump, struct embed_job *job, uint32_t tokens_ma
     const struct digest digest = digest_sha256(job->text.bytes, job->text.length);
     const struct member *twin = find_twin(pump, &digest);
     if (twin != NULL) {
-        counters_add(batch->counters, COUNT_TWINS, 1);
+        batch_figures_add(&batch->figures, BATCH_TWINS, 1);
         join(pump, job, &digest, twin->slot);
         return true;
     }
@@ -584,16 +564,17 @@ static bool add_job(struct pump *pump, struct embed_job *job, uint32_t tokens_ma
     }
     const bool is_empty = pump->slots_count == 0;
     const uint32_t room = tokens_max > pump->tokens ? tokens_max - pump->tokens : 0;
-    uint32_t tokens = 0;
+    struct batch_added added = {.tokens = 0};
     enum status status =
-        batch->engine.add(pump->pack, job->text, is_empty ? UINT32_MAX : room, &tokens);
+        batch->engine.add(pump->pack, job->text, is_empty ? UINT32_MAX : room, &added);
     if (status == STATUS_LIMIT_EXCEEDED && !is_empty)
-        return false;
+        return false; /* it is added anew */
+    batch_figures_add(&batch->figures, BATCH_UNKNOWN, added.unknown);
     if (status != STATUS_OK) {
         settle(batch, job, status);
         return true;
     }
-    pump->tokens += tokens;
+    pump->tokens += added.tokens;
     join(pump, job, &digest, pump->slots_count++);
     return true;
 }
@@ -631,8 +612,7 @@ static void release_pack(struct pump *pump, enum lane lane, uint64_t took_us)
     else
         batch->us_a_token = measured;
     lock_release(&batch->lock);
-    counters_add(batch->counters, COUNT_PACKS, 1);
-    counters_add(batch->counters, COUNT_TOKENS, pump->tokens);
+    batch_figures_pack(&batch->figures, pump->tokens);
 }
 
 static void hand_out(struct pump *pump, enum status status)
@@ -659,7 +639,7 @@ static void embed_pack(struct pump *pump)
     if (lane == LANE_READY)
         return;
     assert(pump->members_count == 0);
-    const uint64_t started_us = batch->clock_us();
+    pump->started_us = batch->clock_us();
     fill_pack(pump, lane);
     lock_acquire(&batch->lock);
     struct pump *other = claim(batch); /* for what did not fit */
@@ -667,8 +647,12 @@ static void embed_pack(struct pump *pump)
     send(batch, other);
     if (pump->members_count == 0)
         return;
+    const uint64_t filled_us = batch->clock_us();
     const enum status status = batch->engine.run(pump->pack, pump->units);
-    release_pack(pump, lane, batch->clock_us() - started_us);
+    const uint64_t ended_us = batch->clock_us();
+    batch_figures_took(&batch->figures, BATCH_TOKENISE, pump->started_us, filled_us);
+    batch_figures_took(&batch->figures, BATCH_COMPUTE, filled_us, ended_us);
+    release_pack(pump, lane, ended_us - pump->started_us);
     hand_out(pump, status);
 }
 

@@ -8,9 +8,16 @@
  */
 #pragma once
 #include "base/pool.h"
+#include "embed/batch_figures.h"
 #include "embed/job.h"
 
 enum { BATCH_BULK_TOKENS = 128 }; /* of a pack of bulk work */
+
+/* What a text is to its engine. */
+struct batch_added {
+    uint32_t tokens;
+    uint32_t unknown; /* of these, those that stand for what the engine does not know */
+};
 
 /* How vectors are made. Each pump has one pack; a pack is one thread's at a time. */
 struct batch_engine {
@@ -20,8 +27,9 @@ struct batch_engine {
     enum status (*pack_create)(void *context, void **out_pack);
     void (*pack_destroy)(void *pack);
     /* Adds a text. LIMIT_EXCEEDED: it has more than room tokens, try it in an empty pack. Anything
-     * else is the text's own failure. Nothing is added then. */
-    enum status (*add)(void *pack, struct text text, uint32_t room, uint32_t *out_tokens);
+     * else is the text's own failure. Nothing is added then. out_added is zero before; what is not
+     * known stays so, and with a failure tokens do. */
+    enum status (*add)(void *pack, struct text text, uint32_t room, struct batch_added *out_added);
     /* One vector for each text added, in their order. The pack is empty afterwards. */
     enum status (*run)(void *pack, float *out_units);
 };
@@ -43,6 +51,7 @@ struct batch_state {
     uint64_t texts;              /* that got a vector, however                      */
     uint64_t twins, recent_hits; /* of these: a pack held it twice; it was known    */
     uint64_t tokens, packs;      /* that went through the engine                    */
+    uint64_t unknown;            /* tokens, also of texts without a vector          */
     uint64_t too_long, wordless; /* texts without a vector: see enum status of done */
     uint64_t overloaded, late;   /* refused: no room in a queue; it cannot be in time */
     uint64_t failed;             /* anything else                                   */
@@ -66,9 +75,13 @@ void batch_stop(struct batch *batch);
  */
 void batch_submit(struct batch *batch, struct embed_job *job);
 
-/* If the text's vector is remembered, done comes from a compute thread and true is returned. */
+/* If the text's vector is remembered, done comes from a compute thread and true is returned; else
+ * the job's time begins, see batch_finish. */
 bool batch_recall(struct batch *batch, struct embed_job *job);
-/* A text that was embedded elsewhere, or failed there: done comes from a compute thread. */
+/* A text that was embedded elsewhere after batch_recall, or failed there: done comes from a compute
+ * thread. */
 void batch_finish(struct batch *batch, struct embed_job *job, enum status status);
 
 void batch_state(struct batch *batch, struct batch_state *out_state);
+/* The histograms, for who writes them; they live as long as the batch. */
+const struct batch_figures *batch_figures(const struct batch *batch);

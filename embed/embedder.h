@@ -109,6 +109,8 @@ struct embedder_state {
     uint32_t waiting;
     uint64_t texts;         /* got a vector                                                     */
     uint64_t tokens, packs; /* went through the encoder, in so many packs                        */
+    uint64_t unknown;       /* tokens that stand for what the vocabulary does not have           */
+    bool has_unknown;       /* false: a remote one, which does not say                           */
     bool has_tokens; /* false: a remote one, and no reply has said how many tokens it took; else
                         `tokens` are those of the replies that did                               */
     uint64_t recent_hits, twins; /* texts whose vector was still known; was made beside them      */

@@ -1,5 +1,6 @@
 /*
- * embedder_state.c - what an embedder is like at this moment, and the same as metrics.
+ * embedder_state.c - what an embedder is like at this moment, and the same as metrics, with
+ * histograms of what it took.
  *
  * The figures are one table: a name, a label that tells rows of one name apart, and the field of
  * struct embedder_state that holds the value. To add a figure: a field there, a row here, and its
@@ -67,6 +68,7 @@ static void add_batch(struct batch *batch, struct embedder_state *state)
     state->texts = about.texts;
     state->tokens = about.tokens;
     state->packs = about.packs;
+    state->unknown = about.unknown;
     state->recent_hits = about.recent_hits;
     state->twins = about.twins;
     state->too_long = about.too_long;
@@ -84,6 +86,7 @@ void embedder_state(const struct embedder *embedder, struct embedder_state *out_
         .isa = embedder->local != NULL ? local_isa(embedder->local) : "",
         .circuit = "",
         .has_tokens = true,
+        .has_unknown = embedder->remote == NULL,
     };
     if (embedder->lacks_weights)
         degrade(&state, "no_weights");
@@ -96,8 +99,9 @@ void embedder_state(const struct embedder *embedder, struct embedder_state *out_
 
 /* ---- metrics --------------------------------------------------------------------------------- */
 
-/* uint64_t; uint32_t; uint64_t, without a line while has_tokens is false: unknown is not 0 */
-enum width { WIDE, NARROW, TOLD };
+/* uint64_t; uint32_t; uint64_t, without a line while has_tokens or has_unknown is false: what
+ * nobody told is not 0 */
+enum width { WIDE, NARROW, TOLD, KNOWN };
 
 struct figure {
     struct metric_row row;
@@ -126,6 +130,7 @@ static const struct figure figures[] = {
     ROW(late,         WIDE,   "without_vector_total", COUNTER, "texts",   "reason=\"late\"",       WITHOUT)
     ROW(failed,       WIDE,   "without_vector_total", COUNTER, "texts",   "reason=\"failed\"",     WITHOUT)
     ROW(tokens,       TOLD,   "tokens_total",        COUNTER, "tokens",   NULL,                   "Tokens that went through the encoder; of a remote one, as its replies count them: absent while none does.")
+    ROW(unknown,      KNOWN,  "unknown_tokens_total", COUNTER, "tokens",  NULL,                   "Tokens that stand for words which the vocabulary does not have, also of texts that got no vector for that.")
     ROW(packs,        WIDE,   "packs_total",         COUNTER, "packs",    NULL,                   "Packs of texts that went through the encoder.")
     ROW(recent_hits,  WIDE,   "recent_hits_total",   COUNTER, "texts",    NULL,                   "Texts whose vector was still known.")
     ROW(twins,        WIDE,   "twins_total",         COUNTER, "texts",    NULL,                   "Texts that shared a vector with an equal one in their pack.")
@@ -155,6 +160,20 @@ static const struct metric_row errors_row = {"reprise_embed_errors_total", METRI
 static const struct metric_row degraded_row = {"reprise_embed_degraded", METRIC_GAUGE, "0 or 1",
                                                "What is not as it should be, by reason."};
 
+static const struct metric_row seconds_row = {
+    "reprise_embed_seconds", METRIC_HISTOGRAM, "seconds",
+    "What it took, by part; queue: a text that somebody waits for, until its pack began; tokenise "
+    "and compute: a pack, and lexical vectors are made by the first; request: a text, until a "
+    "remote embedder's vector was here."};
+static const struct metric_row pack_tokens_row = {"reprise_embed_pack_tokens", METRIC_HISTOGRAM,
+                                                  "tokens", "Tokens of a pack."};
+static const struct metric_row space_row = {
+    "reprise_embed_space_info", METRIC_GAUGE, "1",
+    "What vectors are made with, as labels; precision and isa are empty but for a local model."};
+
+/* A pack has at most 8,192 tokens, or one text's. */
+enum { PACK_TOKENS_OCTAVES = 14 };
+
 static uint64_t value_of(const struct embedder_state *state, const struct figure *figure)
 {
     const char *field = (const char *)state + figure->offset;
@@ -174,7 +193,8 @@ static void write_figures(const struct figure *list, size_t count,
     for (size_t i = 0; i < count; i++) {
         const struct figure *figure = &list[i];
         char labels[METRIC_LABELS_MAX];
-        if (figure->width == TOLD && !state->has_tokens)
+        if ((figure->width == TOLD && !state->has_tokens) ||
+            (figure->width == KNOWN && !state->has_unknown))
             continue;
         if (strcmp(before, figure->row.name) != 0)
             metric_write_head(&figure->row, out);
@@ -210,6 +230,38 @@ static void write_degraded(const struct embedder_state *state, FILE *out)
     }
 }
 
+static void write_seconds(const struct batch_figures *figures_of_batch, const char *provider,
+                          FILE *out)
+{
+    static const char *const parts[BATCH_PARTS] = {"queue", "tokenise", "compute", "request"};
+    metric_write_head(&seconds_row, out);
+    for (int part = 0; part < BATCH_PARTS; part++) {
+        char labels[METRIC_LABELS_MAX];
+        if (figures_of_batch->seconds[part] == NULL)
+            continue;
+        (void)snprintf(labels, sizeof(labels), "%s,part=\"%s\"", provider, parts[part]);
+        metric_write_histogram(&seconds_row, labels, figures_of_batch->seconds[part], out);
+    }
+    if (figures_of_batch->pack_tokens == NULL)
+        return;
+    metric_write_head(&pack_tokens_row, out);
+    metric_write_histogram_of_numbers(&pack_tokens_row, provider, figures_of_batch->pack_tokens,
+                                      PACK_TOKENS_OCTAVES, out);
+}
+
+/* The model's name may be anybody's. */
+static void write_space(const struct embed_space *space, const struct embedder_state *state,
+                        const char *provider, FILE *out)
+{
+    char hex[EMBED_SPACE_HEX + 1];
+    embed_space_hex(space, hex);
+    metric_write_head(&space_row, out);
+    (void)fprintf(out, "%s{%s,model=\"", space_row.name, provider);
+    metric_write_escaped(text_of(space->name), out);
+    (void)fprintf(out, "\",precision=\"%s\",isa=\"%s\",space=\"%s\",dimension=\"%u\"} 1\n",
+                  state->precision, state->isa, hex, space->dimension);
+}
+
 void embedder_metrics(const struct embedder *embedder, FILE *out)
 {
     if (embedder == NULL)
@@ -218,7 +270,10 @@ void embedder_metrics(const struct embedder *embedder, FILE *out)
     char provider[METRIC_LABELS_MAX / 2];
     embedder_state(embedder, &state);
     (void)snprintf(provider, sizeof(provider), "provider=\"%s\"", state.provider);
+    write_space(&embedder->space, &state, provider, out);
     write_figures(figures, FIGURES, &state, provider, out);
+    if (embedder->batch != NULL)
+        write_seconds(batch_figures(embedder->batch), provider, out);
     if (embedder->remote != NULL) {
         write_figures(remote_figures, REMOTE_FIGURES, &state, provider, out);
         write_errors(&state, provider, out);

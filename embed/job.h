@@ -27,5 +27,6 @@ struct embed_job {
     struct embedder *embedder;
     void (*caller_done)(struct embed_job *job, enum status status);
     enum status status;
-    uint32_t tokens; /* estimated */
+    uint32_t tokens;   /* estimated                      */
+    uint64_t asked_us; /* monotonic: when it was handed in */
 };

@@ -49,7 +49,8 @@ destroy_pack:
     return status;
 }
 
-static enum status pack_add(void *context, struct text text, uint32_t room, uint32_t *out_tokens)
+static enum status pack_add(void *context, struct text text, uint32_t room,
+                            struct batch_added *out_added)
 {
     struct lexical_pack *pack = context;
     assert(pack->count < pack->texts_max);
@@ -61,7 +62,7 @@ static enum status pack_add(void *context, struct text text, uint32_t room, uint
     if (status != STATUS_OK)
         return status;
     pack->count++;
-    *out_tokens = 1;
+    out_added->tokens = 1;
     return STATUS_OK;
 }
 

@@ -260,7 +260,8 @@ static void put_prefix(const struct model *model, uint32_t *ids)
     memcpy(ids + 1, prefix, count * sizeof(*ids));
 }
 
-static enum status pack_add(void *context, struct text text, uint32_t room, uint32_t *out_tokens)
+static enum status pack_add(void *context, struct text text, uint32_t room,
+                            struct batch_added *out_added)
 {
     struct pack *pack = context;
     const struct local *local = pack->local;
@@ -270,8 +271,10 @@ static enum status pack_add(void *context, struct text text, uint32_t room, uint
     (void)model_prefix(local->model, &prefix_count);
     struct tokenizer_result result;
     enum status status = encode(local, text, ids + prefix_count, &result);
-    if (status == STATUS_OK)
+    if (status == STATUS_OK) {
+        out_added->unknown = (uint32_t)result.unknown;
         status = judge(local, &result);
+    }
     if (status != STATUS_OK)
         return status;
     const uint32_t tokens = (uint32_t)result.written + prefix_count;
@@ -280,7 +283,7 @@ static enum status pack_add(void *context, struct text text, uint32_t room, uint
     put_prefix(local->model, ids);
     pack->lengths[pack->texts_count++] = tokens;
     pack->tokens_count += tokens;
-    *out_tokens = tokens;
+    out_added->tokens = tokens;
     return STATUS_OK;
 }
 
@@ -330,8 +333,8 @@ enum status local_embed(struct local *local, struct text text, float *out_unit)
     enum status status = borrow(local, &pack);
     if (status != STATUS_OK)
         return status;
-    uint32_t tokens = 0;
-    status = pack_add(pack, text, UINT32_MAX, &tokens);
+    struct batch_added added = {.tokens = 0};
+    status = pack_add(pack, text, UINT32_MAX, &added);
     if (status == STATUS_OK)
         status = pack_run(pack, out_unit);
     give_back(local, pack);

@@ -163,6 +163,30 @@ static void a_histogram_is_written_with_a_bucket_an_octave_a_sum_and_a_count(voi
     histogram_destroy(&histogram);
 }
 
+static void a_histogram_of_numbers_is_written_as_they_are(void **state)
+{
+    (void)state;
+    static const struct metric_row row = {"reprise_d_tokens", METRIC_HISTOGRAM, "tokens", "D."};
+    struct histogram *histogram = histogram_of();
+    histogram_add(histogram, 16);
+    histogram_add(histogram, 600); /* beyond the octaves */
+    char *said = NULL;
+    size_t size = 0;
+    FILE *out = open_memstream(&said, &size);
+    metric_write_histogram_of_numbers(&row, "", histogram, 5, out);
+    (void)fclose(out);
+    assert_string_equal(said, "reprise_d_tokens_bucket{le=\"1\"} 0\n"
+                              "reprise_d_tokens_bucket{le=\"3\"} 0\n"
+                              "reprise_d_tokens_bucket{le=\"7\"} 0\n"
+                              "reprise_d_tokens_bucket{le=\"15\"} 0\n"
+                              "reprise_d_tokens_bucket{le=\"31\"} 1\n"
+                              "reprise_d_tokens_bucket{le=\"+Inf\"} 2\n"
+                              "reprise_d_tokens_sum 616\n"
+                              "reprise_d_tokens_count 2\n");
+    free(said);
+    histogram_destroy(&histogram);
+}
+
 static void a_label_from_outside_cannot_leave_its_quotes(void **state)
 {
     (void)state;
@@ -185,6 +209,7 @@ int main(void)
         cmocka_unit_test(quantiles_follow_the_nearest_rank),
         cmocka_unit_test(a_metric_is_written_as_prometheus_reads_it),
         cmocka_unit_test(a_histogram_is_written_with_a_bucket_an_octave_a_sum_and_a_count),
+        cmocka_unit_test(a_histogram_of_numbers_is_written_as_they_are),
         cmocka_unit_test(a_label_from_outside_cannot_leave_its_quotes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -62,17 +62,19 @@ static void pack_destroy(void *pack)
     free(pack);
 }
 
-static enum status pack_add(void *context, struct text text, uint32_t room, uint32_t *out_tokens)
+static enum status pack_add(void *context, struct text text, uint32_t room,
+                            struct batch_added *out_added)
 {
     struct pack *pack = context;
     assert_true(pack->count < TEXTS_MAX);
+    out_added->unknown = text.bytes[0] == '?' || text.bytes[1] == 'w';
     if (text.bytes[0] == '!')
         return text.bytes[1] == 'l' ? STATUS_TEXT_TOO_LONG : STATUS_NOT_FOUND;
     if (text.length > room)
         return STATUS_LIMIT_EXCEEDED;
     pack->texts[pack->count++] = text;
     pack->tokens += (uint32_t)text.length;
-    *out_tokens = (uint32_t)text.length;
+    out_added->tokens = (uint32_t)text.length;
     return STATUS_OK;
 }
 
@@ -374,6 +376,57 @@ static void a_text_without_a_vector_does_not_spoil_the_pack(void **state)
     batch_state(rig->batch, &about);
     assert_int_equal(about.wordless, 1);
     assert_int_equal(about.too_long, 1);
+    rig_destroy(rig);
+}
+
+static uint64_t last_us(const struct rig *rig, enum batch_part part)
+{
+    return histogram_quantile_us(batch_figures(rig->batch)->seconds[part], 1);
+}
+
+static void what_a_pack_took_is_told_by_part(void **state)
+{
+    (void)state;
+    struct rig *rig = rig_create(1, 8);
+    rig->engine.us_a_token = 100;
+    rig_open(rig);
+    struct call calls[3] = {0};
+    hold(rig);
+    calls[2].job.bulk = true; /* nobody waits for it */
+    submit(rig, &calls[2], "bulk");
+    (void)atomic_fetch_add(&now_us, 1 << 20);
+    submit(rig, &calls[0], "four");
+    submit(rig, &calls[1], "six by");
+    (void)atomic_fetch_add(&now_us, 5000);
+    open_gate(rig);
+    wait_for(rig, 3);
+    PACKS(rig, "four six by", "bulk");
+    assert_in_range(last_us(rig, BATCH_QUEUE), 5000, 5000 * 11 / 10);
+    assert_int_equal(last_us(rig, BATCH_TOKENISE), 1); /* no time: the first bucket */
+    assert_in_range(last_us(rig, BATCH_COMPUTE), 1000, 1000 * 11 / 10);
+    const struct batch_figures *figures = batch_figures(rig->batch);
+    assert_null(figures->seconds[BATCH_REQUEST]);
+    assert_in_range(histogram_quantile_us(figures->pack_tokens, 1), 10, 11);
+    assert_in_range(histogram_quantile_us(figures->pack_tokens, 0), 4, 4);
+    rig_destroy(rig);
+}
+
+static void an_unknown_token_is_counted_once_whatever_becomes_of_its_text(void **state)
+{
+    (void)state;
+    struct rig *rig = rig_create(1, 8);
+    rig_open(rig);
+    struct call calls[3] = {0};
+    hold(rig);
+    submit(rig, &calls[0], "!wordless");
+    submit(rig, &calls[1], "fifteen letters");
+    submit(rig, &calls[2], "?does not fit"); /* so it is added twice */
+    open_gate(rig);
+    wait_for(rig, 3);
+    PACKS(rig, "fifteen letters", "?does not fit");
+    struct batch_state about;
+    batch_state(rig->batch, &about);
+    assert_int_equal(about.unknown, 2);
     rig_destroy(rig);
 }
 
@@ -732,18 +785,22 @@ static void what_was_embedded_elsewhere_is_done_on_a_compute_thread_and_remember
             .text = TEXT("far away"), .out_unit = calls[i].unit, .done = note_done};
     }
     assert_false(batch_recall(rig->batch, &calls[0].job));
+    (void)atomic_fetch_add(&now_us, 99999);
     batch_finish(rig->batch, &calls[0].job, STATUS_EMBEDDER_DOWN);
     wait_for(rig, 1);
     assert_int_equal(calls[0].status, STATUS_EMBEDDER_DOWN);
     assert_true(calls[0].on_compute);
     assert_false(batch_recall(rig->batch, &calls[1].job)); /* a failure is not remembered */
     unit_of(calls[1].job.text, calls[1].unit);
+    (void)atomic_fetch_add(&now_us, 300);
     batch_finish(rig->batch, &calls[1].job, STATUS_OK);
     wait_for(rig, 1);
     assert_right(&calls[1]);
     assert_true(batch_recall(rig->batch, &calls[2].job));
     wait_for(rig, 1);
     assert_right(&calls[2]);
+    assert_in_range(last_us(rig, BATCH_REQUEST), 300, 300 * 11 / 10); /* failures are not timed */
+    assert_null(batch_figures(rig->batch)->pack_tokens);
     rig_destroy(rig);
 }
 
@@ -878,6 +935,8 @@ int main(void)
         cmocka_unit_test(a_text_longer_than_a_pack_goes_alone),
         cmocka_unit_test(equal_texts_are_embedded_once),
         cmocka_unit_test(a_text_without_a_vector_does_not_spoil_the_pack),
+        cmocka_unit_test(what_a_pack_took_is_told_by_part),
+        cmocka_unit_test(an_unknown_token_is_counted_once_whatever_becomes_of_its_text),
         cmocka_unit_test(a_run_that_fails_fails_its_pack_and_no_other),
         cmocka_unit_test(bulk_waits_for_interactive_texts),
         cmocka_unit_test(bulk_gets_a_pack_after_a_full_pack_of_the_others),

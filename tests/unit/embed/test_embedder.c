@@ -569,6 +569,13 @@ static void metrics_name_what_is_degraded(void **state)
         "reprise_embed_without_vector_total{provider=\"lexical\",reason=\"wordless\"} 1\n",
         "reprise_embed_without_vector_total{provider=\"lexical\",reason=\"late\"} 0\n",
         "reprise_embed_without_vector_total{provider=\"lexical\",reason=\"overloaded\"} 0\n",
+        "reprise_embed_unknown_tokens_total{provider=\"lexical\"} 0\n",
+        "reprise_embed_seconds_count{provider=\"lexical\",part=\"queue\"} 1\n",
+        "reprise_embed_seconds_count{provider=\"lexical\",part=\"compute\"} 1\n",
+        "reprise_embed_pack_tokens_bucket{provider=\"lexical\",le=\"1\"} 1\n",
+        "reprise_embed_pack_tokens_sum{provider=\"lexical\"} 1\n",
+        "reprise_embed_space_info{provider=\"lexical\",model=\"lexical\",precision=\"\",",
+        "\",dimension=\"512\"} 1\n",
     };
     for (size_t i = 0; i < sizeof(lines) / sizeof(lines[0]); i++)
         assert_non_null(strstr(said, lines[i]));
@@ -604,10 +611,14 @@ static void metrics_tell_how_a_remote_embedder_is_asked(void **state)
         "reprise_embed_errors_total{provider=\"tei\",reason=\"rejected\"} 0\n",
         "reprise_embed_degraded{reason=\"embedder_bad_vectors\"} 1\n",
         "reprise_embed_uncounted_replies_total{provider=\"tei\"} 1\n", /* the canary's */
+        "reprise_embed_seconds_count{provider=\"tei\",part=\"request\"} 0\n", /* of vectors */
+        "reprise_embed_space_info{provider=\"tei\",model=\"tei\",",
     };
     for (size_t i = 0; i < sizeof(lines) / sizeof(lines[0]); i++)
         assert_non_null(strstr(said, lines[i]));
     assert_null(strstr(said, "reprise_embed_tokens_total")); /* unknown, which is not 0 */
+    assert_null(strstr(said, "reprise_embed_unknown_tokens_total"));
+    assert_null(strstr(said, "reprise_embed_pack_tokens"));
     free(said);
     while (is_degraded(&desk, "embedder_bad_vectors")) /* until a canary is right */
         continue;

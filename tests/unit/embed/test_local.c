@@ -229,14 +229,16 @@ static void a_pack_gives_each_text_the_vector_it_has_alone(void **state)
                                         "open the door please"};
     void *pack = NULL;
     float units[4 * TINY_WIDTH], alone[TINY_WIDTH];
-    uint32_t tokens = 0;
+    struct batch_added added = {.tokens = 0};
     assert_int_equal(engine.pack_create(engine.context, &pack), STATUS_OK);
     for (int round = 0; round < 2; round++) { /* a pack is used again */
         for (int i = 0; i < 4; i++)
-            assert_int_equal(engine.add(pack, text_of(texts[i]), 64, &tokens), STATUS_OK);
-        assert_int_equal(tokens, 6);
-        assert_int_equal(engine.add(pack, TEXT("zzz"), 64, &tokens), STATUS_NOT_FOUND);
-        assert_int_equal(engine.add(pack, TEXT("the door"), 3, &tokens), STATUS_LIMIT_EXCEEDED);
+            assert_int_equal(engine.add(pack, text_of(texts[i]), 64, &added), STATUS_OK);
+        assert_int_equal(added.tokens, 6);
+        assert_int_equal(added.unknown, 0);
+        assert_int_equal(engine.add(pack, TEXT("zzz"), 64, &added), STATUS_NOT_FOUND);
+        assert_int_equal(added.unknown, 1); /* which is why it has no vector */
+        assert_int_equal(engine.add(pack, TEXT("the door"), 3, &added), STATUS_LIMIT_EXCEEDED);
         assert_int_equal(engine.run(pack, units), STATUS_OK);
         for (int i = 0; i < 4; i++) {
             assert_int_equal(local_embed(local, text_of(texts[i]), alone), STATUS_OK);
