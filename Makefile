@@ -73,10 +73,11 @@ bench: ## measure against the anchors, write bench/RESULTS.md and bench/goals.ts
 	$(call build,release)
 	@bench/run build/release
 
-bench-encoder: weights ## the encoder against ONNX Runtime and oneDNN, its worth on labelled streams (fetches on the first run)
+bench-encoder: weights ## the encoder against ONNX Runtime and oneDNN, its start, its worth on labelled streams (fetches on the first run)
 	@scripts/setup bench
 	$(call build,release)
 	@bench/encoder_run.py build/release
+	@bench/texts_run.py build/release
 	@bench/quality_run.py build/release
 
 bench-index: ## the index against FAISS, hnswlib and usearch (PARTS="lookup churn" ROWS=1k,100k,1m; fetches on the first run)

@@ -51,8 +51,8 @@ def say(text):
     print(text, file=sys.stderr, flush=True)
 
 
-def enter_venv():
-    """Runs this script again inside build/bench-venv, which is made when it is not there."""
+def enter_venv(script):
+    """Runs the script again inside build/bench-venv, which is made when it is not there."""
     if pathlib.Path(sys.prefix) == VENV:
         return
     python = VENV / "bin/python"
@@ -61,16 +61,16 @@ def enter_venv():
         subprocess.run([sys.executable, "-m", "venv", VENV], check=True)
         subprocess.run([python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *REQUIREMENTS], check=True)
         (VENV / "ready").touch()
-    os.execv(python, [str(python), str(HERE / "encoder_run.py"), *sys.argv[1:]])
+    os.execv(python, [str(python), script, *sys.argv[1:]])
 
 
-def load_run():
+def load_run(goals):
     """bench/run, which has no .py: its Results write the page and the goals."""
     loader = importlib.machinery.SourceFileLoader("bench_run", str(HERE / "run"))
     module = importlib.util.module_from_spec(importlib.util.spec_from_loader("bench_run", loader))
     sys.dont_write_bytecode = True
     loader.exec_module(module)
-    module.GOALS.update(GOALS)
+    module.GOALS.update(goals)
     return module
 
 
@@ -229,8 +229,8 @@ def part_accuracy(results, model, ours):
 def main():
     if len(sys.argv) < 2 or not set(sys.argv[2:]) <= set(SOURCES):
         sys.exit(__doc__)
-    enter_venv()
-    run = load_run()
+    enter_venv(__file__)
+    run = load_run(GOALS)
     build, results = pathlib.Path(sys.argv[1]).resolve(), run.Results()
     os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})  # both sides, one after the other
     for model in sys.argv[2:] or ["minilm-l6"]:

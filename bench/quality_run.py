@@ -1,15 +1,13 @@
 #!/usr/bin/python3
 """What each embedder is worth on labelled streams, and whether the tokenizer gives the reference's ids on them.
 
-    bench/quality_run.py BUILD_FOLDER
+    bench/quality_run.py BUILD_FOLDER [PART ...]     parts: tokenizer quality (default: both)
 
 Streams: $REPRISE_DATA, else ../shared/data beside the project (clinc150/stream.tsv, banking77/stream.tsv: seq, answer_group, text). Weights:
 $REPRISE_MODELS, else build/models. What is not there is left out, and said. Each replay runs against a fresh server under policy `static` at the
 embedder's own threshold; the second half of a stream is the whole less its first half, for a replay is sequential and repeatable.
 The reference tokenizer is PyPI `tokenizers`, in build/bench-venv.
 """
-import importlib.machinery
-import importlib.util
 import json
 import os
 import pathlib
@@ -17,11 +15,12 @@ import subprocess
 import sys
 import tempfile
 
-HERE = pathlib.Path(__file__).resolve().parent
-ROOT = HERE.parent
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
+sys.dont_write_bytecode = True
+from encoder_run import MODELS, ROOT, VENV, load_run  # noqa: E402
+
 DATA = pathlib.Path(os.environ.get("REPRISE_DATA", ROOT.parent / "shared/data"))
-MODELS = pathlib.Path(os.environ.get("REPRISE_MODELS", ROOT / "build/models"))
-VENV = ROOT / "build/bench-venv"
+PARTS = ["tokenizer", "quality"]
 EMBEDDERS = [("lexical", "lexical", []), ("MiniLM-L6, int8", "minilm-l6", ["--embed-precision=int8"]),
              ("MiniLM-L6, fp32", "minilm-l6", ["--embed-precision=fp32"]), ("bge-small-en, int8", "bge-small-en", ["--embed-precision=int8"])]
 GOALS = {"tokenizer-identity": (1.0, True, "PyPI tokenizers, same vocabulary; share of the streams' texts with equal ids")}
@@ -37,15 +36,6 @@ ours = subprocess.run([program, vocabulary, "plain", "65536"], input="".join(tex
 theirs = tokenizer_golden.reference(tokenizer_golden.lines_of(vocabulary), False).encode_batch(texts)
 print(json.dumps([len(texts), sum(line == " ".join(map(str, each.ids)) for line, each in zip(ours, theirs))]))
 """
-
-
-def load_run():
-    loader = importlib.machinery.SourceFileLoader("bench_run", str(HERE / "run"))
-    module = importlib.util.module_from_spec(importlib.util.spec_from_loader("bench_run", loader))
-    sys.dont_write_bytecode = True
-    loader.exec_module(module)
-    module.GOALS.update(GOALS)
-    return module
 
 
 def replay(run, build, flags, stream, limit):
@@ -112,15 +102,15 @@ def part_tokenizer(run, build, results, streams):
 
 
 def main():
-    if len(sys.argv) != 2:
+    if len(sys.argv) < 2 or not set(sys.argv[2:]) <= set(PARTS):
         sys.exit(__doc__)
-    run, build = load_run(), pathlib.Path(sys.argv[1]).resolve()
+    run, build = load_run(GOALS), pathlib.Path(sys.argv[1]).resolve()
     streams = [path for path in (DATA / "clinc150/stream.tsv", DATA / "banking77/stream.tsv") if path.is_file()]
     if not streams:
         sys.exit(f"quality: no streams in {DATA}; REPRISE_DATA names the folder")
     results = run.Results()
-    part_tokenizer(run, build, results, streams)
-    part_quality(run, build, results, streams)
+    for part in sys.argv[2:] or PARTS:
+        globals()[f"part_{part}"](run, build, results, streams)
 
 
 if __name__ == "__main__":
