@@ -36,6 +36,7 @@ struct scope {
     _Atomic uint64_t configured;     /* what its policy follows: a stamp of wishes.c */
     atomic_int note;                 /* enum scope_note */
     struct scope *next_behind;       /* of folder.c's list */
+    struct scope *next_sibling;      /* of its namespace's; constant once it is in the list */
 };
 
 /* Whether its note in the log says what it knows: there is none yet; yes; it is in folder.c's list
@@ -77,9 +78,11 @@ struct scope *scopes_find_id(struct scopes *scopes, uint64_t id);
  * is spent. */
 struct shadow *scope_shadow(struct scope *scope);
 /* Finds or makes; the shared state when there are scopes_max or memory is spent. A made one is
- * unnoted. */
+ * unnoted, and joins its siblings; NULL: by scope_join, later. */
 struct scope *scopes_obtain(struct scopes *scopes, const struct scope_names *names,
-                            const uint8_t digest[16], const struct embed_space *space);
+                            const uint8_t digest[16], const struct embed_space *space,
+                            _Atomic(struct scope *) *siblings);
+void scope_join(struct scope *scope, _Atomic(struct scope *) *siblings);
 
 /* Not found any more when this returns. One that is in folder.c's list is freed by scopes_retire,
  * later, by who takes it from there. */
