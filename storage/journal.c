@@ -5,7 +5,8 @@
  *
  * THE THREAD takes tickets, fills a batch, sends it when nothing is in flight, and sleeps. A batch
  * leaves at once when somebody waits for it, when it is half full, when it is flush_interval old,
- * or when a sync is due. While one is in flight the next fills: so the slower the disk, the larger
+ * or when a sync is due; but after a slow sync it waits a moment for those who were just answered
+ * (journal_gather.c). While one is in flight the next fills: so the slower the disk, the larger
  * the groups. Whoever waits has left a `done` and holds no thread: one thread with a thousand
  * records outstanding beats a thousand blocked writers by four to six times.
  *
@@ -73,7 +74,9 @@ static bool should_leave(struct journal *journal, enum batch_fill fill, uint64_t
         return true;
     if (batch->tickets.first == NULL)
         return false;
-    return batch->is_awaited || batch->used_bytes >= BATCH_BYTES / 2 || fill != FILL_ALL ||
+    if (fill == FILL_ALL && !is_stopping(journal) && gather_goes_on(journal, now_us))
+        return false;
+    return batch->awaited_count > 0 || batch->used_bytes >= BATCH_BYTES / 2 || fill != FILL_ALL ||
            flush_due_us(journal) <= now_us || is_stopping(journal);
 }
 
@@ -178,6 +181,18 @@ static int timeout_until(uint64_t due_us, uint64_t now_us)
     return due_us <= now_us ? 0 : (int)((due_us - now_us + US_PER_MS - 1) / US_PER_MS);
 }
 
+/* For those who are to come: see journal_gather.c. */
+static void sleep_gathering(struct journal *journal, uint64_t now_us)
+{
+    const uint32_t missing = gather_missing(journal);
+    const uint64_t sync_us = sync_due_us(journal), until_us = journal->gather.until_us;
+    atomic_store(&journal->missing_to_wake, missing);
+    atomic_store(&journal->rest, REST_GATHERING);
+    if (atomic_load(&journal->awaited_count) < missing && !is_stopping(journal))
+        batch_reap(journal, timeout_until(until_us < sync_us ? until_us : sync_us, now_us));
+    atomic_store(&journal->rest, REST_AWAKE);
+}
+
 /* Until something is due or handed in. Whoever hands in after the look at the queue sees how deep
  * this thread sleeps and wakes it; stop and rotation wake it in any case. */
 static void sleep_until_due(struct journal *journal, uint64_t now_us)
@@ -185,6 +200,10 @@ static void sleep_until_due(struct journal *journal, uint64_t now_us)
     assert(!journal->is_flying);
     const uint64_t flush_us = flush_due_us(journal), sync_us = sync_due_us(journal);
     const uint64_t due_us = flush_us < sync_us ? flush_us : sync_us;
+    if (journal->gather.until_us != 0 && journal->batches[journal->filling].tickets.first != NULL) {
+        sleep_gathering(journal, now_us);
+        return;
+    }
     atomic_store(&journal->rest, flush_us != UINT64_MAX ? REST_DOZING : REST_ASLEEP);
     if (atomic_load(&journal->queue) == NULL && !is_stopping(journal))
         batch_reap(journal, timeout_until(due_us, now_us));

@@ -124,7 +124,7 @@ static void add_ticket(struct journal *journal, struct batch *batch, struct tick
     if (ticket->type != TICKET_BARRIER)
         write_record(journal, batch, ticket);
     count_live(journal, ticket);
-    batch->is_awaited |= ticket->done != NULL;
+    batch->awaited_count += ticket->done != NULL;
     batch->sync |= ticket->ack == ACK_SYNCED;
     chain_append(&batch->tickets, ticket);
 }
@@ -189,6 +189,8 @@ static void finish_batch(struct journal *journal, struct batch *batch,
         return;
     }
     note_written(journal, batch);
+    if (batch->sync)
+        gather_begin(journal, batch->awaited_count, journal->clock_us() - journal->flight_began_us);
     enum status status = STATUS_OK;
     if (batch->has_purge)
         status = manifest_write_floors(journal, &batch->tickets);

@@ -54,8 +54,8 @@ struct batch {       /* bytes for one write */
     struct chain tickets; /* told when it is done                                           */
     uint64_t last_sequence;
     uint64_t records_count;
-    uint64_t began_us; /* of the first ticket; 0: empty */
-    bool is_awaited;   /* somebody asked for more than memory */
+    uint64_t began_us;      /* of the first ticket; 0: empty */
+    uint32_t awaited_count; /* of tickets: somebody asked for more than memory */
     bool sync;
     bool has_purge;
 };
@@ -68,8 +68,20 @@ struct log_segment {      /* the open one */
     uint64_t records_count;
 };
 
+struct gather {          /* journal_gather.c */
+    uint64_t until_us;   /* 0: nobody is waited for              */
+    uint32_t expected;   /* so many in one batch                 */
+    uint32_t skips;      /* so many syncs without                */
+    uint32_t skips_next; /* as many as after the last in vain    */
+};
+
 /* How deep the thread sleeps, so that a hand-in wakes it only when it has to. */
-enum journal_rest { REST_AWAKE, REST_DOZING /* until the batch is old enough */, REST_ASLEEP };
+enum journal_rest {
+    REST_AWAKE,
+    REST_DOZING,    /* until the batch is old enough                    */
+    REST_GATHERING, /* the same, or until gather_missing tickets are there */
+    REST_ASLEEP
+};
 
 struct journal_counters { /* each written by one thread, read by all */
     _Atomic uint64_t records, batches, syncs, sync_us_last, durable_sequence, read_errors;
@@ -101,9 +113,11 @@ struct journal {
     /* Any thread. */
     _Atomic(struct ticket *) queue; /* the newest first */
     _Atomic uint64_t queue_bytes;
-    _Atomic bool is_awaited; /* somebody in the queue waits */
-    _Atomic int rest;        /* enum journal_rest  */
-    _Atomic int state;       /* enum storage_state */
+    _Atomic bool is_awaited;          /* somebody in the queue waits        */
+    _Atomic uint32_t awaited_count;   /* of those; it may be one too many   */
+    _Atomic uint32_t missing_to_wake; /* at REST_GATHERING: so many of them */
+    _Atomic int rest;                 /* enum journal_rest  */
+    _Atomic int state;                /* enum storage_state */
     _Atomic bool is_stopping;
     _Atomic bool is_full;               /* MEMORY_ONLY because there was no space */
     _Atomic uint64_t failures;          /* of the disk, so far                    */
@@ -139,6 +153,7 @@ struct journal {
     uint32_t filling; /* which of them; the other may be in flight */
     bool is_flying;
     uint64_t flight_began_us;
+    struct gather gather;
     struct chain waiting;      /* taken from the queue, in no batch yet */
     uint64_t sequence_taken;   /* of the last ticket that was taken from the queue */
     uint64_t sequence_written; /* of the last record that the disk has; 0: none yet */
@@ -186,6 +201,15 @@ void batch_reap(struct journal *journal, int timeout_ms);
 /* Sends what is filling with a SEAL behind it and waits until it is synced; then the open segment
  * can be finished. Nothing may be in flight. */
 void batch_send_end(struct journal *journal);
+
+/* ---- journal_gather.c: on the journal's thread --------------------------------------------------
+ */
+
+/* So many waited for the sync that is done and took so long; they are not told yet. */
+void gather_begin(struct journal *journal, uint32_t answered, uint64_t sync_us);
+/* Whether the batch that fills is to wait for more, until gather.until_us at most. */
+bool gather_goes_on(struct journal *journal, uint64_t now_us);
+uint32_t gather_missing(const struct journal *journal);
 
 /* ---- journal_state.c: on the journal's thread ---------------------------------------------------
  */

@@ -53,6 +53,16 @@ bool journal_is_full(const struct journal *journal)
            atomic_load_explicit(&journal->is_full, memory_order_acquire);
 }
 
+/* To end a sleep that has an end of its own. */
+static bool is_enough(const struct journal *journal, int rest)
+{
+    const uint64_t bytes = atomic_load_explicit(&journal->queue_bytes, memory_order_relaxed);
+    if (rest == REST_GATHERING)
+        return bytes >= BATCH_BYTES ||
+               atomic_load(&journal->awaited_count) >= atomic_load(&journal->missing_to_wake);
+    return bytes >= BATCH_BYTES / 2 || atomic_load(&journal->is_awaited);
+}
+
 /* Every hand-in comes by here, so a wake costs a call to the kernel only when the thread sleeps
  * deeper than this ticket can bear. */
 void journal_kick(struct journal *journal)
@@ -60,8 +70,7 @@ void journal_kick(struct journal *journal)
     int rest = atomic_load(&journal->rest);
     if (rest == REST_AWAKE)
         return;
-    if (rest == REST_DOZING && !atomic_load(&journal->is_awaited) &&
-        atomic_load_explicit(&journal->queue_bytes, memory_order_relaxed) < BATCH_BYTES / 2)
+    if (rest != REST_ASLEEP && !is_enough(journal, rest))
         return;
     if (atomic_compare_exchange_strong(&journal->rest, &rest, REST_AWAKE))
         journal->io->operations->wake(journal->io);

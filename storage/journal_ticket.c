@@ -192,18 +192,22 @@ void journal_submit(struct journal *journal, struct ticket *ticket, uint64_t seq
         ticket->done = wish->done;
         ticket->context = wish->context;
     }
-    if (ticket->done != NULL)
+    const bool is_awaited = ticket->done != NULL; /* later the ticket may be gone */
+    if (is_awaited)
         atomic_store(&journal->is_awaited, true);
     struct ticket *newest = atomic_load_explicit(&journal->queue, memory_order_relaxed);
     do {
         ticket->next = newest;
         /* Pairs with ticket_take_all, and with the look that the thread takes before it sleeps. */
     } while (!atomic_compare_exchange_weak(&journal->queue, &newest, ticket));
+    if (is_awaited)
+        atomic_fetch_add(&journal->awaited_count, 1);
 }
 
 uint64_t ticket_take_all(struct journal *journal, struct chain *chain)
 {
     atomic_store(&journal->is_awaited, false); /* first: a later one sets it again */
+    atomic_store(&journal->awaited_count, 0);
     struct ticket *newest = atomic_exchange(&journal->queue, NULL);
     if (newest == NULL)
         return 0;
