@@ -15,6 +15,7 @@
 #include "tests/unit/storage/store_world.h"
 
 enum { ROUNDS = 3, REQUESTS = 40, CALLS_MAX = 120, OPEN_CALLS_MAX = 30, ROOM_FOR_FEW = 9 };
+enum { CLOCK_STEP_US = 1500 };
 
 /* Sanitizers cost up to thirty times as much. */
 enum { SEEDS = WORLD_IS_SANITIZED ? 200 : 1000 };
@@ -102,10 +103,13 @@ static bool run_round(struct world *world, struct sum *sum)
     return is_clean(&verdict);
 }
 
-/* Every fifth has room for a few alone: who is evicted is gone as well. */
+/* Every fifth has room for a few alone: who is evicted is gone as well. In every sixteenth time
+ * passes, so that syncs are slow, batches wait for whom they have answered, and a second goes by.
+ */
 static struct world *world_of(uint64_t seed)
 {
     struct world *world = world_create(seed, (enum journal_durability)(seed % 3));
+    atomic_store(&world_clock_step_us, seed % 16 == 0 ? CLOCK_STEP_US : 0);
     if (seed % 5 == 0) {
         world->store_options.stripes_count = 1;
         world->store_options.entries_max = ROOM_FOR_FEW;
