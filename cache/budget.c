@@ -41,31 +41,36 @@ static bool has_sequence(void *context, const struct entry *entry)
     return entry_sequence(entry) == *(const uint64_t *)context;
 }
 
-static void keep_within(struct cache *cache, struct namespace_ *namespace_,
-                        const struct budget *budget)
+/* How many have left. */
+static uint32_t keep_within(struct cache *cache, struct namespace_ *namespace_,
+                            const struct budget *budget)
 {
+    uint32_t evicted = 0;
     struct quota *quota = atomic_load(&namespace_->quota);
     struct quota_victim victim;
     while (is_over(namespace_, budget) && quota_victim(quota, cache->store, &victim)) {
         const enum status status =
             store_evict(cache->store, &victim.id, has_sequence, &victim.sequence);
+        evicted += status == STATUS_OK;
         if (status == STATUS_OK || status == STATUS_NOT_FOUND)
             continue;
         (void)quota_note(quota, &victim.id, victim.sequence, cache->store);
-        return; /* nothing can be written now; the next Set tries again */
+        break; /* nothing can be written now; the next Set tries again */
     }
+    return evicted;
 }
 
-void cache_keep_budget(struct cache *cache, struct namespace_ *namespace_,
-                       const struct entry *entry)
+uint32_t cache_keep_budget(struct cache *cache, struct namespace_ *namespace_,
+                           const struct entry *entry)
 {
     struct quota *quota = atomic_load(&namespace_->quota);
     if (quota == NULL)
-        return;
+        return 0;
     const struct budget budget = budget_of(cache, namespace_);
-    keep_within(cache, namespace_, &budget); /* the new one is no victim yet */
+    uint32_t evicted = keep_within(cache, namespace_, &budget); /* not the new one yet */
     (void)quota_note(quota, entry_digest(entry), entry_sequence(entry), cache->store);
-    keep_within(cache, namespace_, &budget); /* but if there was no other, it is */
+    evicted += keep_within(cache, namespace_, &budget); /* but if there was no other, it is */
+    return evicted;
 }
 
 /* Of a budget, how much pins may hold: so that there is always one to go. */
@@ -180,6 +185,6 @@ enum status cache_apply_budget(struct cache *cache, struct namespace_ *namespace
         status = begin_budget(cache, namespace_, budget.rule);
     if (status == STATUS_OK)
         status = quota_change(atomic_load(&namespace_->quota), budget.rule, cache->store);
-    keep_within(cache, namespace_, &budget);
+    (void)keep_within(cache, namespace_, &budget);
     return status;
 }

@@ -616,7 +616,7 @@ static enum status store_and_index(struct cache *cache, struct cache_set *set,
     set->reply.is_memory_only = store_state(cache->store) == STORAGE_MEMORY_ONLY;
     set->reply.expires_ms = set->end_ms;
     set->reply.indexed = index_entry(cache, set, result.sequence);
-    cache_keep_budget(cache, set->namespace_, set->entry);
+    (void)cache_keep_budget(cache, set->namespace_, set->entry);
     entry_release(set->entry);
     (void)lease_fill(cache->leases, &set->key.exact);
     set->step = CACHE_DONE;

@@ -1,8 +1,8 @@
 /*
  * import.c - an entry that was shown elsewhere becomes one of ours: its block is packed again, its
- * vector becomes a row if it is of a space that this server knows, and otherwise the server's
- * embedder makes one. A remote embedder does not: compute threads do not wait for a network, so
- * such entries are exact only.
+ * vector becomes a row if it is of a space that this server knows, and otherwise the embedder makes
+ * one. Which texts that takes is found out first, so that they go to it together and no thread
+ * waits; what a namespace wants is asked again when the entries are stored.
  *
  * The order is a Set's: scope, entry, row, and then a look whether the entry still stands. Owns
  * nothing. Threads: compute.
@@ -105,6 +105,8 @@ struct coming { /* one entry on its way */
     struct embed_space space; /* id 0: no row */
     float *unit;
     struct text prompt, model; /* canonical */
+    const struct cache_import_text
+        *text; /* what the embedder has made of it; NULL: was not asked */
     struct entry *entry;
 };
 
@@ -119,43 +121,66 @@ static bool known_space(const struct coming *coming, struct embed_space *out_spa
            out_space->id == from->space;
 }
 
+static bool brings_vector(const struct cache *cache, const struct coming *coming,
+                          struct embed_space *out_space)
+{
+    const struct cache_set_request *set = &coming->from->set;
+    if (set->vector == NULL || !known_space(coming, out_space))
+        return false;
+    const struct partition_key key = cache_partition_key(coming->from->scope, out_space->id);
+    const uint32_t rows_dimension = directory_dimension(cache->directory, &key);
+    return rows_dimension == 0 || rows_dimension == set->dimension;
+}
+
 static bool take_vector(const struct cache *cache, struct arena *arena, struct coming *coming)
 {
     const struct cache_set_request *set = &coming->from->set;
     struct embed_space space;
-    if (set->vector == NULL || !known_space(coming, &space))
+    if (!brings_vector(cache, coming, &space))
         return false;
-    const struct partition_key key = cache_partition_key(coming->from->scope, space.id);
-    const uint32_t rows_dimension = directory_dimension(cache->directory, &key);
     coming->unit = arena_calloc(arena, set->dimension, sizeof(float));
-    if (coming->unit == NULL || (rows_dimension != 0 && rows_dimension != set->dimension) ||
-        !vector_normalise(set->vector, set->dimension, coming->unit))
+    if (coming->unit == NULL || !vector_normalise(set->vector, set->dimension, coming->unit))
         return false;
     coming->space = space;
     return true;
 }
 
-static void make_vector(struct arena *arena, struct coming *coming)
+static void make_vector(const struct cache *cache, struct arena *arena, struct coming *coming)
 {
     struct embed_space space;
+    const struct cache_import_text *text = coming->text;
     if (!cache_space(coming->maker, coming->from->set.identity.embedder, NULL, 0, &space))
         return;
-    coming->unit = arena_calloc(arena, space.dimension, sizeof(float));
-    if (coming->unit != NULL &&
-        embedder_embed(coming->maker, coming->prompt, arena, coming->unit) == STATUS_OK)
+    if (cache_embeds_later(cache, coming->maker)) {
+        coming->unit = text != NULL && text->status == STATUS_OK ? text->unit : NULL;
+    } else {
+        coming->unit = arena_calloc(arena, space.dimension, sizeof(float));
+        if (coming->unit != NULL &&
+            embedder_embed(coming->maker, coming->prompt, arena, coming->unit) != STATUS_OK)
+            coming->unit = NULL;
+    }
+    if (coming->unit != NULL)
         coming->space = space;
 }
 
 /* Only entries that had a vector get one: the others are exact only for their parameters. */
-static void find_vector(const struct cache *cache, struct arena *arena, struct coming *coming)
+static bool wants_vector(const struct cache *cache, struct coming *coming)
 {
     if (coming->from->space == 0 || coming->prompt.length == 0 ||
         cache_mode(cache, &coming->wishes) == POLICY_OFF ||
         !cache_opens(&coming->wishes, CACHE_TIER_SEMANTIC))
-        return;
+        return false;
     coming->maker = cache_maker(cache, &coming->wishes, coming->from->set.identity.embedder);
+    return true;
+}
+
+static bool find_vector(const struct cache *cache, struct arena *arena, struct coming *coming)
+{
+    if (!wants_vector(cache, coming))
+        return false;
     if (!take_vector(cache, arena, coming))
-        make_vector(arena, coming);
+        make_vector(cache, arena, coming);
+    return true;
 }
 
 static void make_scope(struct cache *cache, const struct coming *coming)
@@ -217,7 +242,7 @@ static enum status make_entry(struct arena *arena, struct coming *coming)
 
 /* Counted before it is stored, as a Set's is. */
 static enum status store_entry(struct cache *cache, struct coming *coming, int64_t now_ms,
-                               struct failure *failure)
+                               uint32_t *evicted, struct failure *failure)
 {
     struct store_set_result result = {0};
     const struct store_vector vector = {coming->unit, coming->space.dimension};
@@ -229,6 +254,7 @@ static enum status store_entry(struct cache *cache, struct coming *coming, int64
                            &wish, now_ms, &result);
     if (status != STATUS_OK)
         cache_uncount_entry(cache, coming->namespace_, coming->entry);
+    *evicted += result.evicted;
     return status;
 }
 
@@ -278,19 +304,21 @@ static enum status store_and_index(struct cache *cache, struct coming *coming, s
                                    int64_t now_ms, struct cache_import_reply *reply,
                                    struct failure *failure)
 {
-    find_vector(cache, arena, coming);
+    const bool wants = find_vector(cache, arena, coming);
     enum status status = make_entry(arena, coming);
     if (status == STATUS_OK && is_over_budget(coming))
         status = STATUS_ENTRY_TOO_LARGE;
     if (status == STATUS_OK && coming->space.id != 0)
         make_scope(cache, coming);
     if (status == STATUS_OK)
-        status = store_entry(cache, coming, now_ms, failure);
+        status = store_entry(cache, coming, now_ms, &reply->evicted, failure);
     if (status == STATUS_OK) {
+        const bool is_indexed = index_entry(cache, coming, arena, now_ms);
         namespace_count(&coming->namespace_->counters.sets, 1);
         reply->imported++;
-        reply->indexed += index_entry(cache, coming, arena, now_ms);
-        cache_keep_budget(cache, coming->namespace_, coming->entry);
+        reply->indexed += is_indexed;
+        reply->unindexed += wants && !is_indexed;
+        reply->evicted += cache_keep_budget(cache, coming->namespace_, coming->entry);
         (void)lease_fill(cache->leases, &coming->from->id);
     }
     entry_release(coming->entry);
@@ -304,12 +332,7 @@ static enum status import_one(struct cache *cache, struct coming *coming, struct
     const struct identity *identity = &coming->from->set.identity;
     const struct text tenant = cache_name_or_default(identity->tenant);
     const struct text name = cache_name_or_default(identity->namespace_);
-    enum status status = text_canonical(identity->prompt, arena, &coming->prompt);
-    if (status == STATUS_OK)
-        status = text_canonical(identity->model, arena, &coming->model);
-    if (status != STATUS_OK)
-        return failure_set(failure, status, "", "%s", status_text(status));
-    status = cache_enter_namespace(cache, tenant, name, &coming->namespace_, failure);
+    enum status status = cache_enter_namespace(cache, tenant, name, &coming->namespace_, failure);
     if (status != STATUS_OK)
         return status;
     epoch_enter(cache->epochs);
@@ -339,31 +362,102 @@ static bool is_there(struct cache *cache, const struct digest *id, int64_t now_m
     return true;
 }
 
-enum status cache_import(struct cache *cache, const struct cache_import *entries, size_t count,
-                         const struct cache_import_options *options, struct arena *arena,
-                         int64_t now_ms, struct cache_import_reply *out_reply,
-                         struct failure *failure)
+enum fate { STORED, EXPIRED, KEPT };
+
+static enum fate fate_of(struct cache *cache, const struct cache_import_batch *batch, size_t index,
+                         int64_t now_ms)
+{
+    const struct coming *coming = &batch->coming[index];
+    if (coming->expires_ms != 0 && coming->expires_ms <= now_ms)
+        return EXPIRED;
+    return !batch->options.overwrite && is_there(cache, &coming->from->id, now_ms) ? KEPT : STORED;
+}
+
+/* ---- the two halves -------------------------------------------------------------------------- */
+
+static enum status ask_for_vector(struct cache *cache, struct cache_import_batch *batch,
+                                  struct coming *coming, struct arena *arena)
+{
+    struct embed_space space;
+    if (!wants_vector(cache, coming) || !cache_embeds_later(cache, coming->maker) ||
+        brings_vector(cache, coming, &space))
+        return STATUS_OK;
+    struct cache_import_text *text = &batch->texts[batch->texts_count++];
+    text->text = coming->prompt;
+    text->unit =
+        arena_calloc(arena, embedder_space(coming->maker)->dimension, sizeof(text->unit[0]));
+    coming->text = text;
+    return text->unit != NULL ? STATUS_OK : STATUS_NO_MEMORY;
+}
+
+static enum status prepare(struct cache *cache, struct cache_import_batch *batch, size_t index,
+                           struct arena *arena, int64_t now_ms, struct failure *failure)
+{
+    struct coming *coming = &batch->coming[index];
+    coming->from = &batch->entries[index];
+    coming->expires_ms = end_of(coming->from);
+    const struct identity *identity = &coming->from->set.identity;
+    enum status status = text_canonical(identity->prompt, arena, &coming->prompt);
+    if (status == STATUS_OK)
+        status = text_canonical(identity->model, arena, &coming->model);
+    if (status == STATUS_OK)
+        status = cache_read_wishes(cache, identity, cache_name_or_default(identity->namespace_),
+                                   &coming->wishes, failure);
+    if (status == STATUS_OK && !batch->options.dry_run &&
+        fate_of(cache, batch, index, now_ms) == STORED)
+        status = ask_for_vector(cache, batch, coming, arena);
+    if (status != STATUS_OK && failure->status == STATUS_OK)
+        (void)failure_set(failure, status, "", "%s", status_text(status));
+    return status;
+}
+
+enum status cache_import_begin(struct cache *cache, struct cache_import_batch *batch,
+                               struct arena *arena, int64_t now_ms, struct failure *failure)
 {
     assert(arena != NULL);
-    assert(out_reply != NULL);
-    struct cache_import_reply reply = {0};
-    enum status status = check_all(cache, entries, count, failure);
-    if (status != STATUS_OK)
+    assert(batch->coming == NULL);
+    enum status status = check_all(cache, batch->entries, batch->count, failure);
+    if (status != STATUS_OK || batch->count == 0)
         return status;
-    for (size_t i = 0; i < count && status == STATUS_OK; i++) {
-        struct coming coming = {.from = &entries[i], .expires_ms = end_of(&entries[i])};
-        if (coming.expires_ms != 0 && coming.expires_ms <= now_ms)
-            reply.expired++;
-        else if (!options->overwrite && is_there(cache, &entries[i].id, now_ms))
-            reply.kept++;
-        else if (options->dry_run)
-            reply.imported++;
-        else
-            status = import_one(cache, &coming, arena, now_ms, &reply, failure);
+    batch->coming = arena_calloc(arena, batch->count, sizeof(*batch->coming));
+    batch->texts = arena_calloc(arena, batch->count, sizeof(*batch->texts));
+    if (batch->coming == NULL || batch->texts == NULL)
+        return failure_set(failure, STATUS_NO_MEMORY, "", "%s", status_text(STATUS_NO_MEMORY));
+    for (size_t i = 0; i < batch->count && status == STATUS_OK; i++) {
+        status = prepare(cache, batch, i, arena, now_ms, failure);
         if (status != STATUS_OK)
             prefix(failure, i);
     }
-    assert(reply.indexed <= reply.imported);
+    return status;
+}
+
+void cache_import_embed(struct cache *cache, struct cache_import_batch *batch, size_t text,
+                        struct embed_job *job)
+{
+    assert(text < batch->texts_count);
+    cache_embed(cache, batch->texts[text].text, batch->texts[text].unit, job);
+}
+
+enum status cache_import_finish(struct cache *cache, struct cache_import_batch *batch,
+                                struct arena *arena, int64_t now_ms,
+                                struct cache_import_reply *out_reply, struct failure *failure)
+{
+    assert(out_reply != NULL);
+    assert(batch->texts_count <= batch->count);
+    struct cache_import_reply reply = {0};
+    enum status status = STATUS_OK;
+    for (size_t i = 0; i < batch->count && status == STATUS_OK; i++) {
+        const enum fate fate = fate_of(cache, batch, i, now_ms);
+        reply.expired += fate == EXPIRED;
+        reply.kept += fate == KEPT;
+        if (fate == STORED && batch->options.dry_run)
+            reply.imported++;
+        else if (fate == STORED)
+            status = import_one(cache, &batch->coming[i], arena, now_ms, &reply, failure);
+        if (status != STATUS_OK)
+            prefix(failure, i);
+    }
+    assert(reply.indexed + reply.unindexed <= reply.imported);
     if (status == STATUS_OK)
         *out_reply = reply;
     return status;

@@ -180,9 +180,9 @@ void cache_forget_scopes(struct cache *cache, struct text tenant, struct text na
  * counts no more. NO_MEMORY names `pinned`. The namespace is held. */
 enum status cache_check_pins(struct cache *cache, const struct namespace_ *namespace_,
                              const struct entry *entry, struct failure *failure);
-/* One more entry has come; those that are too many leave. The namespace is held. */
-void cache_keep_budget(struct cache *cache, struct namespace_ *namespace_,
-                       const struct entry *entry);
+/* One more entry has come; those that are too many leave, so many. The namespace is held. */
+uint32_t cache_keep_budget(struct cache *cache, struct namespace_ *namespace_,
+                           const struct entry *entry);
 /* After the folder has been read: what it says of namespaces holds for scopes and budgets as well.
  */
 void cache_settle_loaded(struct cache *cache);

@@ -160,5 +160,7 @@ enum status codec_write_import(const struct cache_import_reply *reply, struct ar
     message.kept = reply->kept;
     message.expired = reply->expired;
     message.indexed = reply->indexed;
+    message.evicted = reply->evicted;
+    message.unindexed = reply->unindexed;
     return codec_reply_pack(&message.base, arena, out);
 }

@@ -297,16 +297,25 @@ static void discard_deletes(const struct writing *writing, struct table_draw *dr
         ticket_discard(writing->journal, &draws[i].ticket);
 }
 
+static uint32_t count_evicted(const struct departed *departed)
+{
+    uint32_t count = 0;
+    for (size_t i = 0; i < departed->count; i++)
+        count += departed->items[i].why == STORE_EVICTED;
+    return count;
+}
+
 /* Whether somebody has to go is known in the stripe alone. So the first hold may evict nobody; then
  * it is one, two, four. */
 static enum status set_entry(struct store *store, const struct writing *writing,
-                             struct table_set *set)
+                             struct table_set *set, uint32_t *evicted)
 {
     struct table_draw graves[TABLE_REMOVALS_PER_HOLD]; /* as many as graves_count says */
     struct departed departed = {.count = 0};
     set->graves = writing->journal != NULL ? graves : NULL;
     enum status status = STATUS_OK;
     while (status == STATUS_OK && !table_set(store->table, set, &departed)) {
+        *evicted += count_evicted(&departed);
         store_report(store, &departed);
         if (set->graves == NULL)
             continue;
@@ -317,6 +326,7 @@ static enum status set_entry(struct store *store, const struct writing *writing,
         memset(graves + before, 0, (set->graves_count - before) * sizeof(graves[0]));
         status = make_deletes(writing, graves, set->graves_count);
     }
+    *evicted += count_evicted(&departed);
     store_report(store, &departed);
     discard_deletes(writing, graves, set->graves_count);
     return status == STATUS_OK ? set->status : status;
@@ -340,15 +350,16 @@ enum status store_add(struct store *store, const struct store_addition *addition
         return status;
     struct table_set set = {
         .entry = entry, .now_ms = now_ms, .draw = &wanted, .unless = addition->unless};
-    status = set_entry(store, &writing, &set);
+    uint32_t evicted = 0;
+    status = set_entry(store, &writing, &set, &evicted);
     if (status != STATUS_OK) {
         assert(wanted.sequence == 0);
         ticket_discard(writing.journal, &wanted.ticket);
         return status;
     }
     assert(entry_sequence(entry) != 0);
-    *out_result =
-        (struct store_set_result){.sequence = entry_sequence(entry), .replaced = set.replaced};
+    *out_result = (struct store_set_result){
+        .sequence = entry_sequence(entry), .replaced = set.replaced, .evicted = evicted};
     end(&writing, writing.journal != NULL);
     return STATUS_OK;
 }

@@ -99,6 +99,7 @@ enum store_found store_find_prefix(struct store *store, const uint8_t prefix[STO
 struct store_set_result {
     uint64_t sequence; /* of this Set; never reused     */
     bool replaced;     /* the digest had a live entry    */
+    uint32_t evicted;  /* how many had to go for it      */
 };
 
 struct store_vector { /* of an entry's row: the journal keeps it beside the entry */

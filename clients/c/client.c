@@ -425,8 +425,9 @@ struct reprise_result *reprise_import(struct reprise_client *client,
     }
     const Reprise__V1__ImportResponse *reply = run(client, CHANNEL_IMPORT, message, call, block);
     if (reply != NULL) {
-        block->imported = (struct reprise_import_reply){reply->imported, reply->kept,
-                                                        reply->expired, reply->indexed};
+        block->imported =
+            (struct reprise_import_reply){reply->imported, reply->kept,    reply->expired,
+                                          reply->indexed,  reply->evicted, reply->unindexed};
         block->result.imported = &block->imported;
     }
     return settle(client, block, block->result.imported);

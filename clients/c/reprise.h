@@ -697,6 +697,8 @@ struct reprise_scroll_reply { /* of get_entry: the one */
 
 struct reprise_import_reply {
     uint32_t imported, kept, expired, indexed;
+    uint32_t evicted;   /* left to make room            */
+    uint32_t unindexed; /* imported, and without vector */
 };
 
 struct reprise_snapshot {

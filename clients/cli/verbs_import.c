@@ -26,7 +26,7 @@ struct import {
     cJSON *trees[ENTRIES_MAX]; /* of the entries that are to be sent */
     struct reprise_stored entries[ENTRIES_MAX];
     size_t count, bytes;
-    uint64_t lines, imported, kept, expired, indexed;
+    uint64_t lines, imported, kept, expired, indexed, evicted, unindexed;
     int64_t shown_ms;
 };
 
@@ -64,6 +64,8 @@ static enum verb_exit send_batch(struct import *import)
         import->kept += result->imported->kept;
         import->expired += result->imported->expired;
         import->indexed += result->imported->indexed;
+        import->evicted += result->imported->evicted;
+        import->unindexed += result->imported->unindexed;
         show_progress(import);
     }
     reprise_result_free(&result);
@@ -119,6 +121,8 @@ static void print_import(const struct import *import)
         (void)cJSON_AddNumberToObject(tree, "kept", (double)import->kept);
         (void)cJSON_AddNumberToObject(tree, "expired", (double)import->expired);
         (void)cJSON_AddNumberToObject(tree, "indexed", (double)import->indexed);
+        (void)cJSON_AddNumberToObject(tree, "evicted", (double)import->evicted);
+        (void)cJSON_AddNumberToObject(tree, "unindexed", (double)import->unindexed);
         (void)json_print(tree, false, out);
         return;
     }
@@ -127,6 +131,14 @@ static void print_import(const struct import *import)
     (void)fprintf(out, "%-*s%" PRIu64 " that were there already\n", PRINT_LABEL, "kept",
                   import->kept);
     (void)fprintf(out, "%-*s%" PRIu64 "\n", PRINT_LABEL, "expired", import->expired);
+    if (import->unindexed > 0)
+        (void)fprintf(out,
+                      "%-*s%" PRIu64 " got no vector here: imported, found by their very "
+                      "words alone\n",
+                      PRINT_LABEL, "unindexed", import->unindexed);
+    if (import->evicted > 0)
+        (void)fprintf(out, "%-*s%" PRIu64 " left to make room\n", PRINT_LABEL, "evicted",
+                      import->evicted);
 }
 
 static enum verb_exit run_import(struct import *import)

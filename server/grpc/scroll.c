@@ -1,6 +1,6 @@
 /*
- * scroll.c - Scroll, GetEntry and Import, on compute: a page may look at 50,000 entries, vectors
- * are copied, and some are made. Owns nothing. Threads: I/O hands off, then compute.
+ * scroll.c - Scroll and GetEntry, on compute: a page may look at 50,000 entries, and vectors are
+ * copied. Owns nothing. Threads: I/O hands off, then compute.
  */
 #include "base/clock.h"
 #include "cache/scroll.h"
@@ -63,32 +63,6 @@ static enum status get_entry(struct call *call, struct text message, struct code
     status = codec_write_get_entry(&page, door->limits, call->arena, out_reply, failure);
     cache_page_release(&page);
     return status;
-}
-
-static enum status import(struct call *call, struct text message, struct codec_reply *out_reply,
-                          struct failure *failure)
-{
-    const struct door *door = call_door(call);
-    struct codec_import request;
-    struct cache_import_reply reply;
-    enum status status = codec_read_import(message, door->limits, call->arena, &request, failure);
-    if (status != STATUS_OK)
-        return status;
-    for (size_t i = 0; i < request.count; i++)
-        request.entries[i].set.identity.tenant = door_tenant;
-    status = cache_import(door->cache, request.entries, request.count, &request.options,
-                          call->arena, clock_wall_ms(), &reply, failure);
-    return status == STATUS_OK ? codec_write_import(&reply, call->arena, out_reply) : status;
-}
-
-static void import_on_compute(struct pool_job *job)
-{
-    answer(job, import);
-}
-
-void handle_import(struct call *call)
-{
-    call_hand_off_or_refuse(call, import_on_compute);
 }
 
 static void scroll_on_compute(struct pool_job *job)

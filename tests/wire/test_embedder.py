@@ -286,6 +286,32 @@ class Remote(unittest.TestCase):
         self.assertLess(self.service.requests - before, 32)
         server.stop()
 
+    def test_an_import_gets_its_vectors_from_it_and_counts_those_that_it_does_not_get(self):
+        source = start(self)  # lexical: none of its vectors is of use here
+        for n in range(40):
+            self.assertTrue(put(source, f"topic{n} word stored").indexed)
+        A = admin_pb2
+        entries = source.admin.Scroll(A.ScrollRequest(limit=100, answers=True), timeout=60).entries
+        source.stop()
+        server = self.start()
+        run = lambda **more: server.admin.Import(A.ImportRequest(entries=entries, **more), timeout=60)
+        self.service.code = 500
+        before = self.service.requests
+        self.assertEqual(run(dry_run=True), A.ImportResponse(imported=40))
+        self.assertEqual(self.service.requests, before)
+        self.assertEqual(run(), A.ImportResponse(imported=40, unindexed=40))
+        self.assertEqual(get(server, "topic7 word stored").tier, M.TIER_EXACT)
+        self.service.code = 200
+        wait_until(lambda: put(server, "blue pears are good").indexed, "it comes back by itself")
+        asked, before = len(self.service.texts), self.service.requests
+        self.assertEqual(run(), A.ImportResponse(kept=40))
+        self.assertEqual(run(overwrite=True), A.ImportResponse(imported=40, indexed=40))
+        self.assertEqual(sorted(self.service.texts[asked:]), sorted(f"topic{n} word stored" for n in range(40)))
+        self.assertLess(self.service.requests - before, 20, "they go out together")
+        hit = get(server, "topic7 word asked")
+        self.assertEqual((hit.tier, hit.content), (M.TIER_SEMANTIC, "about topic7 word stored"))
+        server.stop()
+
     def test_the_exact_tier_goes_on_while_it_is_down_and_it_comes_back_by_itself(self):
         server = self.start()
         put(server, "green apples are good")

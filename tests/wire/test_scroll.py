@@ -119,7 +119,7 @@ class Scrolling(WireTest):
         self.assertIn("would import", self.run_it("import", str(path), "--dry-run").stdout)
         self.assertEqual(len(list(self.pages())[0].entries), 0)
         said = json.loads(self.run_it("import", str(path), "-o", "json").stdout)
-        self.assertEqual(said, {"imported": 7, "kept": 0, "expired": 0, "indexed": 5})
+        self.assertEqual(said, {"imported": 7, "kept": 0, "expired": 0, "indexed": 5, "evicted": 0, "unindexed": 0})
         after = {entry.entry_id: entry for page in self.pages(answers=True, vectors=True) for entry in page.entries}
         self.assertEqual(set(after), set(before))
         for identifier, entry in before.items():
@@ -140,6 +140,20 @@ class Scrolling(WireTest):
                                   vector=own["vector"]).content, "y")
         explained = self.cache.Explain(C.ExplainRequest(request=C.GetRequest(identity=self.identity("warm"))))
         self.assertIn("another params.temperature", explained.reason)
+
+    def test_an_import_says_who_left_and_what_got_no_vector(self):
+        vector = M.Vector(f32=[1, 2, 3])
+        for n in range(9):
+            self.set(f"question {n}", "x", identity=self.identity(f"question {n}", embedder="own"), vector=vector)
+        path = FOLDER / f"{self.namespace}.jsonl"
+        self.run_it("export", str(path), "--namespace", self.namespace)
+        other = Server()
+        other.admin.CreateNamespace(A.CreateNamespaceRequest(namespace=A.Namespace(name=self.namespace, entries_max=4)), timeout=60)
+        said = self.run_it("--endpoint", other.address, "import", str(path)).stdout
+        self.assertRegex(said, r"(?m)^imported     9, 0 of them findable by meaning$")
+        self.assertRegex(said, r"(?m)^unindexed    9 got no vector here")
+        self.assertRegex(said, r"(?m)^evicted      5 left to make room$")
+        other.stop()
 
     def test_an_import_without_vectors_makes_them_and_survives_a_restart(self):
         folder = str(FOLDER / self.namespace)

@@ -87,8 +87,15 @@ static void take_all(struct moving *moving, bool vectors)
 static enum status put_all(struct moving *moving, struct cache_import_options options)
 {
     moving->failure = (struct failure){0};
-    return cache_import(moving->to->cache, moving->entries, moving->page.count, &options,
-                        moving->arena, moving->to->now_ms, &moving->reply, &moving->failure);
+    struct cache_import_batch batch = {
+        .entries = moving->entries, .count = moving->page.count, .options = options};
+    const enum status status = cache_import_begin(moving->to->cache, &batch, moving->arena,
+                                                  moving->to->now_ms, &moving->failure);
+    if (status != STATUS_OK)
+        return status;
+    assert_int_equal(batch.texts_count, 0); /* there is no pool */
+    return cache_import_finish(moving->to->cache, &batch, moving->arena, moving->to->now_ms,
+                               &moving->reply, &moving->failure);
 }
 
 static void what_was_shown_is_served_again_in_both_tiers(void **state)
@@ -104,6 +111,7 @@ static void what_was_shown_is_served_again_in_both_tiers(void **state)
     assert_int_equal(put_all(moving, (struct cache_import_options){0}), STATUS_OK);
     assert_int_equal(moving->reply.imported, 2);
     assert_int_equal(moving->reply.indexed, 2);
+    assert_int_equal(moving->reply.unindexed, 0);
     assert_hit(ask(moving->to, mine, &vector), CACHE_TIER_EXACT, "of a vector");
     assert_hit(ask(moving->to, rephrased, &near), CACHE_TIER_SEMANTIC, "of a vector");
     assert_hit(ask(moving->to, brief, NULL), CACHE_TIER_EXACT, "brief");
@@ -136,6 +144,7 @@ static void a_vector_of_an_unknown_space_is_left_out(void **state)
     assert_int_equal(put_all(moving, (struct cache_import_options){0}), STATUS_OK);
     assert_int_equal(moving->reply.imported, 1);
     assert_int_equal(moving->reply.indexed, 0);
+    assert_int_equal(moving->reply.unindexed, 1);
     assert_hit(ask(moving->to, mine, NULL), CACHE_TIER_EXACT, "x");
 }
 
@@ -234,7 +243,32 @@ static void a_namespaces_budget_holds_for_imports(void **state)
     take_all(moving, true);
     assert_int_equal(put_all(moving, (struct cache_import_options){0}), STATUS_OK);
     assert_int_equal(moving->reply.imported, 5);
+    assert_int_equal(moving->reply.evicted, 3);
     assert_int_equal(stats_of(moving->to, "default").entries, 2);
+}
+
+/* The server's own: another's entry leaves, then those of the import itself. */
+static void who_leaves_for_an_import_is_counted(void **state)
+{
+    static const char *const three[] = {"--storage-entries-max=3"};
+    struct moving *moving = *state;
+    void *before = moving->to;
+    (void)world_destroy(&before);
+    moving->to = world_create(1, three);
+    (void)set(moving->to, of("mine"), NULL, "x");
+    for (int i = 0; i < 5; i++) {
+        char prompt[16];
+        (void)snprintf(prompt, sizeof(prompt), "prompt %d", i);
+        (void)set(moving->from, of(prompt), NULL, "x");
+    }
+    take_all(moving, true);
+    assert_int_equal(put_all(moving, (struct cache_import_options){.dry_run = true}), STATUS_OK);
+    assert_int_equal(moving->reply.evicted, 0);
+    assert_int_equal(put_all(moving, (struct cache_import_options){0}), STATUS_OK);
+    assert_int_equal(moving->reply.imported, 5);
+    assert_int_equal(moving->reply.evicted, 3);
+    assert_int_equal(stats_of(moving->to, "").evictions, 3);
+    assert_int_equal(stats_of(moving->to, "").entries, 3);
 }
 
 static void what_is_wrong_is_named_before_anything_is_stored(void **state)
@@ -276,6 +310,7 @@ int main(void)
         MOVE_TEST(its_life_goes_on_as_it_was),
         MOVE_TEST(what_slides_slides_on),
         MOVE_TEST(a_namespaces_budget_holds_for_imports),
+        MOVE_TEST(who_leaves_for_an_import_is_counted),
         MOVE_TEST(what_is_wrong_is_named_before_anything_is_stored),
     };
     return cmocka_run_group_tests(tests, world_register, world_unregister);

@@ -410,12 +410,15 @@ static void a_larger_replacement_evicts_others_and_keeps_its_key(void **state)
     struct world *world = *state;
     const uint64_t count = fill_with_answers_of(world, 1000);
     struct store_set_result result;
+    uint64_t evicted = stats_of(world).evictions;
     for (uint64_t number = count - 1; number > count - 10; number--) {
         assert_int_equal(set_sized(world, number, 4000, 0, 0, &result), STATUS_OK);
         assert_true(result.replaced);
         assert_true(has(world, number));
+        evicted += result.evicted;
     }
     struct store_stats stats = stats_of(world);
+    assert_int_equal(stats.evictions, evicted);
     assert_int_equal(stats.replacements, 9);
     assert_true(stats.evictions > 9);
     uint64_t oldest = 0;
