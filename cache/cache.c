@@ -321,6 +321,7 @@ void cache_tick(struct cache *cache, int64_t now_ms)
     if (atomic_load(&cache->is_loaded)) {
         (void)store_sweep(cache->store, now_ms);
         cache_note_changes(cache, now_ms);
+        cache_tick_segments(cache, now_ms);
     }
     (void)epoch_collect(cache->epochs);
 }

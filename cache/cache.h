@@ -606,6 +606,8 @@ struct cache_stats {
     struct journal_stats journal; /* its state and loading_done without a folder, too */
     uint64_t recovered_rows;      /* entries whose vector was read at start            */
     uint64_t recovered_rowless;   /* whose vector belongs to no space of today         */
+    uint64_t segments_kept;       /* times that graphs were written while it runs      */
+    uint64_t segments_not_kept;   /* times that this failed                            */
     struct directory_stats index; /* of the whole only                                */
 };
 /* namespace empty: all. */

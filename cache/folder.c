@@ -364,6 +364,8 @@ void cache_folder_stats(const struct cache *cache, struct cache_stats *stats)
     stats->recovered_rows = namespace_read(&cache->recovered_rows);
     stats->recovered_rowless = namespace_read(&cache->recovered_rowless);
     cache_journal_stats(cache, &stats->journal);
+    stats->segments_kept = namespace_read(&cache->segments_kept);
+    stats->segments_not_kept = namespace_read(&cache->segments_not_kept);
     if (!stats->has_folder)
         stats->journal.loading_done = 1;
 }

@@ -448,6 +448,8 @@ enum status cache_load(struct cache *cache, struct failure *failure)
         status = cache_note_tokens(cache, loading.arena);
     if (status == STATUS_OK)
         status = directory_builder_start(cache->directory);
+    if (status == STATUS_OK)
+        status = cache_start_scribe(cache);
     atomic_store(&cache->is_loaded, status == STATUS_OK);
     cache->loading = NULL;
     free(loading.doubtful);

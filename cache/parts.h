@@ -29,6 +29,7 @@ struct cache_limits { /* from the options */
     _Atomic uint32_t lease_hold_ms, lease_hold_max_ms, lease_wait_max_ms;
 };
 
+struct scribe;       /* segments.c */
 struct cache_policy; /* one version of the options' policy; never changes */
 
 struct cache {
@@ -75,6 +76,10 @@ struct cache {
     _Atomic uint64_t recovered_rows, recovered_rowless;
     bool (*is_load_wanted)(void); /* asked while the folder is read; NULL: it is */
     bool restores_segments;       /* the index waits for rows; while the folder is read */
+    struct scribe *scribe;        /* NULL before is_loaded; the keeper's, and his who closes */
+    _Atomic uint64_t segments_kept, segments_not_kept; /* how often, while it runs       */
+    _Atomic uint64_t segments_forgotten;               /* twice a purge: segments.c      */
+    atomic_bool segments_in_work;                      /* the file is being written      */
 };
 
 /* ---- cache.c: questions that more than one verb asks ----------------------------------------- */
@@ -213,13 +218,19 @@ enum status cache_expect_folder(struct cache *cache, const struct cache_setup *s
 /* Everything is written and synced; nobody calls a verb any more. */
 void cache_close_folder(struct cache *cache);
 
-/* segments.c, of a cache with a folder: at its end; before it is read, and when it has been. What
- * fails is logged. */
+/* segments.c, of a cache with a folder: at its end, which ends the scribe too; before it is read,
+ * and when it has been. What fails is logged. */
 void cache_keep_segments(struct cache *cache);
 void cache_offer_segments(struct cache *cache);
 void cache_take_segments(struct cache *cache);
 /* The kept ones, if there are any: something was purged; context: the cache. For the custodian. */
 enum status cache_forget_segments(void *context);
+/* A thread that writes them while the cache runs, whenever the keeper's ticks find it due. */
+enum status cache_start_scribe(struct cache *cache);
+void cache_stop_scribe(struct cache *cache); /* none is fine */
+void cache_tick_segments(struct cache *cache, int64_t now_ms);
+/* What ticks have asked for so far is written, or has failed. By who ticks. */
+bool cache_scribe_rests(const struct cache *cache);
 /* What a Set waits for; never ACK_DEFAULT. NO_JOURNAL names `ack`. */
 enum status cache_resolve_ack(const struct cache *cache, enum journal_ack asked,
                               enum journal_ack *out_ack, struct failure *failure);

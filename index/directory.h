@@ -82,8 +82,9 @@ struct snapshot_source {
 
 /*
  * The graphs and lists of all scopes as bytes (snapshot.h): rows that are only scanned are not in
- * it. Beside searches, inserts and removals; a scope that a builder works on right now is left out.
- * The sink is called holding no lock, outside of any epoch. *out_segments: how many were written.
+ * it. Beside searches, inserts, removals and builders; a scope's segments are those it has when its
+ * turn comes, and their memory is held until they are written. The sink is called holding no lock,
+ * outside of any epoch, on a registered thread. *out_segments: how many were written.
  */
 enum status directory_write_segments(struct directory *directory, const struct snapshot_sink *sink,
                                      uint64_t *out_segments);
@@ -129,7 +130,6 @@ enum partition_state {
     PARTITION_REWRITES, /* also while rows come back over a restart */
     PARTITION_STATES_SHOWN,
     PARTITION_RESTORES = PARTITION_STATES_SHOWN, /* told as REWRITES                      */
-    PARTITION_SAVES, /* segments are being written: told as RESTS, for nothing changes    */
 };
 
 struct partition_stats {

@@ -63,7 +63,7 @@ static enum partition_state state_of(const struct partition *partition) REQUIRES
 {
     if (partition->state == PARTITION_RESTORES)
         return PARTITION_REWRITES;
-    if (partition->state != PARTITION_RESTS && partition->state != PARTITION_SAVES)
+    if (partition->state != PARTITION_RESTS)
         return partition->state;
     switch (work_place_of(partition->common->work, partition)) {
     case WORK_ASKED:

@@ -1,9 +1,12 @@
 /*
  * restore.c - segments over a restart.
  *
- * WRITING. A partition's state says that somebody works here: chunks and segments stay, and it is
- * not retired, so its segments are written holding nothing, while rows come and die. Whether a row
- * lives is not written at all.
+ * WRITING, scope by scope, by references to the segments of one view and to their chunks, which
+ * never change but in who lives, and that is not written. So the disk may take its time: nobody
+ * waits, builders work on, and what leaves the view or the directory meanwhile is freed here, at
+ * the end of that scope. Until then it counts in the budget. Keeping builders away by the
+ * partition's state was tried: a slow disk kept a scope without its graph. An epoch would keep all
+ * memory of all scopes.
  *
  * COMING BACK. What was read waits by scope. When the first row of that scope comes and makes the
  * partition, the chunks become flat ones of it, all their rows dead; each row that comes is looked
@@ -15,8 +18,8 @@
  * MEMORY. Rows come into the very chunks that were read: nothing is held twice. 16 bytes a row are
  * held besides until the end.
  *
- * THREADS. begin and end: one, without builders and searches. DIRECTORY guards the list while rows
- * come, PARTITION what a scope waits for.
+ * THREADS. Writing: one registered. begin and end: one, without builders and searches. DIRECTORY
+ * guards the list while rows come, PARTITION what a scope waits for.
  *
  * NOT HERE. The bytes (snapshot.c); who reads the file and who brings the rows (the caller).
  */
@@ -68,10 +71,20 @@ static enum status write_view(const struct view *view, const struct partition_ke
     return status;
 }
 
-/* An insert that opens a chunk replaces the view, so it is a copy that is written; what it lists
- * stays as long as the state says that somebody works here. NULL: there is nothing to write. */
-static enum status begin_writing(struct directory *directory, const struct partition_key *key,
-                                 struct partition **out_partition, struct view **out_view)
+/* What the view's segments need; each is given back by drop_held. */
+static void hold(const struct view *view)
+{
+    for (uint32_t i = 0; i < view->segments_count; i++)
+        segment_acquire(view->segments[i].segment);
+    for (uint32_t i = 0; i < view->chunks_covered; i++)
+        rows_chunk_acquire(view->chunks[i]);
+}
+
+/* An insert that opens a chunk replaces the view, and a builder takes segments and chunks out of
+ * it: so it is a copy that is written, and what it lists is held. NULL: there is nothing to write.
+ */
+static enum status take_view(struct directory *directory, const struct partition_key *key,
+                             struct view **out_view)
 {
     static const struct view_change nothing;
     struct partition *partition = NULL;
@@ -79,38 +92,34 @@ static enum status begin_writing(struct directory *directory, const struct parti
     *out_view = NULL;
     if (!directory_lock(directory, key, &partition))
         return STATUS_OK;
-    if (partition->state == PARTITION_RESTS && partition_view(partition)->segments_count > 0)
-        status = view_next(partition_view(partition), &nothing, out_view);
+    const struct view *view = partition_view(partition);
+    if (view->segments_count > 0)
+        status = view_next(view, &nothing, out_view);
     if (*out_view != NULL)
-        partition->state = PARTITION_SAVES;
+        hold(*out_view);
     directory_unlock(directory, partition);
-    *out_partition = partition;
     return status;
 }
 
-/* Whoever had work to do here meanwhile was turned away. From here on it may be retired. */
-static void rest(struct directory *directory, struct partition *partition)
+static void drop_held(struct view *view)
 {
-    const struct partition_key key = partition->key;
-    lock_acquire(&partition->lock);
-    partition->state = PARTITION_RESTS;
-    work_ask(directory->common.work, partition);
-    lock_release(&partition->lock);
-    directory_retire_if_empty(directory, &key);
+    for (uint32_t i = 0; i < view->segments_count; i++)
+        segment_destroy(&view->segments[i].segment);
+    for (uint32_t i = 0; i < view->chunks_covered; i++)
+        rows_chunk_destroy(&view->chunks[i]);
+    free(view);
 }
 
 static enum status write_scope(struct directory *directory, const struct partition_key *key,
                                const struct snapshot_sink *sink, uint64_t *segments)
 {
-    struct partition *partition = NULL;
     struct view *view = NULL;
-    enum status status = begin_writing(directory, key, &partition, &view);
+    enum status status = take_view(directory, key, &view);
     if (view == NULL)
         return status;
     assert(lock_none_held());
     status = write_view(view, key, sink, segments);
-    free(view);
-    rest(directory, partition);
+    drop_held(view);
     return status;
 }
 
@@ -352,6 +361,17 @@ static void stop_waiting(struct awaited *awaited)
     assert(partition->state == PARTITION_RESTORES);
     partition->awaited = NULL;
     lock_release(&partition->lock);
+}
+
+/* Whoever had work to do here meanwhile was turned away. From here on it may be retired. */
+static void rest(struct directory *directory, struct partition *partition)
+{
+    const struct partition_key key = partition->key;
+    lock_acquire(&partition->lock);
+    partition->state = PARTITION_RESTS;
+    work_ask(directory->common.work, partition);
+    lock_release(&partition->lock);
+    directory_retire_if_empty(directory, &key);
 }
 
 static void end_scope(struct directory *directory, struct awaited *awaited,

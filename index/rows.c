@@ -88,7 +88,15 @@ enum status rows_chunk_create(struct memory *memory, enum memory_use use, uint32
     memset(plan.tombstones, 0, (capacity + 63) / 64 * sizeof(*plan.tombstones));
     memcpy(block, &plan, sizeof(plan));
     *out_chunk = (struct rows_chunk *)block;
+    atomic_init(&(*out_chunk)->holders, 1);
     return STATUS_OK;
+}
+
+void rows_chunk_acquire(struct rows_chunk *chunk)
+{
+    const uint32_t before = atomic_fetch_add_explicit(&chunk->holders, 1, memory_order_relaxed);
+    assert(before > 0);
+    (void)before;
 }
 
 void rows_chunk_destroy(struct rows_chunk **chunk)
@@ -97,6 +105,10 @@ void rows_chunk_destroy(struct rows_chunk **chunk)
     if (doomed == NULL)
         return;
     *chunk = NULL;
+    const uint32_t before = atomic_fetch_sub_explicit(&doomed->holders, 1, memory_order_acq_rel);
+    assert(before > 0);
+    if (before > 1)
+        return;
     memory_free(doomed->memory, doomed, doomed->size_bytes);
 }
 

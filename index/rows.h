@@ -38,6 +38,7 @@ struct rows_chunk {
     struct memory *memory;        /* where the block was charged    */
     size_t size_bytes;
     size_t row_bytes;             /* of codes, padded           */
+    _Atomic uint32_t holders;     /* rows_chunk_acquire         */
     uint32_t capacity;            /* rows                       */
     uint32_t dimension;           /* floats of a re-rank row    */
     uint32_t rows_dead;           /* the writer's only          */
@@ -64,9 +65,13 @@ uint32_t rows_capacity_next(uint64_t capacity_total);
 /* STATUS_NO_MEMORY if the budget or the machine has no room. */
 enum status rows_chunk_create(struct memory *memory, enum memory_use use, uint32_t dimension,
                               uint32_t capacity, struct rows_chunk **out_chunk);
+/* One more holds it, until its own rows_chunk_destroy: who reads it outside of any epoch. By who
+ * may still see it. */
+void rows_chunk_acquire(struct rows_chunk *chunk);
+/* The last holder's frees it. */
 void rows_chunk_destroy(struct rows_chunk **chunk);
 
-/* For epoch_retire: destroys the chunk that the link lies in. */
+/* For epoch_retire: rows_chunk_destroy of the chunk that the link lies in. */
 void rows_chunk_release(struct epoch_retired *retired);
 
 /* The writer's verbs. Both return the row's number; the chunk is not full. A row is complete before

@@ -131,6 +131,7 @@ static enum status new_segment(struct memory *memory, enum index_kind kind, uint
     if (segment == NULL)
         return STATUS_NO_MEMORY;
     *segment = (struct segment){.memory = memory, .kind = kind, .rows = rows};
+    atomic_init(&segment->holders, 1);
     *out_segment = segment;
     return STATUS_OK;
 }
@@ -184,6 +185,13 @@ destroy_segment:
     return status;
 }
 
+void segment_acquire(struct segment *segment)
+{
+    const uint32_t before = atomic_fetch_add_explicit(&segment->holders, 1, memory_order_relaxed);
+    assert(before > 0);
+    (void)before;
+}
+
 /* Accepts a segment that is only half made. */
 void segment_destroy(struct segment **segment)
 {
@@ -191,6 +199,10 @@ void segment_destroy(struct segment **segment)
     if (doomed == NULL)
         return;
     *segment = NULL;
+    const uint32_t before = atomic_fetch_sub_explicit(&doomed->holders, 1, memory_order_acq_rel);
+    assert(before > 0);
+    if (before > 1)
+        return;
     ivf_destroy(&doomed->ivf);
     graph_destroy(&doomed->graph);
     if (doomed->tags.values != NULL)

@@ -44,6 +44,10 @@ struct segment_build {
  * behind. The segment borrows the chunks: whoever publishes it keeps them alive.
  */
 enum status segment_build(const struct segment_build *build, struct segment **out_segment);
+/* One more holds it, until its own segment_destroy: who reads it outside of any epoch. By who may
+ * still see it. The chunks are held apart from it. */
+void segment_acquire(struct segment *segment);
+/* The last holder's frees it. */
 void segment_destroy(struct segment **segment);
 void segment_release(struct epoch_retired *retired); /* for epoch_retire */
 struct epoch_retired *segment_retired(struct segment *segment);

@@ -90,6 +90,7 @@ struct segment_tags {
 struct segment {
     struct epoch_retired retired;
     struct memory *memory;
+    _Atomic uint32_t holders; /* segment_acquire */
     enum index_kind kind;
     uint32_t rows;
     struct segment_tags tags;

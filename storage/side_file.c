@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/statvfs.h>
 
 enum { BUFFER_BYTES = 1024 * 1024 };
 
@@ -130,6 +131,15 @@ enum status side_writer_finish(struct side_writer **writer)
     const enum status status = done->status;
     side_writer_abandon(writer); /* after the rename there is no draft any more */
     return status;
+}
+
+enum status side_room(const char *path, uint64_t *out_bytes)
+{
+    struct statvfs room;
+    if (statvfs(path, &room) != 0)
+        return STATUS_IO_FAILED;
+    *out_bytes = (uint64_t)room.f_bavail * room.f_frsize;
+    return STATUS_OK;
 }
 
 /* ---- reading --------------------------------------------------------------------------------- */

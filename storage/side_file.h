@@ -20,6 +20,9 @@ enum status side_writer_finish(struct side_writer **writer);
 /* Frees it and leaves the file as it was; NULL is fine. */
 void side_writer_abandon(struct side_writer **writer);
 
+/* Bytes that may yet be written on that folder's disk. STATUS_IO_FAILED. */
+enum status side_room(const char *path, uint64_t *out_bytes);
+
 struct side_reader;
 
 /* STATUS_NOT_FOUND, STATUS_NO_MEMORY, STATUS_IO_FAILED. */

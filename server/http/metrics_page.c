@@ -73,6 +73,8 @@ static const struct plain_row plain[] = {
     ROW("reprise_index_rows_given_up_total",    METRIC_COUNTER, cache.index.rows_given_up, "vectors", "Living vectors of unused scopes that went for their memory."),
     ROW("reprise_index_recall_wanted_total",    METRIC_COUNTER, cache.index.recall_wanted, "vectors", "Neighbours that exact repetitions of sampled searches found."),
     ROW("reprise_index_recall_found_total",     METRIC_COUNTER, cache.index.recall_found,  "vectors", "Those of them that the search had found; the quotient is the recall."),
+    ROW("reprise_index_kept_total",             METRIC_COUNTER, cache.segments_kept,       "times", "Graphs and lists were written to the data folder while serving, so that a start after a kill has them."),
+    ROW("reprise_index_not_kept_total",         METRIC_COUNTER, cache.segments_not_kept,   "times", "This failed: the disk refused it, or has too little room."),
     ROW("reprise_journal_bytes",                METRIC_GAUGE,   cache.journal.bytes,       "bytes", "The journal's files."),
     ROW("reprise_journal_live_bytes",           METRIC_GAUGE,   cache.journal.live_bytes,  "bytes", "What compaction would keep of them."),
     ROW("reprise_journal_segments",             METRIC_GAUGE,   cache.journal.segments,    "files", "Segments."),

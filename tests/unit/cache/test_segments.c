@@ -1,10 +1,12 @@
 /*
  * Goal: a graph that was built before the end is in use at once after the start, whether the end
- * was clean or came later by a kill; a damaged file or none costs the graph and no answer. Method:
- * a cache in a temporary folder with enough rows for a graph, closed and opened again; the file
- * damaged in between.
+ * was clean or a kill; a damaged file or none costs the graph and no answer; the file is written
+ * while the cache runs, and no oftener than is said. Method: a cache in a temporary folder with
+ * enough rows for a graph, closed and opened again; the file damaged in between, or put back as it
+ * was before the end; the keeper's clock is turned by hand.
  */
 #include <sched.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "cache/parts.h"
@@ -174,6 +176,136 @@ static void a_purge_takes_the_file_along(void **state)
     assert_answers(world);
 }
 
+/* ---- while it runs --------------------------------------------------------------------------- */
+
+enum { MINUTE_MS = 60 * 1000 };
+
+static void path_of(const struct folder_world *folder, const char *name, char out_path[160])
+{
+    (void)snprintf(out_path, 160, "%s/%s", folder->path, name);
+}
+
+/* How often the file has been written, or has not; once the scribe is at rest. */
+static struct cache_stats after_tick(struct world *world, int64_t now_ms)
+{
+    cache_tick_segments(world->cache, now_ms);
+    while (!cache_scribe_rests(world->cache))
+        (void)sched_yield();
+    return stats_of(world, "");
+}
+
+static void a_graph_outlives_a_kill(void **state)
+{
+    struct folder_world *folder = *state;
+    char path[160], kept[160];
+    fill(folder);
+    assert_false(is_kept(folder));
+    assert_int_equal(after_tick(folder->world, folder->world->now_ms).segments_kept, 1);
+    path_of(folder, "index.segments", path);
+    path_of(folder, "kept", kept);
+    assert_int_equal(rename(path, kept), 0);
+    const uint64_t graph_rows = index_of(folder->world).graph_rows;
+    folder_close(folder);
+    assert_int_equal(rename(kept, path), 0); /* as if the end had been a kill */
+    struct world *world = folder_open(folder, FLAGS, flags);
+    assert_int_equal(index_of(world).graph_rows, graph_rows);
+    assert_int_equal(index_of(world).builds, 0);
+    assert_answers(world);
+}
+
+/* Snapshots do not have the file, and need it not: rows keep their sequences through them. */
+static void a_graph_outlives_a_restore(void **state)
+{
+    struct folder_world *folder = *state;
+    struct await await = await_begin();
+    char aside[RESTORE_FOLDER_MAX];
+    fill(folder);
+    await_expect(&await);
+    cache_snapshot(folder->world->cache, TEXT("before"), await_snapshot, &await);
+    assert_int_equal(await_end(&await), STATUS_OK);
+    set_row(folder->world, ROWS);
+    folder_close(folder);
+    struct world *world = folder_expect(folder, FLAGS, flags);
+    assert_int_equal(cache_restore(world->cache, TEXT("before"), aside, &world->failure),
+                     STATUS_OK);
+    assert_int_equal(cache_load(world->cache, &world->failure), STATUS_OK);
+    assert_int_equal(index_of(world).rows, ROWS);
+    assert_true(index_of(world).graph_rows > 0);
+    assert_int_equal(index_of(world).builds, 0);
+    assert_answers(world);
+}
+
+static void it_is_written_when_there_is_something_new_and_time(void **state)
+{
+    struct folder_world *folder = *state;
+    fill(folder);
+    struct world *world = folder->world;
+    const int64_t now_ms = world->now_ms;
+    assert_int_equal(after_tick(world, now_ms).segments_kept, 1);
+    assert_int_equal(after_tick(world, now_ms + 60 * MINUTE_MS).segments_kept, 1); /* as before */
+    const uint64_t builds = index_of(world).builds;
+    for (int number = ROWS; index_of(world).builds == builds; number++)
+        set_row(world, number); /* until there is a chunk more, which makes a larger graph */
+    assert_int_equal(after_tick(world, now_ms + 9 * MINUTE_MS).segments_kept, 1);
+    assert_int_equal(after_tick(world, now_ms + 120 * MINUTE_MS).segments_kept, 2);
+    folder_close(folder);
+    world = folder_open(folder, FLAGS, flags);
+    assert_int_equal(index_of(world).builds, 0);
+    assert_int_equal(after_tick(world, now_ms).segments_kept, 0); /* it is in the file */
+}
+
+static void purge(struct world *world)
+{
+    const struct vector vector = vector_number(0);
+    (void)set(world, in_namespace("other", "faq"), &vector, "x");
+    invalidate(world, "faq");
+    compact(world);
+}
+
+/* The file that a purge took is written again, and one that is being written then gives way. */
+static void what_a_purge_takes_is_written_again(void **state)
+{
+    struct folder_world *folder = *state;
+    fill(folder);
+    struct world *world = folder->world;
+    int64_t now_ms = world->now_ms;
+    assert_int_equal(after_tick(world, now_ms).segments_kept, 1);
+    for (int round = 0; round < 4; round++) {
+        purge(world);
+        assert_false(is_kept(folder));
+        const uint64_t kept = after_tick(world, now_ms + 9 * MINUTE_MS).segments_kept;
+        assert_false(is_kept(folder));
+        now_ms += 120 * MINUTE_MS;
+        cache_tick_segments(world->cache, now_ms); /* and while that is under way: */
+        purge(world);
+        assert_in_range(after_tick(world, now_ms + MINUTE_MS).segments_kept, kept, kept + 1);
+        now_ms += 120 * MINUTE_MS;
+        assert_in_range(after_tick(world, now_ms).segments_kept, kept + 1, kept + 2);
+        assert_true(is_kept(folder));
+    }
+    folder_close(folder);
+    world = folder_open(folder, FLAGS, flags);
+    assert_int_equal(index_of(world).builds, 0);
+    assert_answers(world);
+}
+
+static void a_refusing_disk_is_counted_and_tried_again(void **state)
+{
+    struct folder_world *folder = *state;
+    char draft[160];
+    fill(folder);
+    path_of(folder, "index.segments.tmp", draft);
+    assert_int_equal(mkdir(draft, 0700), 0); /* in the way */
+    struct cache_stats stats = after_tick(folder->world, folder->world->now_ms);
+    assert_int_equal(stats.segments_kept, 0);
+    assert_int_equal(stats.segments_not_kept, 1);
+    assert_false(is_kept(folder));
+    assert_int_equal(rmdir(draft), 0);
+    stats = after_tick(folder->world, folder->world->now_ms + 120 * MINUTE_MS);
+    assert_int_equal(stats.segments_kept, 1);
+    assert_true(is_kept(folder));
+}
+
 #define FOLDER_TEST(test)                                                                          \
     cmocka_unit_test_setup_teardown(test, folder_world_begin, folder_world_end)
 
@@ -184,6 +316,11 @@ int main(void)
         FOLDER_TEST(rows_set_and_removed_later_are_as_they_should_be),
         FOLDER_TEST(a_damaged_file_costs_the_graph_and_no_answer),
         FOLDER_TEST(a_purge_takes_the_file_along),
+        FOLDER_TEST(a_graph_outlives_a_kill),
+        FOLDER_TEST(a_graph_outlives_a_restore),
+        FOLDER_TEST(it_is_written_when_there_is_something_new_and_time),
+        FOLDER_TEST(what_a_purge_takes_is_written_again),
+        FOLDER_TEST(a_refusing_disk_is_counted_and_tried_again),
     };
     return cmocka_run_group_tests(tests, world_register, world_unregister);
 }

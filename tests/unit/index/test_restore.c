@@ -409,28 +409,9 @@ static void damage_costs_a_build_and_no_row(void **state)
     bytes_free(&bytes);
 }
 
-struct watching {
-    struct stand *stand;
-    uint32_t looks;
-};
-
 static void look_at_state(void *context, const struct partition_stats *stats)
 {
     *(enum partition_state *)context = stats->state;
-}
-
-static enum status look_while_written(void *context, const void *bytes, size_t size)
-{
-    struct watching *watching = context;
-    enum partition_state state = PARTITION_SAVES;
-    assert_non_null(bytes);
-    assert_true(size > 0);
-    assert_int_equal(directory_each_stats(watching->stand->directory, look_at_state, &state),
-                     STATUS_OK);
-    assert_int_equal(state, PARTITION_RESTS);
-    (void)build_all(watching->stand); /* a builder passes it by */
-    watching->looks++;
-    return STATUS_OK;
 }
 
 /* Those that are told are five, whatever goes on inside. */
@@ -439,7 +420,7 @@ static void the_state_is_one_of_those_that_are_told(void **state)
     (void)state;
     struct bytes bytes = write_full();
     struct stand stand = fresh_stand();
-    enum partition_state told = PARTITION_SAVES;
+    enum partition_state told = PARTITION_STATES_SHOWN;
     begin(&stand, &bytes);
     for (uint32_t row = 0; row < ROWS; row++)
         insert(&stand, 1, row);
@@ -447,12 +428,8 @@ static void the_state_is_one_of_those_that_are_told(void **state)
     assert_int_equal(told, PARTITION_REWRITES);
     (void)end(&stand);
     (void)build_all(&stand);
-    uint64_t segments = 0;
-    struct watching watching = {.stand = &stand};
-    const struct snapshot_sink sink = {look_while_written, &watching};
-    assert_int_equal(directory_write_segments(stand.directory, &sink, &segments), STATUS_OK);
-    assert_int_equal(segments, 1);
-    assert_true(watching.looks > 5);
+    assert_int_equal(directory_each_stats(stand.directory, look_at_state, &told), STATUS_OK);
+    assert_int_equal(told, PARTITION_RESTS);
     drop_stand(&stand);
     bytes_free(&bytes);
 }
@@ -486,6 +463,90 @@ static void a_refused_byte_ends_the_writing_and_the_scopes_rest(void **state)
     bytes_free(&bytes);
 }
 
+/* ---- held ------------------------------------------------------------------------------------ */
+
+/* A sink that changes what is written, once, behind the writer's back. */
+struct meddling {
+    struct stand *stand;
+    void (*meddle)(struct stand *stand);
+    struct bytes bytes;
+    uint64_t size_bytes; /* of the index, when it was done */
+};
+
+static enum status write_and_meddle(void *context, const void *bytes, size_t size)
+{
+    struct meddling *meddling = context;
+    if (meddling->bytes.count == 0) {
+        meddling->meddle(meddling->stand);
+        while (epoch_collect(meddling->stand->epochs) > 0)
+            ; /* nobody is inside */
+        meddling->size_bytes = stats_of(meddling->stand).size_bytes;
+    }
+    return bytes_write(&meddling->bytes, bytes, size);
+}
+
+/* 4,096 rows more are a chunk more: the builder puts a larger segment in the place of this one. */
+static void let_it_grow(struct stand *stand)
+{
+    const uint64_t graph_rows = stats_of(stand).graph_rows;
+    const struct partition_key key = key_of(0);
+    for (uint32_t row = 0; row < 4096; row++) {
+        struct index_row more = row_in(0, row, NULL);
+        more.id = id_of(1000000 + row);
+        more.sequence = 1000000 + row;
+        assert_int_equal(directory_insert(stand->directory, &key, DIMENSION, &more), STATUS_OK);
+    }
+    (void)build_all(stand);
+    assert_int_equal(stats_of(stand).graph_rows, graph_rows + 4096);
+}
+
+/* What dies is rewritten: chunks and segment leave the view. */
+static void let_most_die(struct stand *stand)
+{
+    const uint64_t rewrites = stats_of(stand).rewrites;
+    for (uint32_t row = 0; row < ROWS; row++)
+        if (row % 4 != 0)
+            remove_row(stand, 0, row);
+    (void)build_all(stand);
+    assert_true(stats_of(stand).rewrites > rewrites);
+}
+
+static void let_it_vanish(struct stand *stand)
+{
+    for (uint32_t row = 0; row < ROWS; row++)
+        remove_row(stand, 0, row);
+    assert_int_equal(stats_of(stand).partitions, 0);
+}
+
+/* Builders and removals do as they like while the disk is slow: what is written is the segment as
+ * it was, and its memory goes when that is done. */
+static void segments_are_held_while_they_are_written(void **state)
+{
+    (void)state;
+    static void (*const ways[])(struct stand *) = {let_it_grow, let_most_die, let_it_vanish};
+    for (size_t i = 0; i < sizeof(ways) / sizeof(ways[0]); i++) {
+        struct stand stand = fresh_stand();
+        struct bytes quiet = {0};
+        uint64_t segments = 0;
+        for (uint32_t row = 0; row < ROWS; row++)
+            insert(&stand, 0, row);
+        (void)build_all(&stand);
+        const struct snapshot_sink sink = bytes_sink(&quiet);
+        assert_int_equal(directory_write_segments(stand.directory, &sink, &segments), STATUS_OK);
+        assert_int_equal(segments, 1);
+        struct meddling meddling = {.stand = &stand, .meddle = ways[i]};
+        const struct snapshot_sink meddler = {write_and_meddle, &meddling};
+        assert_int_equal(directory_write_segments(stand.directory, &meddler, &segments), STATUS_OK);
+        assert_int_equal(segments, 1);
+        assert_int_equal(meddling.bytes.count, quiet.count);
+        assert_memory_equal(meddling.bytes.all, quiet.all, quiet.count);
+        assert_true(stats_of(&stand).size_bytes < meddling.size_bytes);
+        bytes_free(&meddling.bytes);
+        bytes_free(&quiet);
+        drop_stand(&stand);
+    }
+}
+
 /* ---- beside others --------------------------------------------------------------------------- */
 
 struct member {
@@ -493,7 +554,7 @@ struct member {
     atomic_bool *stop;
 };
 
-/* Not faster than builders throw dead rows out: nobody does while a scope is written. */
+/* Not faster than builders throw dead rows out. */
 static void come_and_go(void *argument)
 {
     enum { DEAD_MAX = 20000 };
@@ -567,6 +628,7 @@ int main(void)
         cmocka_unit_test(the_state_is_one_of_those_that_are_told),
         cmocka_unit_test(a_restore_may_be_left),
         cmocka_unit_test(a_refused_byte_ends_the_writing_and_the_scopes_rest),
+        cmocka_unit_test(segments_are_held_while_they_are_written),
         cmocka_unit_test(writing_goes_on_beside_others),
     };
     return cmocka_run_group_tests(tests, draw_units, unregister_thread);
