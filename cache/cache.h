@@ -603,12 +603,13 @@ struct cache_stats {
     const struct embed_space *embedder; /* NULL: none */
     struct embedder_state embedder_state;
     bool has_folder;
-    struct journal_stats journal; /* its state and loading_done without a folder, too */
-    uint64_t recovered_rows;      /* entries whose vector was read at start            */
-    uint64_t recovered_rowless;   /* whose vector belongs to no space of today         */
-    uint64_t segments_kept;       /* times that graphs were written while it runs      */
-    uint64_t segments_not_kept;   /* times that this failed                            */
-    struct directory_stats index; /* of the whole only                                */
+    struct journal_stats journal;     /* its state and loading_done without a folder, too */
+    uint64_t recovered_rows;          /* entries whose vector was read at start            */
+    uint64_t recovered_rowless;       /* whose vector belongs to no space of today         */
+    uint64_t segments_kept;           /* times that graphs were written while it runs      */
+    uint64_t segments_not_kept;       /* times that this failed                            */
+    struct directory_stats index;     /* of the whole only                                */
+    struct directory_work index_work; /* likewise                                     */
 };
 /* namespace empty: all. */
 enum status cache_stats(struct cache *cache, struct text tenant, struct text namespace_,

@@ -97,6 +97,7 @@ static void fill_server(const struct cache *cache, bool whole, int64_t now_ms,
     if (!whole)
         return;
     directory_stats(cache->directory, &stats->index);
+    directory_work(cache->directory, &stats->index_work);
     stats->semantic.size_bytes = stats->index.size_bytes;
     stats->exact.p50_us = (uint32_t)histogram_quantile_us(cache->exact_us, 0.5);
     stats->exact.p99_us = (uint32_t)histogram_quantile_us(cache->exact_us, 0.99);

@@ -122,6 +122,15 @@ struct directory_stats {
 };
 void directory_stats(const struct directory *directory, struct directory_stats *out_stats);
 
+struct directory_work {
+    uint64_t running;   /* builds and rewrites                                      */
+    uint64_t queued;    /* scopes that wait for a builder, perhaps for nothing      */
+    uint64_t rows_left; /* that the running ones have yet to take in; a rewrite first copies its
+                           rows, and then builds over as many                       */
+};
+/* Looks at each partition: for who shows it, not for who is in a hurry. Outside of any epoch. */
+void directory_work(struct directory *directory, struct directory_work *out_work);
+
 enum partition_state {
     PARTITION_RESTS,
     PARTITION_WAITS,   /* for a builder                   */

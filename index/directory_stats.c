@@ -34,6 +34,24 @@ void directory_stats(const struct directory *directory, struct directory_stats *
     };
 }
 
+/* Done may be more than there was to do by a row that died meanwhile, or belong to the next. */
+static void add_work(void *context, struct partition *partition)
+{
+    struct directory_work *sum = context;
+    const uint32_t rows = atomic_load_explicit(&partition->work_rows, memory_order_relaxed);
+    const uint32_t done = atomic_load_explicit(&partition->work_rows_done, memory_order_relaxed);
+    sum->running += rows > 0;
+    sum->rows_left += done < rows ? rows - done : 0;
+}
+
+void directory_work(struct directory *directory, struct directory_work *out_work)
+{
+    *out_work = (struct directory_work){.queued = work_asked(directory->common.work)};
+    epoch_enter(directory->epochs);
+    directory_each(directory, add_work, out_work);
+    epoch_leave(directory->epochs);
+}
+
 /* ---- each scope ------------------------------------------------------------------------------ */
 
 static void add_key(void *context, struct partition *partition)

@@ -26,6 +26,7 @@ enum { ROUND_MS = 1000 };
 
 struct list {
     struct partition *first, *last;
+    uint32_t count;
 };
 
 struct work {
@@ -83,6 +84,7 @@ static void link_last(struct work *work, struct partition *partition, enum work_
     else
         list->first = partition;
     list->last = partition;
+    list->count++;
 }
 
 static void unlink_from(struct work *work, struct partition *partition) REQUIRES(work->lock)
@@ -99,6 +101,8 @@ static void unlink_from(struct work *work, struct partition *partition) REQUIRES
         previous->link.next = next;
     else
         list->first = next;
+    assert(list->count > 0);
+    list->count--;
     partition->link = (struct work_link){.place = WORK_NOWHERE};
 }
 
@@ -139,6 +143,14 @@ struct partition *work_take(struct work *work)
         unlink_from(work, partition);
     lock_release(&work->lock);
     return partition;
+}
+
+uint32_t work_asked(struct work *work)
+{
+    lock_acquire(&work->lock);
+    const uint32_t count = work->asked.count;
+    lock_release(&work->lock);
+    return count;
 }
 
 enum work_place work_place_of(struct work *work, const struct partition *partition)

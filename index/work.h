@@ -32,6 +32,8 @@ void work_forget(struct work *work, struct partition *partition);
 /* Takes the one that has asked first off the list, or NULL. It may be retired unless the caller
  * holds DIRECTORY. */
 struct partition *work_take(struct work *work);
+/* How many have asked. */
+uint32_t work_asked(struct work *work);
 enum work_place work_place_of(struct work *work, const struct partition *partition);
 
 /* Until somebody asks or wakes; while partitions are watched, a second at most, and then they have

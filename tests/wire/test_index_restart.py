@@ -1,5 +1,6 @@
-"""Goal: a server that was killed serves by the graph it had, without building it again. Method: rows enough for a graph; once its file is in the data
-folder the server is killed; the next one says what it took up again, finds the rows by meaning, and has counted no build."""
+"""Goal: a server that was killed serves by the graph it had, without building it again; and a build shows how far it is. Method: rows enough for a graph;
+Stats and the metrics page are read for as long as it is built; once its file is in the data folder the server is killed; the next one says what it took
+up again, finds the rows by meaning, and has counted no build."""
 import http.client
 import pathlib
 import random
@@ -12,6 +13,7 @@ from test_metrics import parse
 
 ROWS, DIMENSION, BATCH = 4200, 64, 200
 OPTIONS = {"index_kind": "hnsw", "index_seal_rows": 4096, "http_listen": "127.0.0.1:0"}
+SLOW = {"index_hnsw_links": 48, "index_ef_construction": 200}  # a build of seconds: many looks at it
 
 
 def word(number):
@@ -72,6 +74,32 @@ class IndexRestart(unittest.TestCase):
     def find(self, number):
         request = C.GetRequest(identity=identity(number, "please tell me about"), vector=vector(number))
         return self.server.cache.Get(request, timeout=60)
+
+    def test_a_build_shows_how_far_it_is(self):
+        self.start(**SLOW)
+        self.fill()
+        looks, left = [], []
+        while self.metric("reprise_index_builds_total") == 0:
+            scope = self.scope()
+            looks.append((scope.index_state, scope.index_done))
+            left.append((self.metric("reprise_index_builds_running"), self.metric("reprise_index_build_rows_left")))
+            self.assertIsNone(self.server.process.poll())
+        states = [state for state, _ in looks]
+        while_built = [done for state, done in looks if state == "builds"]
+        self.assertTrue(set(states) <= {"rests", "waits", "watched", "builds"}, states)
+        self.assertEqual(while_built, sorted(while_built))
+        self.assertGreater(len(set(while_built)), 2, "it moves")
+        self.assertTrue(all(0 <= done <= 1 for done in while_built))
+        rows_left = [rows for running, rows in left if running == 1]
+        self.assertGreater(len(set(rows_left)), 2, "it moves")
+        self.assertEqual(rows_left, sorted(rows_left, reverse=True))
+        self.assertLessEqual(rows_left[0], 4096)
+        self.await_true(lambda: self.scope().index_state in ("rests", "watched"))
+        for name in ("running", "queued"):
+            self.assertEqual(self.metric(f"reprise_index_builds_{name}"), 0)
+        self.assertEqual(self.metric("reprise_index_build_rows_left"), 0)
+        self.assertEqual(self.scope().index_done, 0)
+        self.server.stop()
 
     def test_the_graph_outlives_a_kill(self):
         self.start()

@@ -33,6 +33,7 @@ static void who_asks_first_is_first_and_only_once(void **state)
         for (int i = 0; i < MANY; i++)
             work_ask(work, &partitions[i]);
     assert_int_equal(work_place_of(work, &partitions[3]), WORK_ASKED);
+    assert_int_equal(work_asked(work), MANY);
     for (int i = 0; i < MANY; i++)
         assert_ptr_equal(work_take(work), &partitions[i]);
     assert_null(work_take(work));
@@ -51,6 +52,7 @@ static void who_is_forgotten_is_not_served(void **state)
         work_forget(work, &partitions[gone[i]]); /* twice is harmless */
         assert_int_equal(work_place_of(work, &partitions[gone[i]]), WORK_NOWHERE);
     }
+    assert_int_equal(work_asked(work), MANY - 3);
     assert_ptr_equal(work_take(work), &partitions[1]);
     assert_ptr_equal(work_take(work), &partitions[3]);
     assert_null(work_take(work));
