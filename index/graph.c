@@ -280,7 +280,7 @@ enum status graph_create(const struct graph_build *build, struct graph *out_grap
     status = insert_rows(&graph, build);
     uint32_t repaired = 0;
     if (status == STATUS_OK)
-        status = graph_repair(&graph, &repaired);
+        status = graph_repair(&graph, build->stop, &repaired);
     if (status != STATUS_OK) {
         graph_destroy(&graph);
         return status;

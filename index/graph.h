@@ -54,9 +54,10 @@ enum status graph_allocate(struct memory *memory, uint32_t rows, uint32_t links,
 bool graph_is_sound(const struct graph *graph);
 void graph_destroy(struct graph *graph); /* one of zeros is fine */
 
-/* Links rows that were inserted and that nothing leads to any more. Returns how many there were; on
- * failure nothing has changed. graph_create does it. */
-enum status graph_repair(struct graph *graph, uint32_t *out_repaired);
+/* Links rows that were inserted and that nothing leads to any more; graph_create does it.
+ * *out_repaired counts them as it goes. NO_MEMORY: nothing has changed. CANCELLED: the graph is
+ * good for nothing but to be destroyed or repaired again. */
+enum status graph_repair(struct graph *graph, const atomic_bool *stop, uint32_t *out_repaired);
 
 /* Which levels a row has is drawn from its number: the same on every run. */
 uint32_t graph_level_of(uint32_t row, uint32_t links);

@@ -15,8 +15,13 @@
 #include <assert.h>
 #include <string.h>
 
+enum { STEP_ROWS = 256 }; /* looked at between two looks at `stop` */
+
 struct flood {
     struct graph *graph;
+    const atomic_bool *stop;
+    bool is_told_to_stop;
+    uint32_t rows_seen;
     uint8_t *wet;    /* [rows] */
     uint32_t *stack; /* [rows] rows whose links were not followed yet */
     uint32_t stack_count;
@@ -35,12 +40,20 @@ static uint32_t count_links(const struct graph *graph, const uint32_t *links)
     return count;
 }
 
+/* Once for each row. */
+static bool goes_on(struct flood *flood)
+{
+    if (flood->rows_seen++ % STEP_ROWS == 0)
+        flood->is_told_to_stop = atomic_load_explicit(flood->stop, memory_order_relaxed);
+    return !flood->is_told_to_stop;
+}
+
 static void flood_from(struct flood *flood, uint32_t start)
 {
     assert(!flood->wet[start]);
     flood->wet[start] = 1;
     flood->stack[flood->stack_count++] = start;
-    while (flood->stack_count > 0) {
+    while (flood->stack_count > 0 && goes_on(flood)) {
         const uint32_t *links = links_of(flood->graph, flood->stack[--flood->stack_count]);
         for (uint32_t i = 0; i < 2 * flood->graph->links && links[i] != GRAPH_NONE; i++) {
             assert(links[i] < flood->graph->rows);
@@ -97,22 +110,20 @@ static void connect(struct flood *flood, uint32_t row)
 }
 
 /* A row without links was not inserted, unless it is the only one. */
-static uint32_t repair(struct flood *flood)
+static void repair(struct flood *flood, uint32_t *out_repaired)
 {
     struct graph *graph = flood->graph;
-    uint32_t repaired = 0;
     flood_from(flood, graph->entry);
-    for (uint32_t row = 0; row < graph->rows; row++) {
+    for (uint32_t row = 0; row < graph->rows && !flood->is_told_to_stop; row++) {
         if (flood->wet[row] || *links_of(graph, row) == GRAPH_NONE)
             continue;
         connect(flood, row);
         flood_from(flood, row);
-        repaired++;
+        ++*out_repaired;
     }
-    return repaired;
 }
 
-enum status graph_repair(struct graph *graph, uint32_t *out_repaired)
+enum status graph_repair(struct graph *graph, const atomic_bool *stop, uint32_t *out_repaired)
 {
     *out_repaired = 0;
     if (graph->entry == GRAPH_NONE)
@@ -121,10 +132,10 @@ enum status graph_repair(struct graph *graph, uint32_t *out_repaired)
     void *block = memory_alloc(graph->memory, MEMORY_ROWS, size_bytes);
     if (block == NULL)
         return STATUS_NO_MEMORY;
-    struct flood flood = {.graph = graph, .stack = block};
+    struct flood flood = {.graph = graph, .stop = stop, .stack = block};
     flood.wet = (uint8_t *)(flood.stack + graph->rows);
     memset(flood.wet, 0, graph->rows);
-    *out_repaired = repair(&flood);
+    repair(&flood, out_repaired);
     memory_free(graph->memory, block, size_bytes);
-    return STATUS_OK;
+    return flood.is_told_to_stop ? STATUS_CANCELLED : STATUS_OK;
 }

@@ -24,6 +24,8 @@
 #include "base/check.h"
 #include "index/job.h"
 
+enum { STEP_ROWS = 256 }; /* copied between two looks at `stop` */
+
 /* One run of a plan. */
 struct rewrite {
     const struct job *job;
@@ -127,31 +129,53 @@ static uint32_t copy_row(struct rewrite *rewrite, const struct rows_chunk *chunk
     return to * ROWS_CHUNK_MAX + rows_chunk_copy(rewrite->fresh[to], chunk, row);
 }
 
-static bool copy_chunk(struct rewrite *rewrite, uint32_t at)
+static bool is_told_to_stop(const struct rewrite *rewrite)
+{
+    return atomic_load_explicit(rewrite->job->stop, memory_order_relaxed);
+}
+
+static enum status copy_rows(struct rewrite *rewrite, const struct rows_chunk *chunk,
+                             uint32_t count, uint32_t *places)
+{
+    _Atomic uint32_t *rows_done = &rewrite->job->partition->work_rows_done;
+    for (uint32_t first = 0; first < count; first += STEP_ROWS) {
+        const uint32_t end = first + STEP_ROWS < count ? first + STEP_ROWS : count;
+        uint32_t living = 0;
+        if (is_told_to_stop(rewrite))
+            return STATUS_CANCELLED;
+        for (uint32_t row = first; row < end; row++) {
+            const bool is_dead = rows_chunk_is_dead(chunk, row);
+            places[row] = is_dead ? ROWS_NOT_COPIED : copy_row(rewrite, chunk, row);
+            living += !is_dead;
+        }
+        atomic_fetch_add_explicit(rows_done, living, memory_order_relaxed);
+    }
+    return STATUS_OK;
+}
+
+static enum status copy_chunk(struct rewrite *rewrite, uint32_t at)
 {
     struct partition *partition = rewrite->job->partition;
     const struct rows_chunk *chunk = rewrite->plan->chunks[at];
     const uint32_t count = rows_chunk_count(chunk), living = count_living(chunk);
     if (count == 0)
-        return true; /* it leaves as it is */
+        return STATUS_OK; /* it leaves as it is */
     uint32_t *places = memory_alloc(partition->memory, MEMORY_REWRITE, places_bytes(chunk));
     rewrite->places[at] = places;
     if (places == NULL || (living > 0 && !make_room(rewrite, chunk, living)))
-        return false;
-    for (uint32_t row = 0; row < count; row++)
-        places[row] =
-            rows_chunk_is_dead(chunk, row) ? ROWS_NOT_COPIED : copy_row(rewrite, chunk, row);
-    atomic_fetch_add_explicit(&partition->work_rows_done, living, memory_order_relaxed);
-    return true;
+        return STATUS_NO_MEMORY;
+    return copy_rows(rewrite, chunk, count, places);
 }
 
 static enum status copy_chunks(struct rewrite *rewrite)
 {
     const struct plan *plan = rewrite->plan;
     for (; rewrite->chunks_done < plan->chunks_count; rewrite->chunks_done++) {
-        if (atomic_load_explicit(rewrite->job->stop, memory_order_relaxed))
-            return STATUS_CANCELLED;
-        if (!copy_chunk(rewrite, rewrite->chunks_done))
+        const enum status status =
+            is_told_to_stop(rewrite) ? STATUS_CANCELLED : copy_chunk(rewrite, rewrite->chunks_done);
+        if (status == STATUS_CANCELLED)
+            return status;
+        if (status != STATUS_OK)
             break;
     }
     const bool is_whole = rewrite->chunks_done == plan->chunks_count;

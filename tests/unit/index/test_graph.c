@@ -110,30 +110,61 @@ static void a_graph_is_sound_when_made_and_when_extended(void **state)
     field_stop(&field);
 }
 
+/* Nothing leads any more to one row in `every`, but for the entry point and a row's only link. */
+static void unlink_rows(struct graph *graph, uint32_t every)
+{
+    for (uint32_t row = 0; row < graph->rows; row++) {
+        uint32_t *links = graph->level0 + (size_t)row * 2 * graph->links, kept = 0;
+        for (uint32_t i = 0; i < 2 * graph->links && links[i] != GRAPH_NONE; i++)
+            if (links[i] % every != 0 || links[i] == graph->entry)
+                links[kept++] = links[i];
+        for (kept += kept == 0; kept < 2 * graph->links; kept++)
+            links[kept] = GRAPH_NONE;
+    }
+}
+
 /* Whole neighbourhoods lose what leads to them. */
 static void rows_that_nothing_leads_to_are_linked_again(void **state)
 {
     (void)state;
+    static const atomic_bool never = false;
     static struct field field;
     field_start(&field, DIMENSION, TOPICS, UINT64_C(1) << 28);
     field_add(&field, 1, NULL, NULL);
     struct segment *segment = build(&field, 1);
     struct graph *graph = &segment->graph;
-    for (uint32_t row = 0; row < graph->rows; row++) {
-        uint32_t *links = graph->level0 + (size_t)row * 2 * graph->links, kept = 0;
-        for (uint32_t i = 0; i < 2 * graph->links && links[i] != GRAPH_NONE; i++)
-            if (links[i] % 7 != 0 || links[i] == graph->entry)
-                links[kept++] = links[i];
-        while (kept < 2 * graph->links)
-            links[kept++] = GRAPH_NONE;
-    }
+    unlink_rows(graph, 7);
     assert_true(count_reached(graph) < ROWS_CHUNK_MAX);
     uint32_t repaired = 0;
-    assert_int_equal(graph_repair(graph, &repaired), STATUS_OK);
+    assert_int_equal(graph_repair(graph, &never, &repaired), STATUS_OK);
     assert_true(repaired > 0);
     assert_sound(graph, ROWS_CHUNK_MAX);
-    assert_int_equal(graph_repair(graph, &repaired), STATUS_OK);
+    assert_int_equal(graph_repair(graph, &never, &repaired), STATUS_OK);
     assert_int_equal(repaired, 0);
+    segment_destroy(&segment);
+    field_stop(&field);
+}
+
+/* The flag is a byte of the counter: it rises with the 256th row that was linked again. */
+static void a_repair_stops_within_256_rows(void **state)
+{
+    (void)state;
+    static const atomic_bool always = true, never = false;
+    static struct field field;
+    field_start(&field, DIMENSION, TOPICS, UINT64_C(1) << 28);
+    field_add(&field, 1, NULL, NULL);
+    struct segment *segment = build(&field, 1);
+    struct graph *graph = &segment->graph;
+    uint32_t repaired = 0;
+    unlink_rows(graph, 3);
+    assert_int_equal(graph_repair(graph, &always, &repaired), STATUS_CANCELLED);
+    assert_int_equal(repaired, 0);
+    const atomic_bool *stop = (const atomic_bool *)&repaired + 1;
+    assert_int_equal(graph_repair(graph, stop, &repaired), STATUS_CANCELLED);
+    assert_in_range(repaired, 256, 512);
+    assert_int_equal(graph_repair(graph, &never, &repaired), STATUS_OK);
+    assert_in_range(repaired, 256, ROWS_CHUNK_MAX); /* there was more to do */
+    assert_sound(graph, ROWS_CHUNK_MAX);
     segment_destroy(&segment);
     field_stop(&field);
 }
@@ -254,6 +285,7 @@ int main(void)
         cmocka_unit_test(levels_thin_out_by_the_number_of_links),
         cmocka_unit_test(a_graph_is_sound_when_made_and_when_extended),
         cmocka_unit_test(rows_that_nothing_leads_to_are_linked_again),
+        cmocka_unit_test(a_repair_stops_within_256_rows),
         cmocka_unit_test(the_walk_finds_what_faiss_finds),
         cmocka_unit_test(marks_survive_more_walks_than_they_can_count),
         cmocka_unit_test(a_thread_that_meets_a_larger_segment_finds_in_it),

@@ -50,6 +50,31 @@ static void nothing_is_rewritten_below_a_thousand_dead_rows(void **state)
     stand_stop(&stand);
 }
 
+/* The flag is a byte of the counter: it rises with the 256th row that was copied. */
+static void a_rewrite_stops_within_256_rows(void **state)
+{
+    (void)state;
+    const struct plan_setup setup = {.has_graph_room = true};
+    struct stand stand;
+    struct plan plan;
+    stand_start(&stand, DIMENSION, 256 << 20);
+    insert_rows(&stand, 0, 10000);
+    for (uint32_t i = 0; i < 5000; i++)
+        assert_int_equal(stand_remove(&stand, i * 2, UINT64_MAX), 1);
+    const uint64_t used = memory_used(stand.memory);
+    assert_int_equal(stand_plan(&stand, &setup, &plan), PLAN_REWRITE);
+    _Atomic uint32_t *done = &stand.partition->work_rows_done;
+    assert_int_equal(stand_run(&stand, &plan, (const atomic_bool *)done + 1), STATUS_CANCELLED);
+    assert_in_range(atomic_load(done), 256, 512);
+    assert_int_equal(memory_used(stand.memory), used);
+    assert_int_equal(stand_dead(&stand), 5000);
+    for (uint32_t i = 1; i < 10000; i += 2)
+        assert_true(is_found(&stand, i));
+    assert_int_equal(stand_step(&stand), PLAN_REWRITE);
+    assert_true(stand_dead(&stand) < 5000);
+    stand_stop(&stand);
+}
+
 static void nothing_is_rewritten_below_a_fifth(void **state)
 {
     (void)state;
@@ -221,6 +246,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(nothing_is_rewritten_below_a_thousand_dead_rows),
         cmocka_unit_test(nothing_is_rewritten_below_a_fifth),
+        cmocka_unit_test(a_rewrite_stops_within_256_rows),
         cmocka_unit_test(small_partitions_are_cleaned_once_most_is_dead),
         cmocka_unit_test(the_living_stay_findable_and_the_dead_are_given_back),
         cmocka_unit_test(inserts_go_on_after_a_rewrite),
