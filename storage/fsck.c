@@ -158,15 +158,6 @@ static bool is_named(const struct manifest *manifest, const struct folder_file *
     return false;
 }
 
-static bool is_named_index(const struct manifest *manifest, const struct folder_file *file)
-{
-    for (uint32_t i = 0; file->kind == FOLDER_VECTORS && i < manifest->indexes_count; i++) {
-        if (manifest->indexes[i].number == file->number)
-            return true;
-    }
-    return false;
-}
-
 /* A segment that is not named is a leftover; so it is without a MANIFEST, if its header is bad: it
  * stays in the folder then, and in no use. */
 static void check_others(struct check *check)
@@ -179,7 +170,7 @@ static void check_others(struct check *check)
                                  .size_bytes = found->size_bytes};
         if (strcmp(found->name, "MANIFEST") == 0 || is_named(&check->manifest, found))
             continue;
-        if (found->kind != FOLDER_OTHER && !is_named_index(&check->manifest, found)) {
+        if (found->kind != FOLDER_OTHER) {
             file.verdict = FSCK_LEFTOVER;
             file.what = "MANIFEST does not name it";
         }

@@ -126,9 +126,8 @@ struct journal {
     struct histogram *sync_us; /* what syncs took */
     struct journal_purges purges;
 
-    struct lock manifest_lock; /* held while MANIFEST is written */
-    struct manifest manifest
-        GUARDED; /* node, floors, indexes; its segments are made when it is saved */
+    struct lock manifest_lock;        /* held while MANIFEST is written */
+    struct manifest manifest GUARDED; /* node, floors; its segments are made when it is saved */
 
     struct lock segments_lock;                /* of rank JOURNAL: for moments */
     struct journal_segment *segments GUARDED; /* the finished ones in order, then the open one */

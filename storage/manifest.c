@@ -6,7 +6,6 @@
  *     node <32 hex>
  *     segment <16 hex: number> log|compacted <first> <last>|open     in the order they are read
  *     floor <32 hex: tenant> <32 hex: scope> <sequence>              zeros: all
- *     index <16 hex: number> <last>
  *     crc32c <8 hex>                                                 over all before this line
  *
  * Sequences are decimal, without zeros in front; hex is lowercase. Only the last segment may be
@@ -31,8 +30,7 @@
 enum {
     NUMBER_HEX = 16,
     CAPACITY_FIRST = 16,
-    MANIFEST_BYTES_MAX = (MANIFEST_SEGMENTS_MAX + MANIFEST_FLOORS_MAX + MANIFEST_INDEX_MAX +
-                          MANIFEST_LINES_OF_ITS_OWN) *
+    MANIFEST_BYTES_MAX = (MANIFEST_SEGMENTS_MAX + MANIFEST_FLOORS_MAX + MANIFEST_LINES_OF_ITS_OWN) *
                          MANIFEST_LINE_BYTES,
 };
 
@@ -43,7 +41,6 @@ void manifest_clear(struct manifest *manifest)
 {
     free(manifest->segments);
     free(manifest->floors);
-    free(manifest->indexes);
     *manifest = (struct manifest){.segments = NULL};
 }
 
@@ -89,20 +86,6 @@ enum status manifest_add_floor(struct manifest *manifest, const struct manifest_
     return STATUS_OK;
 }
 
-enum status manifest_add_index(struct manifest *manifest, const struct manifest_index *index)
-{
-    assert(index->number > 0);
-    if (manifest->indexes_count == MANIFEST_INDEX_MAX)
-        return STATUS_LIMIT_EXCEEDED;
-    void *array = grow(manifest->indexes, manifest->indexes_count, &manifest->indexes_capacity,
-                       sizeof(*index));
-    if (array == NULL)
-        return STATUS_NO_MEMORY;
-    manifest->indexes = array;
-    manifest->indexes[manifest->indexes_count++] = *index;
-    return STATUS_OK;
-}
-
 /* A copy of an array that is exactly full; NULL of none, and of no memory. */
 static void *copy_array(const void *array, uint32_t count, size_t size)
 {
@@ -120,14 +103,11 @@ enum status manifest_copy(const struct manifest *manifest, struct manifest *out_
     struct manifest copy = *manifest;
     copy.segments_capacity = copy.segments_count;
     copy.floors_capacity = copy.floors_count;
-    copy.indexes_capacity = copy.indexes_count;
     copy.segments =
         copy_array(manifest->segments, copy.segments_count, sizeof(*manifest->segments));
     copy.floors = copy_array(manifest->floors, copy.floors_count, sizeof(*manifest->floors));
-    copy.indexes = copy_array(manifest->indexes, copy.indexes_count, sizeof(*manifest->indexes));
     if ((copy.segments == NULL && copy.segments_count > 0) ||
-        (copy.floors == NULL && copy.floors_count > 0) ||
-        (copy.indexes == NULL && copy.indexes_count > 0)) {
+        (copy.floors == NULL && copy.floors_count > 0)) {
         manifest_clear(&copy);
         return STATUS_NO_MEMORY;
     }
@@ -247,16 +227,6 @@ static enum status read_floor(struct line *line, struct manifest *manifest)
     return manifest_add_floor(manifest, &floor);
 }
 
-static enum status read_index(struct line *line, struct manifest *manifest)
-{
-    struct manifest_index index;
-    if (!take_hex(line, NUMBER_HEX, &index.number) || index.number == 0 ||
-        index.number >= RECORD_NUMBER_END || !take_word(line, " ") ||
-        !take_decimal(line, &index.last_sequence))
-        return STATUS_BAD_MESSAGE;
-    return manifest_add_index(manifest, &index);
-}
-
 /* minor: of the version; above 0, a line that we do not know is skipped. */
 static enum status read_line(struct line *line, uint64_t minor, struct manifest *manifest)
 {
@@ -266,8 +236,6 @@ static enum status read_line(struct line *line, uint64_t minor, struct manifest 
         status = read_segment(line, manifest);
     else if (take_word(line, "floor "))
         status = read_floor(line, manifest);
-    else if (take_word(line, "index "))
-        status = read_index(line, manifest);
     else if (minor > 0)
         return STATUS_OK;
     if (status == STATUS_OK && line->at != line->end)
@@ -403,10 +371,4 @@ void manifest_segment_name(uint64_t number, char out_name[IO_NAME_MAX])
 {
     assert(number > 0);
     (void)snprintf(out_name, IO_NAME_MAX, "%016" PRIx64 ".journal", number);
-}
-
-void manifest_index_name(uint64_t number, char out_name[IO_NAME_MAX])
-{
-    assert(number > 0);
-    (void)snprintf(out_name, IO_NAME_MAX, "%016" PRIx64 ".vectors", number);
 }

@@ -11,7 +11,7 @@
 #include "storage/io.h"
 #include "storage/record.h"
 
-enum { MANIFEST_SEGMENTS_MAX = 4096, MANIFEST_FLOORS_MAX = 65536, MANIFEST_INDEX_MAX = 4096 };
+enum { MANIFEST_SEGMENTS_MAX = 4096, MANIFEST_FLOORS_MAX = 65536 };
 
 struct manifest_segment {
     uint64_t number;
@@ -22,9 +22,6 @@ struct manifest_floor {
     uint8_t tenant[ENTRY_ID_BYTES], scope[ENTRY_ID_BYTES];
     uint64_t sequence;
 };
-struct manifest_index {
-    uint64_t number, last_sequence;
-};
 
 struct manifest { /* arrays grow; owned */
     uint8_t node[16];
@@ -32,15 +29,12 @@ struct manifest { /* arrays grow; owned */
     uint32_t segments_count, segments_capacity;
     struct manifest_floor *floors;
     uint32_t floors_count, floors_capacity;
-    struct manifest_index *indexes;
-    uint32_t indexes_count, indexes_capacity;
 };
 
 void manifest_clear(struct manifest *manifest); /* frees the arrays */
 enum status manifest_copy(const struct manifest *manifest, struct manifest *out_copy);
 enum status manifest_add_segment(struct manifest *manifest, const struct manifest_segment *segment);
 enum status manifest_add_floor(struct manifest *manifest, const struct manifest_floor *floor);
-enum status manifest_add_index(struct manifest *manifest, const struct manifest_index *index);
 
 /* Text in memory: fuzzed. STATUS_BAD_MESSAGE: a line, number or checksum is wrong; `failure` says
  * which line. STATUS_UNSUPPORTED: another major version. */
@@ -52,4 +46,3 @@ enum status manifest_load(struct io *io, struct manifest *out_manifest, struct f
 enum status manifest_save(struct io *io, const struct manifest *manifest);
 
 void manifest_segment_name(uint64_t number, char out_name[IO_NAME_MAX]);
-void manifest_index_name(uint64_t number, char out_name[IO_NAME_MAX]);

@@ -67,9 +67,6 @@ static void put_all(struct sheet *sheet, const struct manifest *manifest)
         write_id(floor->scope, scope);
         put(sheet, "floor %s %s %" PRIu64 "\n", tenant, scope, floor->sequence);
     }
-    for (uint32_t i = 0; i < manifest->indexes_count; i++)
-        put(sheet, "index %016" PRIx64 " %" PRIu64 "\n", manifest->indexes[i].number,
-            manifest->indexes[i].last_sequence);
     put(sheet, "crc32c %08" PRIx32 "\n", crc32c(0, sheet->bytes, sheet->used));
 }
 
@@ -77,8 +74,8 @@ static void put_all(struct sheet *sheet, const struct manifest *manifest)
  * its end, glibc 2.36 reports nothing and loses the block. */
 static enum status print(const struct manifest *manifest, char **out_bytes, size_t *out_size)
 {
-    const size_t lines = (size_t)manifest->segments_count + manifest->floors_count +
-                         manifest->indexes_count + MANIFEST_LINES_OF_ITS_OWN;
+    const size_t lines =
+        (size_t)manifest->segments_count + manifest->floors_count + MANIFEST_LINES_OF_ITS_OWN;
     struct sheet sheet = {.bytes = calloc(lines, MANIFEST_LINE_BYTES),
                           .capacity = lines * MANIFEST_LINE_BYTES};
     if (sheet.bytes == NULL)

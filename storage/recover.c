@@ -148,10 +148,6 @@ static enum status read_manifest(struct recovery *recovery)
         see(recovery, manifest->floors[i].sequence);
         status = floors_add(&recovery->floors, &manifest->floors[i]);
     }
-    for (uint32_t i = 0; status == STATUS_OK && i < manifest->indexes_count; i++) {
-        see(recovery, manifest->indexes[i].last_sequence);
-        status = manifest_add_index(&recovery->found.manifest, &manifest->indexes[i]);
-    }
     return status;
 }
 

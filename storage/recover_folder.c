@@ -57,10 +57,7 @@ static void classify(struct folder_file *file)
         file->kind = FOLDER_SEGMENT;
         return;
     }
-    file->number = number_of(file->name, ".vectors");
-    if (file->number > 0)
-        file->kind = FOLDER_VECTORS;
-    else if (length > 4 && strcmp(file->name + length - 4, ".tmp") == 0)
+    if (length > 4 && strcmp(file->name + length - 4, ".tmp") == 0)
         file->kind = FOLDER_DRAFT;
 }
 
@@ -221,12 +218,6 @@ static bool is_named(const struct manifest *manifest, const struct folder_file *
     if (file->kind == FOLDER_SEGMENT) {
         for (uint32_t i = 0; i < manifest->segments_count; i++) {
             if (manifest->segments[i].number == file->number)
-                return true;
-        }
-    }
-    if (file->kind == FOLDER_VECTORS) {
-        for (uint32_t i = 0; i < manifest->indexes_count; i++) {
-            if (manifest->indexes[i].number == file->number)
                 return true;
         }
     }

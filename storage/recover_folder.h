@@ -5,12 +5,12 @@
 #pragma once
 #include "storage/manifest.h"
 
-enum folder_kind { FOLDER_SEGMENT, FOLDER_VECTORS, FOLDER_DRAFT, FOLDER_OTHER };
+enum folder_kind { FOLDER_SEGMENT, FOLDER_DRAFT, FOLDER_OTHER };
 
 struct folder_file {
     char name[IO_NAME_MAX];
     enum folder_kind kind;
-    uint64_t number; /* of a segment or of vectors */
+    uint64_t number; /* of a segment */
     uint64_t size_bytes;
 };
 
@@ -34,6 +34,6 @@ enum status folder_rebuild(struct io *io, const struct folder_files *files,
                            struct manifest *out_manifest, uint64_t *out_damaged_bytes,
                            bool *out_has_records, struct failure *failure);
 
-/* Removes drafts, and segments and vectors that MANIFEST does not name; NULL: only drafts. What
+/* Removes drafts, and segments that MANIFEST does not name; NULL: only drafts. What
  * cannot be removed stays until the next start. */
 void folder_clean(struct io *io, const struct folder_files *files, const struct manifest *manifest);

@@ -108,8 +108,7 @@ static enum status choose_aside(struct restoring *restoring)
 
 static bool belongs_aside(const struct folder_file *file)
 {
-    return file->kind == FOLDER_SEGMENT || file->kind == FOLDER_VECTORS ||
-           strcmp(file->name, "MANIFEST") == 0;
+    return file->kind == FOLDER_SEGMENT || strcmp(file->name, "MANIFEST") == 0;
 }
 
 static enum status sync_aside(const struct restoring *restoring)

@@ -45,7 +45,6 @@ static void save_and_load(const struct manifest *manifest)
     must(manifest_load(io, &again, NULL) == STATUS_OK, "what was saved cannot be loaded");
     must(again.segments_count == manifest->segments_count, "another count of segments");
     must(again.floors_count == manifest->floors_count, "another count of floors");
-    must(again.indexes_count == manifest->indexes_count, "another count of indexes");
     must(memcmp(again.node, manifest->node, sizeof(again.node)) == 0, "another node");
     for (uint32_t i = 0; i < again.segments_count; i++)
         must(again.segments[i].number == manifest->segments[i].number &&

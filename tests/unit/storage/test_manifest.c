@@ -31,8 +31,6 @@ static void fill(struct manifest *manifest)
     add(manifest, 9, SEGMENT_LOG, RECORD_NUMBER_END - 1, 0);
     const struct manifest_floor floor = {.tenant = {0xff}, .sequence = 17};
     assert_int_equal(manifest_add_floor(manifest, &floor), STATUS_OK);
-    const struct manifest_index index = {.number = 12, .last_sequence = 0};
-    assert_int_equal(manifest_add_index(manifest, &index), STATUS_OK);
 }
 
 static enum status parse(const char *bytes, size_t size)
@@ -78,8 +76,6 @@ static void it_comes_back_as_it_was_written(void **state)
     }
     assert_int_equal(read.floors_count, 1);
     assert_memory_equal(&read.floors[0], &written.floors[0], sizeof(read.floors[0]));
-    assert_int_equal(read.indexes_count, 1);
-    assert_int_equal(read.indexes[0].number, 12);
     manifest_clear(&written);
     manifest_clear(&read);
     io->operations->close(&io);
@@ -169,14 +165,12 @@ static void each_line_has_one_form(void **state)
         "segment 0000000000000001 log 18446744073709551616 open\n",
         "segment 0000000000000001 log 4611686018427387904 open\n",
         "segment 4000000000000000 log 1 open\n",
-        "index 4000000000000000 5\n",
         "segment 0000000000000001 compacted 1 open\n",
         "segment 0000000000000001 snapshot 1 2\n",
         "segment 0000000000000001 log 1 open\nsegment 0000000000000002 log 5 6\n",
         "segment 0000000000000001 log 1 2\nsegment 0000000000000001 log 3 4\n",
         "floor 00 00000000000000000000000000000000 5\n",
-        "index 0000000000000000 5\n",
-        "index 0000000000000001\n",
+        "index 0000000000000001 5\n",
         "colour red\n"};
     for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++)
         assert_int_equal(parse_lines(version, good[i]), STATUS_OK);
