@@ -42,10 +42,12 @@ def replay(run, build, flags, stream, limit):
     server = run.Program([build / "bin/reprise-server", "--grpc-listen=127.0.0.1:0", "--http-listen=", "--storage-path=", "--log-level=warning", *flags])
     try:
         command = [build / "bin/reprise", "--endpoint", server.address, "--timeout", "60s", "-o", "json", "replay", stream, "--limit", str(limit)]
-        output = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, check=True).stdout
+        done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     finally:
         server.stop()
-    return json.loads(output)
+    if done.returncode != 0:
+        sys.exit(f"quality: the replay of {stream.parent.name} ended with {done.returncode}: {done.stderr[-500:]}")
+    return json.loads(done.stdout)
 
 
 def figures(counts):
