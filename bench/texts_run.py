@@ -184,7 +184,7 @@ def part_start(run, build, results):
                                                             "resident of the mapping, MB"],
                   [(when, f"{here[0]:.1f}", f"{there[0]:.1f}", f"{more:.1f}", f"{there[1]:.1f}") for when, here, there, more in
                    zip(("it listens", f"after {MEMORY_TEXTS} rows of {streams()[0].parent.name}"), without, with_weights, grown)],
-                  f"Resident memory. The rows of the word table that texts ask for stay in the mapping; {os.cpu_count()} compute threads.", "one run")
+                  "Resident memory. The rows of the word table that texts ask for stay in the mapping.", "one run")
 
 
 # ---- nearest -------------------------------------------------------------------------------------------------------
