@@ -38,7 +38,7 @@ static const struct flag_row get_rows[] = {
     {"wait",         "TIME",       false, "with --lease wait: at most so long (1min)"},
     {"hold",         "TIME",       false, "how long the lease is yours (30s)"},
     {"stream",       NULL,         false, "print the answer as it comes; -o json: a line a message"},
-    {"batch",        "FILE",       false, "a question a line, 256 a call; - reads standard input"},
+    {"batch",        "FILE",       false, "a question a line; - reads standard input"},
     {"pace",         "TOKENS",     false, "with --stream: so many a second"},
 };
 static const struct flag_row search_rows[] = {
@@ -72,7 +72,7 @@ static const struct flag_row set_rows[] = {
     {"ack",          "LEVEL",      false, "wait until it is in memory, logged or synced; else the server's choice"},
     {"lease",        "TOKEN",      false, "of the get that told you to compute"},
     {"stream",       NULL,         false, "send standard input as it comes; it is stored at its end"},
-    {"batch",        "FILE",       false, "a question, a tab and its answer a line, 256 a call; - reads standard input"},
+    {"batch",        "FILE",       false, "a question, a tab and its answer a line; - reads standard input"},
 };
 static const struct flag_row namespace_rows[] = {
     {"tier",         "TIER",       false, "only this one is asked and filled: exact, semantic, or all"},
