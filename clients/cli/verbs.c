@@ -87,7 +87,7 @@ static const struct flag_row namespace_rows[] = {
     {"user-turns-max", "N",        false, "longer talks are exact only; or default: 1"},
     {"ack",          "LEVEL",      false, "of a Set that names none: memory, logged, synced, or default"},
     {"confirm",      "NAME",       false, "drop needs its name once more"},
-    {"embedder",     "WHO",        false, "makes vectors of texts that come without: lexical, client (nobody), or default"},
+    {"embedder",     "WHO",        false, "makes the missing vectors: lexical, client (nobody does), or default"},
     {"index-kind",   "KIND",       false, "how its vectors are searched: auto, flat, hnsw, ivf, or default"},
     {"ef-search",    "N",          false, "of graphs: how far a search looks; or default"},
     {"nprobe",       "N",          false, "of lists: how many are searched; or default"},

@@ -94,15 +94,21 @@ def every_kind(server, timeout):
 class Queued(unittest.TestCase):
     """Calls that wait for compute and are not wanted any more when their turn comes."""
 
-    def test_a_deadline_that_passes_in_the_queue_drops_the_call(self):
+    def expired(self, seconds):
+        """The server and the calls that ran out of time behind a job of about so long; None: it was done too early for that to mean anything."""
         busy = Busy(self)
-        server = busy.server
-        job = busy.keep_busy(2)
-        futures = every_kind(server, timeout=0.3)
-        for future in futures:
-            self.assertEqual(future.exception(30).code(), grpc.StatusCode.DEADLINE_EXCEEDED)
-        self.assertFalse(job.done(), "compute was free too early for this test to mean anything")
+        job = busy.keep_busy(seconds)
+        futures = every_kind(busy.server, timeout=0.3)
+        errors = [future.exception(60) for future in futures]
+        if job.done():
+            busy.server.stop()
+            return None
+        self.assertEqual({error and error.code() for error in errors}, {grpc.StatusCode.DEADLINE_EXCEEDED})
         job.result(120)
+        return busy.server, futures
+
+    def test_a_deadline_that_passes_in_the_queue_drops_the_call(self):
+        server, futures = self.expired(2) or self.expired(8) or self.expired(30)  # a busy neighbour while the speed is measured makes a job short
         self.assertFalse(server.cache.Get(C.GetRequest(identity=identity("q")), timeout=30).hit, "a dropped Set has stored")
         server.stop()
         counts = counted(server)

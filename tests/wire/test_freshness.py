@@ -114,19 +114,19 @@ class Restarts(unittest.TestCase):
         def get(prompt, **fields):
             return server.cache.Get(C.GetRequest(identity=M.Identity(model="m", prompt=prompt), **fields))
         try:
-            touched = set_("How do I reset my password?", ttl_ms=2000)
-            set_("sliding", ttl_ms=2000, sliding=True)
+            touched = set_("How do I reset my password?", ttl_ms=5000)
+            set_("sliding", ttl_ms=5000, sliding=True)
             set_("stale", ttl_ms=100, stale_while_revalidate_ms=MINUTE, depends_on=[M.Dependency(id="d", version="1")])
             set_("made stale", ttl_ms=MINUTE, stale_while_revalidate_ms=MINUTE, tags=["t"])
             set_("pinned", ttl_ms=MINUTE, pinned=True)
             set_("negative", negative=True)
-            time.sleep(1.0)
+            time.sleep(3.5)
             self.assertTrue(get("sliding").hit)
             server.cache.Touch(C.TouchRequest(entry_ids=[touched.entry_id], ttl_ms=MINUTE))
             stale = C.InvalidateRequest(selector=C.Selector(tags=["t"]), make_stale=True)
             self.assertEqual(server.cache.Invalidate(stale).matched, 1)
             server.kill()
-            time.sleep(1.2)  # past what the first records say
+            time.sleep(2)  # past what the first records say, and 3 s before what the renewal says
             server = Server(storage_path=folder)
             self.assertTrue(get("How do I reset my password?").hit)
             self.assertEqual(get("How can I reset my password?").tier, M.TIER_SEMANTIC)
