@@ -6,8 +6,13 @@
  * Assignment, nearly all of the work, goes over our int8 codes: no BLAS, so no lock is held for
  * seconds (docs/decisions/0004), and it stops when it should.
  *
- * ONE HOLE. This FAISS takes a buffer of one vector inside an OpenMP region in each round, and an
- * exception there ends the process; a machine that refuses 16 KiB is past helping.
+ * ONE HOLE. In each round FAISS 1.7.3's compute_centroids (Clustering.cpp) takes a buffer of one
+ * vector, decode_buffer(d), inside `#pragma omp parallel`. What is thrown there may not leave the
+ * region: g++ outlines its body as a function that must not throw, so that std::terminate runs
+ * before any frame of faiss_c.cc is looked at, and no catch there or here can help; nor is there an
+ * option that avoids the buffer. So a machine that refuses 16 KiB, at the most, just then loses the
+ * process. Every other allocation of a training becomes NO_MEMORY (tests/unit/index/test_shortage.c
+ * fails them one by one).
  *
  * THREADS. A builder that has said faiss_c_single_thread.
  *
