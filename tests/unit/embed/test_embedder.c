@@ -626,6 +626,40 @@ static void metrics_tell_how_a_remote_embedder_is_asked(void **state)
     embed_script_destroy(&script);
 }
 
+static void metrics_tell_what_a_local_model_is_and_does_not_know(void **state)
+{
+    const struct model_folder *folder = *state;
+    char flag[128], hex[EMBED_SPACE_HEX + 1], space[256];
+    (void)snprintf(flag, sizeof(flag), "--embed-model=%s", folder->path);
+    struct desk desk;
+    struct call calls[2];
+    char *said = NULL;
+    size_t size = 0;
+    assert_int_equal(open_desk(&desk, 1, FLAGS(flag, "--embed-precision=int8")), STATUS_OK);
+    submit(&desk, &calls[0], "open the door");
+    submit(&desk, &calls[1], "door zzz yyy"); /* words of no vocabulary */
+    wait_for(&desk, 2);
+    FILE *out = open_memstream(&said, &size);
+    embedder_metrics(desk.embedder, out);
+    (void)fclose(out);
+    embed_space_hex(embedder_space(desk.embedder), hex);
+    (void)snprintf(space, sizeof(space), ",space=\"%s\",dimension=\"%d\"} 1\n", hex, TINY_WIDTH);
+    assert_non_null(strstr(said, space));
+    static const char *const lines[] = {
+        "reprise_embed_space_info{provider=\"local\",model=\"tiny\",precision=\"int8\",isa=\"",
+        "reprise_embed_unknown_tokens_total{provider=\"local\"} 2\n",
+        "reprise_embed_tokens_total{provider=\"local\"} 5\n", /* [CLS] and [SEP] among them */
+        "reprise_embed_pack_tokens_sum{provider=\"local\"} 5\n",
+        "reprise_embed_seconds_count{provider=\"local\",part=\"tokenise\"} 1\n",
+        "reprise_embed_seconds_count{provider=\"local\",part=\"compute\"} 1\n",
+    };
+    for (size_t i = 0; i < sizeof(lines) / sizeof(lines[0]); i++)
+        assert_non_null(strstr(said, lines[i]));
+    assert_null(strstr(said, "part=\"request\""));
+    free(said);
+    close_desk(&desk);
+}
+
 static void what_a_remote_embedder_lacks_is_named(void **state)
 {
     (void)state;
@@ -712,6 +746,7 @@ int main(void)
         cmocka_unit_test(none_needs_no_folder),
         cmocka_unit_test(auto_without_weights_is_lexical_and_says_so),
         WITH_FOLDER(auto_takes_the_model_that_is_there),
+        WITH_FOLDER(metrics_tell_what_a_local_model_is_and_does_not_know),
         WITH_FOLDER(a_model_is_a_folder_in_the_folder),
         WITH_FOLDER(auto_does_not_pass_over_a_broken_model),
         cmocka_unit_test(local_without_weights_does_not_start),
