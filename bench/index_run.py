@@ -2,13 +2,14 @@
 """Measures the index against FAISS, hnswlib and usearch and writes into bench/RESULTS.md and goals.tsv.
 
     bench/index_run.py BUILD_FOLDER [PART ...] [--rows 1k,10k,100k] [--dims 384,1024] [--ef-construction 64]
-                       [--peers faiss-avx2,hnswlib]
+                       [--peers faiss-avx2,hnswlib] [--words-only]
 
 Parts: lookup   lookups/s, recall, building, bytes, at each number of rows and each dimension
        churn    searches beside 500 inserts/s, against FAISS that stands still
        merge    latency of searches while rows are sealed, built into the structure and swapped in
        writes   10 to 50 % writes at capacity, each evicting the oldest row
        scopes   the same rows in 1, 1,000 and 10,000 scopes
+--words-only measures nothing: it writes what is said above the lookup tables anew, and leaves their figures and what was left out.
 1m is a number of rows too; it takes hours and about 12 GiB (churn and its goal are measured there), and is done only when asked for.
 
 Peers: FAISS of Debian as it is; the same version built for AVX2 from Debian's source package; the newest FAISS and usearch, wheels
@@ -223,6 +224,8 @@ LABELS = {
     ("faiss-debian", ""): "FAISS 1.7.3 of Debian", ("faiss-avx2", ""): "FAISS 1.7.3 for AVX2", ("faiss-wheel", ""): "FAISS {faiss-cpu}, PyPI",
     ("hnswlib", ""): "hnswlib 0.6.2", ("usearch-f32", ""): "usearch {usearch}, f32", ("usearch-i8", ""): "usearch {usearch}, i8",
 }
+SHORT_LABELS = {"ours": "Reprise", "faiss-debian": "FAISS of Debian", "faiss-avx2": "FAISS for AVX2", "faiss-wheel": "FAISS of PyPI", "hnswlib": "hnswlib",
+                "usearch-f32": "usearch f32", "usearch-i8": "usearch i8"}
 KINDS = {"flat": "flat", "hnsw": "HNSW", "ivf": "IVF", "ivf-sq8": "IVF,SQ8"}
 
 
@@ -400,21 +403,49 @@ def lookup_at(tools, run, results, dimension, rows, ef_construction):
     return table, left_out
 
 
+def left_out_sentence(left_out):
+    """left_out: dimension, peer, kind of each."""
+    if not left_out:
+        return ""
+    at = {}
+    for dimension, peer, kind in left_out:
+        at.setdefault(dimension, []).append(f"{SHORT_LABELS[peer]} {KINDS[kind]}")
+    return ("Left out, since all that are compared are held at once and may take three quarters of the memory that is free, the least telling first: "
+            + "; ".join(f"at d = {dimension} {', '.join(names)}" for dimension, names in at.items()) + ".")
+
+
+def lookup_note(rows, ef_construction, left_out):
+    note = (f"Each at the smallest ef (lists read for IVF) that finds the true nearest of at least {bar_for(rows)} of {HIT_QUERIES} hit queries; "
+            f"M = {LINKS}, efConstruction = {ef_construction} for all. Hit: a stored vector and noise, cosine 0.86 to 0.98; novel: a fresh draw; "
+            f"r@1 is the recall of the nearest, r@8 of the eight nearest. Near-copies are found at small breadths; the columns with novel "
+            "r@1 are the comparison for questions with nothing close stored (breadth and recall in brackets). Lookups/s: one thread by its "
+            f"CPU time, all {CORES} cores by the clock; ours in int8 with re-rank in fp32. Build rates are a core's. The wheels search in "
+            "blocks, without Python between lookups.")
+    if rows > FLAT_ROWS_MAX:
+        note += (" Our HNSW and IVF are walked by the product's own loop (`segment_search`), called from `bench/index_segments.c`, which scans the last rows and "
+                 "ranks again as a partition does: without the directory, its epoch and its statistics, which our flat index and the tables of churn, "
+                 "merge, writes and scopes go through.")
+    if rows >= 1000000:
+        note += " FAISS's flat indexes are not tried at this size: each lookup of theirs would read 1.5 GB and more."
+    return note + (" " + left_out if left_out else "")
+
+
+def rewrite_words(results, args):
+    for rows in args.rows:
+        def note_of(before, rows=rows):
+            kept = re.search(r"Left out, .*?\.(?= `bench)", before)
+            return lookup_note(rows, args.ef_construction, kept.group() if kept else "") + " `bench/index_run.py BUILD lookup`."
+        results.rewrite_note(f"index-lookup-{short(rows)}", note_of)
+
+
 def part_lookup(tools, run, results, args):
     for rows in args.rows:
         table, left_out = [], []
         for dimension in args.dims:
             more, left = lookup_at(tools, run, results, dimension, rows, args.ef_construction)
             table += more
-            left_out += [f"{LABELS.get(pair, pair[0])} {pair[1]} at d = {dimension}" for pair in left]
-        note = (f"Each at the smallest ef (lists read for IVF) that finds the true nearest of at least {bar_for(rows)} of {HIT_QUERIES} hit queries; "
-                f"M = {LINKS}, efConstruction = {args.ef_construction} for all. Hit: a stored vector and noise, cosine 0.86 to 0.98; novel: a fresh draw; "
-                f"r@1 is the recall of the nearest, r@8 of the eight nearest. Near-copies are found at small breadths; the columns with novel "
-                "r@1 are the comparison for questions with nothing close stored (breadth and recall in brackets). Lookups/s: one thread by its "
-                f"CPU time, all {CORES} cores by the clock; ours in int8 with re-rank in fp32. Build rates are a core's. The wheels search in "
-                "blocks, without Python between lookups.")
-        if left_out:
-            note += f" Left out for want of memory: {', '.join(left_out)}."
+            left_out += [(dimension, *pair) for pair in left]
+        note = lookup_note(rows, args.ef_construction, left_out_sentence(left_out))
         results.table(f"index-lookup-{short(rows)}", f"Index: lookups in {short(rows)} rows",
                       ["d", "index", "breadth", "hit r@1", "novel r@1", "r@8 hit / novel", "lookups/s", "ours against it", "k = 8", f"{CORES} threads",
                        f"lookups/s where novel r@1 >= {NOVEL_BAR}", "ours against it", "build rows/s", "hot bytes a row"], table, note + " `bench/index_run.py BUILD lookup`.")
@@ -536,12 +567,15 @@ def main():
     parser.add_argument("--dims", type=lambda text: [int(one) for one in text.split(",")], default=[384, 1024])
     parser.add_argument("--ef-construction", type=int, default=64)
     parser.add_argument("--peers", type=lambda text: text.split(","), default=PEERS, help=", ".join(PEERS))
+    parser.add_argument("--words-only", action="store_true")
     args = parser.parse_args()
     if not set(args.peers) <= set(PEERS):
         parser.error(f"peers are {', '.join(PEERS)}")
     if not set(args.parts) <= set(PARTS):
         parser.error(f"parts are {', '.join(PARTS)}")
     run = load_run()
+    if args.words_only:
+        return rewrite_words(run.Results(), args)
     tools, results = Tools(args.build.resolve(), args.peers), run.Results()
     tools.name_anchor(run.GOALS)
     for part in args.parts or PARTS:
