@@ -125,6 +125,7 @@ static void add_ticket(struct journal *journal, struct batch *batch, struct tick
         write_record(journal, batch, ticket);
     count_live(journal, ticket);
     batch->awaited_count += ticket->done != NULL;
+    batch->is_sync_asked |= ticket->ack == ACK_SYNCED;
     batch->sync |= ticket->ack == ACK_SYNCED;
     chain_append(&batch->tickets, ticket);
 }
@@ -189,7 +190,7 @@ static void finish_batch(struct journal *journal, struct batch *batch,
         return;
     }
     note_written(journal, batch);
-    if (batch->sync)
+    if (batch->is_sync_asked || (batch->sync && journal->options.durability == DURABILITY_ALWAYS))
         gather_begin(journal, batch->awaited_count, journal->clock_us() - journal->flight_began_us);
     enum status status = STATUS_OK;
     if (batch->has_purge)

@@ -57,6 +57,7 @@ struct batch {       /* bytes for one write */
     uint64_t began_us;      /* of the first ticket; 0: empty */
     uint32_t awaited_count; /* of tickets: somebody asked for more than memory */
     bool sync;
+    bool is_sync_asked; /* by a ticket, not by the clock */
     bool has_purge;
 };
 

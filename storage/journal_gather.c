@@ -5,8 +5,9 @@
  * into two halves that sync in turn, and each sync would carry half of what it could.
  *
  * THE WAIT ends when as many wait as did before, when the batch is full, or after a quarter of what
- * the sync took (1 to 5 ms). Where syncs take less than a millisecond nobody is waited for: what is
- * won is less than a timer can measure.
+ * the sync took (1 to 5 ms). A sync that only the clock has asked for makes nobody wait. Where
+ * syncs take less than a millisecond nobody is waited for: what is won is less than a timer can
+ * measure.
  *
  * IN VAIN it is where others come than were answered, each once, or callers take longer. Then the
  * next syncs do without: one, two, four, up to 64 of them. That nobody came at all says nothing.

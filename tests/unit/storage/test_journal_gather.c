@@ -4,6 +4,8 @@
  * gate; the test says how long a sync takes, and no time passes but that which it turns. Exercises
  * journal_gather.
  */
+#include <sched.h>
+
 #include "tests/unit/storage/journal_world.h"
 
 enum { SYNC_MS = 8, WAIT_MS = 2 /* a quarter */ };
@@ -103,6 +105,39 @@ static void writes_without_a_sync_wait_for_nobody(void **state)
     world_destroy(world);
 }
 
+/* Shuts the gate again when he is told, so that the next one has to wait behind it, too. */
+static void hold_again(void *context, enum status status)
+{
+    const struct world *world = context;
+    assert_int_equal(status, STATUS_OK);
+    io_gate_hold(world->gate);
+}
+
+/* The sync is the clock's, a second after what was not synced; nobody has asked for it. */
+static void a_sync_that_nobody_asked_for_waits_for_nobody(void **state)
+{
+    (void)state;
+    struct world *world = world_start(DURABILITY_EVERYSEC);
+    const struct digest digest = digest_number(9);
+    const struct journal_wish wish = {.ack = ACK_LOGGED, .done = hold_again, .context = world};
+    enum status status;
+    io_gate_hold(world->gate);
+    hand_in(world, ticket_delete(world->journal, &digest, &status), &wish);
+    io_gate_await_rest(world->gate);
+    write_delete(world, 0, ACK_LOGGED, 0);
+    io_gate_turn_ms(world->gate, 1500);
+    io_gate_release(world->gate);
+    while (io_gate_counts(world->gate).commits < 1)
+        (void)sched_yield();
+    io_gate_await_rest(world->gate); /* with the second, and a sync */
+    write_delete(world, 1, ACK_LOGGED, 1);
+    io_gate_turn_ms(world->gate, SYNC_MS);
+    io_gate_release(world->gate);
+    await_told(world, 2); /* no time has passed */
+    assert_int_equal(io_gate_counts(world->gate).commits_synced, 1);
+    world_destroy(world);
+}
+
 static void a_stop_ends_the_wait(void **state)
 {
     (void)state;
@@ -137,6 +172,7 @@ int main(void)
         cmocka_unit_test(what_was_in_vain_is_left_out_for_a_while),
         cmocka_unit_test(a_fast_disk_waits_for_nobody),
         cmocka_unit_test(writes_without_a_sync_wait_for_nobody),
+        cmocka_unit_test(a_sync_that_nobody_asked_for_waits_for_nobody),
         cmocka_unit_test(a_stop_ends_the_wait),
         cmocka_unit_test(a_rotation_ends_the_wait),
     };
