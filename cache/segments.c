@@ -10,8 +10,9 @@
  *
  * WHILE IT RUNS a thread of its own, the scribe, writes the file: when segments have come or gone
  * since the last time, ten minutes later at the earliest, and so that the disk is at it a twentieth
- * of the time at most. The first graph after a start is written at once. A disk that would be full
- * afterwards is left alone: the journal needs it more.
+ * of the time at most, and no faster than compaction may (compact.rate_max). The first graph after
+ * a start is written at once. A disk that would be full afterwards is left alone: the journal needs
+ * it more.
  *
  * A PURGE MEANWHILE. Who forgets counts, waits until nobody writes, removes the file, and counts
  * again; who writes says so before it looks at the count, and gives up when it changes. So what is
@@ -36,7 +37,13 @@
 #include "index/directory.h"
 #include "storage/side_file.h"
 
-enum { EVERY_MS = 10 * 60 * 1000, REST_FACTOR = 20, NAP_MS = 1 };
+enum {
+    EVERY_MS = 10 * 60 * 1000,
+    REST_FACTOR = 20,
+    NAP_MS = 1,
+    PART_BYTES = 256 * 1024, /* written between two looks at the clock */
+    US_PER_S = 1000000,
+};
 
 /* Whether there is something new to write. */
 struct segments_mark {
@@ -62,8 +69,9 @@ static const char file_name[] = "index.segments";
 struct writing {
     const struct cache *cache;
     struct side_writer *writer;
-    const atomic_bool *stop; /* NULL: to the end */
-    uint64_t forgotten;      /* when it began    */
+    const atomic_bool *stop; /* NULL: to the end, as fast as the disk will */
+    uint64_t forgotten;      /* when it began                              */
+    uint64_t paced_until_us; /* compact.rate_max: not a byte before        */
 };
 
 static bool goes_on(const struct writing *writing)
@@ -72,10 +80,29 @@ static bool goes_on(const struct writing *writing)
            atomic_load(&writing->cache->segments_forgotten) == writing->forgotten;
 }
 
+static void pace(struct writing *writing, size_t size)
+{
+    const struct cache *cache = writing->cache;
+    const uint64_t rate = cache->journal.compact_bytes_per_s;
+    if (writing->stop == NULL || rate == 0)
+        return;
+    while (cache->clock_us() < writing->paced_until_us && goes_on(writing))
+        (void)poll(NULL, 0, NAP_MS);
+    writing->paced_until_us = cache->clock_us() + size * US_PER_S / rate;
+}
+
 static enum status write_bytes(void *context, const void *bytes, size_t size)
 {
-    const struct writing *writing = context;
-    return goes_on(writing) ? side_writer_write(writing->writer, bytes, size) : STATUS_CANCELLED;
+    struct writing *writing = context;
+    enum status status = STATUS_OK;
+    for (size_t done = 0; status == STATUS_OK && done < size; done += PART_BYTES) {
+        const size_t part = size - done < PART_BYTES ? size - done : PART_BYTES;
+        pace(writing, part);
+        status = goes_on(writing)
+                     ? side_writer_write(writing->writer, (const uint8_t *)bytes + done, part)
+                     : STATUS_CANCELLED;
+    }
+    return status;
 }
 
 static size_t read_bytes(void *context, void *out, size_t size)

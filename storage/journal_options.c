@@ -35,7 +35,7 @@ const struct option_row journal_option_rows[] = {
     {.name = "journal.ack_default", .type = OPTION_CHOICE, .standard = "auto", .choices = "auto|memory|logged|synced", .unit = "level",
      .meaning = "What a Set waits for when it does not say; auto: synced with journal.durability = always, else memory."},
     {.name = "compact.rate_max", .type = OPTION_SIZE, .standard = "64MiB", .low = "1MiB", .high = "16GiB", .unit = "bytes/s",
-     .meaning = "How fast compaction may copy."},
+     .meaning = "How fast compaction may copy, and graphs are written while the server runs."},
 };
 /* clang-format on */
 const size_t journal_option_rows_count =

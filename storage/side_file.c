@@ -10,7 +10,9 @@
 #include <string.h>
 #include <sys/statvfs.h>
 
-enum { BUFFER_BYTES = 1024 * 1024 };
+/* Synced in between as well: whoever waits for a sync of the journal meanwhile would wait for all
+ * of a large file. */
+enum { BUFFER_BYTES = 1024 * 1024, SYNC_BYTES = 32 * BUFFER_BYTES };
 
 struct side_file { /* either direction */
     struct io *io;
@@ -87,6 +89,9 @@ static void flush(struct side_writer *writer)
                                                         side->filled, side->offset_bytes);
     side->offset_bytes += side->filled;
     side->filled = 0;
+    if (writer->status == STATUS_OK && side->offset_bytes % SYNC_BYTES == 0 &&
+        side->offset_bytes > 0)
+        writer->status = side->io->operations->sync_file(side->io, side->file);
 }
 
 enum status side_writer_write(struct side_writer *writer, const void *bytes, size_t size)

@@ -289,6 +289,29 @@ static void what_a_purge_takes_is_written_again(void **state)
     assert_answers(world);
 }
 
+/* At least: a loaded machine may take as long as it likes. */
+static void it_is_written_no_faster_than_compaction_may(void **state)
+{
+    static const char *const slow[] = {"--index-kind=hnsw", "--index-seal-rows=4096",
+                                       "--compact-rate-max=1MiB"};
+    struct folder_world *folder = *state;
+    fill(folder);
+    folder_close(folder);
+    char path[160];
+    struct stat file;
+    path_of(folder, "index.segments", path);
+    assert_int_equal(stat(path, &file), 0);
+    assert_int_equal(unlink(path), 0);
+    struct world *world = folder_open(folder, 3, slow);
+    while (index_of(world).graph_rows == 0)
+        (void)sched_yield(); /* the builder works */
+    const uint64_t start_us = clock_monotonic_us();
+    assert_int_equal(after_tick(world, world->now_ms).segments_kept, 1);
+    const uint64_t took_us = clock_monotonic_us() - start_us;
+    assert_true(file.st_size > 512 << 10);
+    assert_true(took_us >= (uint64_t)(file.st_size - (256 << 10)) * 1000000 >> 20);
+}
+
 static void a_refusing_disk_is_counted_and_tried_again(void **state)
 {
     struct folder_world *folder = *state;
@@ -320,6 +343,7 @@ int main(void)
         FOLDER_TEST(a_graph_outlives_a_restore),
         FOLDER_TEST(it_is_written_when_there_is_something_new_and_time),
         FOLDER_TEST(what_a_purge_takes_is_written_again),
+        FOLDER_TEST(it_is_written_no_faster_than_compaction_may),
         FOLDER_TEST(a_refusing_disk_is_counted_and_tried_again),
     };
     return cmocka_run_group_tests(tests, world_register, world_unregister);
