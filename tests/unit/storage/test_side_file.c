@@ -127,6 +127,28 @@ static void a_failure_leaves_the_one_before(void **state)
     assert_kept(world, world->bytes + 1, 2 * MIB);
 }
 
+/* The first sync that fails is seen long before the end. */
+static void a_large_file_is_synced_on_the_way(void **state)
+{
+    enum { PARTS = 64 };
+    struct world *world = *state;
+    struct side_writer *writer = NULL;
+    uint32_t written = 0;
+    assert_int_equal(side_writer_open(world->io, "side", &writer), STATUS_OK);
+    io_gate_fail(world->io, GATE_SYNC, EIO);
+    while (written < PARTS && side_writer_write(writer, world->bytes, MIB) == STATUS_OK)
+        written++;
+    io_gate_fail(world->io, GATE_SYNC, 0);
+    assert_int_equal(written, 31); /* with the 32nd it was to be synced */
+    assert_int_equal(side_writer_finish(&writer), STATUS_IO_FAILED);
+    struct side_reader *reader = NULL;
+    assert_int_equal(side_reader_open(world->io, "side", &reader), STATUS_NOT_FOUND);
+    assert_int_equal(side_writer_open(world->io, "side", &writer), STATUS_OK);
+    for (written = 0; written < PARTS; written++)
+        assert_int_equal(side_writer_write(writer, world->bytes, MIB), STATUS_OK);
+    assert_int_equal(side_writer_finish(&writer), STATUS_OK);
+}
+
 static void a_draft_that_a_kill_has_left_is_in_nobodys_way(void **state)
 {
     struct world *world = *state;
@@ -164,6 +186,7 @@ int main(void)
         WORLD_TEST(what_was_kept_is_read_back_whatever_its_size),
         WORLD_TEST(an_absent_one_is_not_found),
         WORLD_TEST(a_failure_leaves_the_one_before),
+        WORLD_TEST(a_large_file_is_synced_on_the_way),
         WORLD_TEST(a_draft_that_a_kill_has_left_is_in_nobodys_way),
         WORLD_TEST(what_is_abandoned_leaves_nothing),
     };
