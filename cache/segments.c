@@ -41,6 +41,7 @@ enum {
     EVERY_MS = 10 * 60 * 1000,
     REST_FACTOR = 20,
     NAP_MS = 1,
+    TRIES_MAX = 3,
     PART_BYTES = 256 * 1024, /* written between two looks at the clock */
     US_PER_S = 1000000,
 };
@@ -297,13 +298,15 @@ void cache_keep_segments(struct cache *cache)
     uint64_t segments = 0;
     cache_stop_scribe(cache);
     directory_builder_stop(cache->directory);
-    const enum status status = write_segments(cache, NULL, &segments);
+    enum status status = STATUS_CANCELLED; /* by a purge, which is served before the next try */
+    for (unsigned tries = 0; status == STATUS_CANCELLED && tries < TRIES_MAX; tries++)
+        status = write_segments(cache, NULL, &segments);
     tell(status, segments);
 }
 
 /* ---- what was purged ------------------------------------------------------------------------- */
 
-/* NOT_FOUND: it is gone already. */
+/* NOT_FOUND: it is gone already; perhaps removed by a try that could not sync. */
 static enum status remove_file(const struct cache *cache)
 {
     struct io *io = NULL;
@@ -311,8 +314,10 @@ static enum status remove_file(const struct cache *cache)
     if (status != STATUS_OK)
         return status;
     status = io->operations->remove_file(io, file_name);
-    if (status == STATUS_OK)
-        status = io->operations->sync_directory(io);
+    if (status == STATUS_OK || status == STATUS_NOT_FOUND) {
+        const enum status synced = io->operations->sync_directory(io);
+        status = synced != STATUS_OK ? synced : status;
+    }
     io->operations->close(&io);
     return status;
 }

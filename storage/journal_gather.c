@@ -10,7 +10,8 @@
  * measure.
  *
  * IN VAIN it is where others come than were answered, each once, or callers take longer. Then the
- * next syncs do without: one, two, four, up to 64 of them. That nobody came at all says nothing.
+ * next syncs do without: one, two, four, up to 64 of them. That nobody came at all says nothing,
+ * and leaves that as it was.
  *
  * THREADS. The journal's. Those who hand in look at gather_missing (journal_kick).
  * NOT HERE. When a batch leaves otherwise (journal.c).
@@ -46,14 +47,17 @@ void gather_begin(struct journal *journal, uint32_t answered, uint64_t sync_us)
     gather->until_us = journal->clock_us() + wait_us(sync_us);
 }
 
-static void end(struct gather *gather, bool is_in_vain)
+static void end(struct gather *gather, uint32_t skips_next)
 {
     gather->until_us = 0;
-    if (!is_in_vain)
-        gather->skips_next = 0;
-    else if (gather->skips_next < SKIPS_MAX)
-        gather->skips_next = gather->skips_next == 0 ? 1 : gather->skips_next * 2;
-    gather->skips = gather->skips_next;
+    gather->skips = gather->skips_next = skips_next;
+}
+
+static uint32_t more_skips(uint32_t skips)
+{
+    if (skips == 0)
+        return 1;
+    return skips < SKIPS_MAX ? skips * 2 : SKIPS_MAX;
 }
 
 bool gather_goes_on(struct journal *journal, uint64_t now_us)
@@ -65,8 +69,11 @@ bool gather_goes_on(struct journal *journal, uint64_t now_us)
     const bool are_all_there = batch->awaited_count >= gather->expected;
     if (!are_all_there && now_us < gather->until_us)
         return true;
-    const bool nobody_came = batch->began_us >= gather->until_us;
-    end(gather, !are_all_there && !nobody_came && now_us >= gather->until_us);
+    const bool has_nobody_come = batch->began_us >= gather->until_us;
+    if (has_nobody_come)
+        end(gather, gather->skips_next);
+    else
+        end(gather, are_all_there ? 0 : more_skips(gather->skips_next));
     return false;
 }
 

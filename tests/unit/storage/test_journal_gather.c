@@ -82,6 +82,23 @@ static void what_was_in_vain_is_left_out_for_a_while(void **state)
     world_destroy(world);
 }
 
+/* One in vain, and one left out for it. Then the next wait has nobody, and ends unseen. */
+static void who_comes_long_after_changes_nothing(void **state)
+{
+    (void)state;
+    struct world *world = world_start(DURABILITY_ALWAYS);
+    fly(world, 0, 1, SYNC_MS);
+    io_gate_await_rest(world->gate);
+    io_gate_turn_ms(world->gate, WAIT_MS);
+    await_told(world, 2);
+    fly(world, 2, 0, SYNC_MS);
+    fly(world, 3, 0, SYNC_MS);
+    io_gate_turn_ms(world->gate, WAIT_MS + 1);
+    fly(world, 4, 1, SYNC_MS);
+    await_told(world, 6); /* one is left out as before: no time has passed */
+    world_destroy(world);
+}
+
 static void a_fast_disk_waits_for_nobody(void **state)
 {
     (void)state;
@@ -170,6 +187,7 @@ int main(void)
         cmocka_unit_test(who_was_just_answered_is_waited_for),
         cmocka_unit_test(the_wait_has_an_end),
         cmocka_unit_test(what_was_in_vain_is_left_out_for_a_while),
+        cmocka_unit_test(who_comes_long_after_changes_nothing),
         cmocka_unit_test(a_fast_disk_waits_for_nobody),
         cmocka_unit_test(writes_without_a_sync_wait_for_nobody),
         cmocka_unit_test(a_sync_that_nobody_asked_for_waits_for_nobody),
