@@ -24,7 +24,7 @@ const struct option_row cache_option_rows[] = {
     {"cache.stale_max", OPTION_DURATION | OPTION_LIVE, "24h", "0s", "30d", NULL, "time",
      "The longest time past its TTL that a Set may ask for, stale-while-revalidate and stale-if-error together."},
     {"cache.namespaces_max", OPTION_UINT, "100000", "1", "1000000", NULL, "namespaces",
-     "Namespaces there may be; one more takes the place of an empty one, or is LIMIT_EXCEEDED."},
+     "Namespaces there may be; a Set that would make one more is LIMIT_EXCEEDED."},
     {"cache.strict_namespaces", OPTION_FLAG | OPTION_LIVE, "false", NULL, NULL, NULL, "flag",
      "A namespace that nobody has created is refused (NAMESPACE_UNKNOWN), but for default."},
     {"cache.scopes_max", OPTION_UINT, "100000", "1", "1000000", NULL, "scopes",

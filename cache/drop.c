@@ -1,6 +1,6 @@
 /*
- * drop.c - namespaces dropped, idle ones that give way, and those let go that the folder has read
- * but nobody needs. Owns nothing.
+ * drop.c - namespaces dropped, and those let go that the folder has read but nobody needs. Owns
+ * nothing.
  *
  * A DROP and the Sets that are at work meanwhile: a Set holds its namespace and then looks whether
  * it closes; a drop closes it and then waits for the holds. Both orders are sequentially
@@ -8,8 +8,7 @@
  * Deaths hold too. So when nobody holds it and no entry is left, nothing will ever be counted in it
  * again.
  *
- * THREADS. A drop: compute; it walks all entries. Idle ones: any. cache_settle_loaded: who loads,
- * alone.
+ * THREADS. Compute; it walks all entries. cache_settle_loaded: who loads, alone.
  */
 #include <sched.h>
 #include <string.h>
@@ -19,8 +18,6 @@
 #include "cache/cache.h"
 #include "cache/manage.h"
 #include "cache/parts.h"
-
-enum { RECLAIMED_MAX = 16 }; /* idle namespaces, for the room of one scope */
 
 /* ---- dropped --------------------------------------------------------------------------------- */
 
@@ -125,21 +122,10 @@ void cache_forget_scopes(struct cache *cache, struct text tenant, struct text na
     epoch_leave(cache->epochs);
 }
 
-static void remove_scopes(struct cache *cache, struct namespace_ *namespace_)
-{
-    struct scope *scope = atomic_exchange(&namespace_->scopes, NULL);
-    while (scope != NULL) {
-        struct scope *next = scope->next_sibling;
-        scopes_remove(cache->scopes, scope);
-        scope = next;
-    }
-}
-
-/* It is closing and empty, and nobody but this thread may hold it. Its scopes go before its name is
- * free: whoever makes it again must not meet them. */
+/* It is closing, empty and held by this thread alone. */
 static void take_out(struct cache *cache, struct namespace_ *namespace_)
 {
-    remove_scopes(cache, namespace_);
+    cache_forget_scopes(cache, namespace_->tenant, namespace_->name);
     epoch_enter(cache->epochs);
     inherit(&cache_strangers(cache, namespace_->tenant)->counters, &namespace_->counters);
     epoch_leave(cache->epochs);
@@ -198,28 +184,6 @@ enum status cache_drop_namespace(struct cache *cache, struct text tenant, struct
     return STATUS_OK;
 }
 
-/* ---- idle ------------------------------------------------------------------------------------ */
-
-/* The log need not hear of it: a restart makes no namespace of notes that nobody has created. */
-bool cache_reclaim_idle(struct cache *cache)
-{
-    struct namespace_ *idle = namespaces_close_idle(cache->namespaces);
-    if (idle == NULL)
-        return false;
-    take_out(cache, idle);
-    return true;
-}
-
-struct scope *cache_obtain_scope(struct cache *cache, struct namespace_ *namespace_,
-                                 const struct scope_names *names, const uint8_t digest[16],
-                                 const struct embed_space *space)
-{
-    struct scope *scope = scopes_obtain(cache->scopes, names, digest, space, &namespace_->scopes);
-    for (int i = 0; i < RECLAIMED_MAX && scope->id == 0 && cache_reclaim_idle(cache); i++)
-        scope = scopes_obtain(cache->scopes, names, digest, space, &namespace_->scopes);
-    return scope;
-}
-
 /* ---- after the folder has been read ---------------------------------------------------------- */
 
 static void warn_of(const struct cache *cache, const struct namespace_ *namespace_)
@@ -257,10 +221,7 @@ static void settle_scope(void *context, struct scope *scope)
     if (namespace_ == NULL ||
         (is_lexical && !cache_compares(cache, namespace_wants(namespace_), scope->space)))
         scopes_remove(cache->scopes, scope); /* and its rows, as load.c has it */
-    else
-        scope_join(scope, &namespace_->scopes);
-    if (namespace_ != NULL && namespace_version(namespace_) != 0 &&
-        atomic_load(&scope->note) != SCOPE_REMOVED)
+    else if (namespace_version(namespace_) != 0)
         cache_tell_scope(cache, namespace_, scope,
                          cache_index_choice(cache, namespace_, &choice) ? &choice : NULL);
 }

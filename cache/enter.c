@@ -7,7 +7,6 @@
  *
  * THREADS. Any.
  */
-#include <sched.h>
 #include <stdlib.h>
 
 #include "base/check.h"
@@ -91,75 +90,52 @@ struct namespace_ *cache_hold_namespace(struct cache *cache, struct text tenant,
     return namespace_;
 }
 
-/* Inside an epoch. Held before it is looked at: a drop closes first and looks at the holds
- * afterwards. */
-static bool hold_open(struct namespace_ *namespace_)
-{
-    namespace_hold(namespace_);
-    if (!atomic_load(&namespace_->is_closing))
-        return true;
-    namespace_release(namespace_);
-    return false;
-}
-
+/* Held before it is looked at: a drop closes first and looks at the holds afterwards. */
 struct namespace_ *cache_hold_open_namespace(struct cache *cache, struct text tenant,
                                              struct text name)
 {
-    struct namespace_ *namespace_ = NULL;
-    bool is_open = false, is_passing = false;
-    do {
-        epoch_enter(cache->epochs);
-        namespace_ = namespaces_find(cache->namespaces, tenant, name);
-        is_open = namespace_ != NULL && hold_open(namespace_);
-        is_passing = namespace_ != NULL && !is_open && atomic_load(&namespace_->is_passing);
-        epoch_leave(cache->epochs);
-        if (is_passing)
-            (void)sched_yield();
-    } while (is_passing);
-    return is_open ? namespace_ : NULL;
-}
-
-/* Whoever lets an idle namespace pass does a few steps and waits for nobody, so the next round or
- * the one after finds the name free, or that very namespace open again. */
-enum status cache_obtain_namespace(struct cache *cache, struct text tenant, struct text name,
-                                   struct namespace_ **out_namespace)
-{
-    for (;;) {
-        struct namespace_ *namespace_ = NULL;
-        bool is_passing = false;
-        epoch_enter(cache->epochs);
-        enum status status = namespaces_obtain(cache->namespaces, tenant, name, &namespace_);
-        if (status == STATUS_OK && !hold_open(namespace_)) {
-            is_passing = atomic_load(&namespace_->is_passing);
-            status = STATUS_NAMESPACE_UNKNOWN;
-        }
-        epoch_leave(cache->epochs);
-        if (is_passing) {
-            (void)sched_yield();
-        } else if (status != STATUS_LIMIT_EXCEEDED || !cache_reclaim_idle(cache)) {
-            if (status == STATUS_OK)
-                *out_namespace = namespace_;
-            return status;
-        }
+    epoch_enter(cache->epochs);
+    struct namespace_ *namespace_ = namespaces_find(cache->namespaces, tenant, name);
+    if (namespace_ != NULL)
+        namespace_hold(namespace_);
+    if (namespace_ != NULL && atomic_load(&namespace_->is_closing)) {
+        namespace_release(namespace_);
+        namespace_ = NULL;
     }
+    epoch_leave(cache->epochs);
+    return namespace_;
 }
 
-static const char *reason_of(enum status status)
+/* Inside an epoch. */
+static enum status obtain(struct cache *cache, struct text tenant, struct text name,
+                          struct namespace_ **out_namespace, struct failure *failure)
 {
-    if (status == STATUS_LIMIT_EXCEEDED)
-        return "cache.namespaces_max namespaces are in use";
-    return status == STATUS_NAMESPACE_UNKNOWN ? "it is being dropped" : status_text(status);
+    enum status status = STATUS_OK;
+    struct namespace_ *namespace_ = namespaces_find(cache->namespaces, tenant, name);
+    if (namespace_ == NULL && cache->strict && !cache_is_default(name))
+        return refuse_unknown(failure, "identity.namespace");
+    if (namespace_ == NULL)
+        status = namespaces_obtain(cache->namespaces, tenant, name, &namespace_);
+    if (status != STATUS_OK)
+        return failure_set(failure, status, "identity.namespace", "%s",
+                           status == STATUS_LIMIT_EXCEEDED
+                               ? "cache.namespaces_max namespaces are in use"
+                               : status_text(status));
+    namespace_hold(namespace_);
+    if (atomic_load(&namespace_->is_closing)) {
+        namespace_release(namespace_);
+        return failure_set(failure, STATUS_NAMESPACE_UNKNOWN, "identity.namespace",
+                           "it is being dropped");
+    }
+    *out_namespace = namespace_;
+    return STATUS_OK;
 }
 
 enum status cache_enter_namespace(struct cache *cache, struct text tenant, struct text name,
                                   struct namespace_ **out_namespace, struct failure *failure)
 {
-    if (cache->strict && !cache_is_default(name)) {
-        *out_namespace = cache_hold_open_namespace(cache, tenant, name);
-        return *out_namespace != NULL ? STATUS_OK : refuse_unknown(failure, "identity.namespace");
-    }
-    const enum status status = cache_obtain_namespace(cache, tenant, name, out_namespace);
-    return status == STATUS_OK
-               ? status
-               : failure_set(failure, status, "identity.namespace", "%s", reason_of(status));
+    epoch_enter(cache->epochs);
+    const enum status status = obtain(cache, tenant, name, out_namespace, failure);
+    epoch_leave(cache->epochs);
+    return status;
 }

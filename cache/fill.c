@@ -376,12 +376,10 @@ static enum status make_entry(const struct cache *cache, struct cache_set *set)
     return status;
 }
 
-void cache_count_entry(struct cache *cache, struct namespace_ *namespace_,
-                       const struct entry *entry)
+void cache_count_entry(struct namespace_ *namespace_, const struct entry *entry)
 {
     assert(entry_charge_bytes(entry) > 0);
-    if (atomic_fetch_add(&namespace_->counters.entries, 1) == 0)
-        namespaces_note_idle(cache->namespaces, namespace_); /* which it is no more */
+    namespace_count(&namespace_->counters.entries, 1);
     namespace_count(&namespace_->counters.size_bytes, entry_charge_bytes(entry));
     if ((entry_marks(entry) & ENTRY_PINNED) != 0) {
         namespace_count(&namespace_->counters.pins, 1);
@@ -389,13 +387,9 @@ void cache_count_entry(struct cache *cache, struct namespace_ *namespace_,
     }
 }
 
-void cache_uncount_entry(struct cache *cache, struct namespace_ *namespace_,
-                         const struct entry *entry)
+void cache_uncount_entry(struct namespace_ *namespace_, const struct entry *entry)
 {
-    const uint64_t before = atomic_fetch_sub(&namespace_->counters.entries, 1);
-    assert(before >= 1); /* it was counted before */
-    if (before == 1 && !atomic_load(&namespace_->is_made))
-        namespaces_note_idle(cache->namespaces, namespace_);
+    namespace_uncount(&namespace_->counters.entries, 1);
     namespace_uncount(&namespace_->counters.size_bytes, entry_charge_bytes(entry));
     if ((entry_marks(entry) & ENTRY_PINNED) != 0) {
         namespace_uncount(&namespace_->counters.pins, 1);
@@ -438,12 +432,12 @@ static enum status store_entry(struct cache *cache, struct cache_set *set,
         .vector = set->space.id != 0 ? &vector : NULL,
         .unless = set->request->if_absent ? &first : NULL,
     };
-    cache_count_entry(cache, set->namespace_, set->entry);
+    cache_count_entry(set->namespace_, set->entry);
     enum status status = cache_check_pins(cache, set->namespace_, set->entry, failure);
     if (status == STATUS_OK)
         status = store_add(cache->store, &addition, &wish, set->now_ms, out_result);
     if (status != STATUS_OK)
-        cache_uncount_entry(cache, set->namespace_, set->entry);
+        cache_uncount_entry(set->namespace_, set->entry);
     if (waits && status != STATUS_OK) /* nothing was handed in */
         waiter->done(waiter->context, STATUS_OK);
     return status;
@@ -530,8 +524,7 @@ static void make_scope(struct cache *cache, const struct cache_set *set)
         .attributes = identity->attributes,
         .attributes_count = identity->attributes_count,
     };
-    struct scope *scope =
-        cache_obtain_scope(cache, set->namespace_, &names, set->key.scope.bytes, &set->space);
+    struct scope *scope = scopes_obtain(cache->scopes, &names, set->key.scope.bytes, &set->space);
     cache_configure_scope(cache, set->namespace_, scope);
     cache_note_new_scope(cache, scope);
 }
@@ -731,7 +724,7 @@ void cache_entry_died(void *context, const struct entry *entry, enum store_death
     struct namespace_ *namespace_ = cache_hold_namespace(cache, view.tenant, view.namespace_);
     assert(namespace_ !=
            NULL); /* its Set made it, or the load; and no drop goes before its entries */
-    cache_uncount_entry(cache, namespace_, entry);
+    cache_uncount_entry(namespace_, entry);
     if (why == STORE_EVICTED)
         namespace_count(&namespace_->counters.evictions, 1);
     if (why == STORE_EXPIRED)

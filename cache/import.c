@@ -193,8 +193,7 @@ static void make_scope(struct cache *cache, const struct coming *coming)
         .attributes = identity->attributes,
         .attributes_count = identity->attributes_count,
     };
-    struct scope *scope =
-        cache_obtain_scope(cache, coming->namespace_, &names, coming->from->scope, &coming->space);
+    struct scope *scope = scopes_obtain(cache->scopes, &names, coming->from->scope, &coming->space);
     cache_configure_scope(cache, coming->namespace_, scope);
     cache_note_new_scope(cache, scope);
 }
@@ -247,13 +246,13 @@ static enum status store_entry(struct cache *cache, struct coming *coming, int64
     struct store_set_result result = {0};
     const struct store_vector vector = {coming->unit, coming->space.dimension};
     const struct journal_wish wish = {.ack = ACK_MEMORY};
-    cache_count_entry(cache, coming->namespace_, coming->entry);
+    cache_count_entry(coming->namespace_, coming->entry);
     enum status status = cache_check_pins(cache, coming->namespace_, coming->entry, failure);
     if (status == STATUS_OK)
         status = store_set(cache->store, coming->entry, coming->space.id != 0 ? &vector : NULL,
                            &wish, now_ms, &result);
     if (status != STATUS_OK)
-        cache_uncount_entry(cache, coming->namespace_, coming->entry);
+        cache_uncount_entry(coming->namespace_, coming->entry);
     *evicted += result.evicted;
     return status;
 }

@@ -19,6 +19,7 @@
 #include "cache/answer.h"
 #include "cache/freshness.h"
 #include "cache/cache.h"
+#include "cache/manage.h"
 #include "cache/notes.h"
 #include "cache/parts.h"
 #include "index/vector.h"
@@ -144,7 +145,7 @@ static void load_scope(struct loading *loading, const struct record_note *record
     }
     if (space == NULL || space->id != note.space)
         return;
-    struct scope *scope = scopes_obtain(cache->scopes, &note.names, note.digest, space, NULL);
+    struct scope *scope = scopes_obtain(cache->scopes, &note.names, note.digest, space);
     if (scope->id == 0)
         return;
     policy_scope_remember(scope->policy, &note.policy);
@@ -155,18 +156,24 @@ static struct namespace_ *obtain_namespace(struct loading *loading, struct text 
                                            struct text name)
 {
     struct namespace_ *namespace_ = NULL;
-    enum status status = STATUS_OK;
-    do { /* one whose entries are all gone by now gives way, as it did then */
-        epoch_enter(loading->cache->epochs);
-        status = namespaces_obtain(loading->cache->namespaces, tenant, name, &namespace_);
-        epoch_leave(loading->cache->epochs);
-    } while (status == STATUS_LIMIT_EXCEEDED && cache_reclaim_idle(loading->cache));
+    epoch_enter(loading->cache->epochs);
+    enum status status = namespaces_obtain(loading->cache->namespaces, tenant, name, &namespace_);
+    epoch_leave(loading->cache->epochs);
     if (status == STATUS_LIMIT_EXCEEDED)
         fail(loading, STATUS_BAD_OPTION, "cache.namespaces_max",
              "the data folder holds more namespaces");
     else if (status != STATUS_OK)
         fail(loading, status, "", status_text(status));
     return namespace_;
+}
+
+/* Those that come and go fill no limit. Nobody else has it: no note and no entry refers to it. */
+static void let_go(const struct loading *loading, struct namespace_ *namespace_)
+{
+    if (namespace_read(&namespace_->counters.entries) > 0 || cache_is_default(namespace_->name))
+        return;
+    atomic_store(&namespace_->is_closing, true);
+    namespaces_remove(loading->cache->namespaces, namespace_);
 }
 
 static void load_namespace(struct loading *loading, const struct record_note *record)
@@ -192,7 +199,8 @@ static void load_namespace(struct loading *loading, const struct record_note *re
         STATUS_OK)
         fail(loading, STATUS_NO_MEMORY, "", status_text(STATUS_NO_MEMORY));
     atomic_store(&namespace_->is_made, !note.is_dropped);
-    namespaces_note_idle(loading->cache->namespaces, namespace_);
+    if (note.is_dropped)
+        let_go(loading, namespace_);
 }
 
 static void load_tokens(struct loading *loading, const struct record_note *record)
@@ -245,7 +253,7 @@ static void ensure_scope(struct loading *loading, const struct entry *entry,
         return;
     const struct scope_names names = {
         .tenant = view->tenant, .namespace_ = view->namespace_, .model = view->model};
-    (void)scopes_obtain(cache->scopes, &names, entry_scope(entry), space, NULL);
+    (void)scopes_obtain(cache->scopes, &names, entry_scope(entry), space);
 }
 
 static int64_t expires_of(struct cache *cache, const struct entry *entry)
@@ -343,7 +351,7 @@ static void load_entry(void *context, struct entry *entry, const struct store_ve
     struct namespace_ *namespace_ = obtain_namespace(loading, view.tenant, view.namespace_);
     if (namespace_ == NULL)
         return;
-    cache_count_entry(loading->cache, namespace_, entry);
+    cache_count_entry(namespace_, entry);
     if (vector != NULL && vector->dimension > 0 && entry_space(entry) != 0) {
         ensure_scope(loading, entry, &view);
         load_row(loading, namespace_, entry, vector);

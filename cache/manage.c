@@ -153,25 +153,26 @@ enum status cache_update_namespace(struct cache *cache, const struct cache_names
     return status;
 }
 
-/* One that Sets have made is anybody's to create, once. */
+/* Inside an epoch. One that Sets have made is anybody's to create, once. */
 static enum status make_held(struct cache *cache, const struct cache_namespace_change *change,
                              struct namespace_ **out_namespace, struct failure *failure)
 {
     bool made = false;
     struct namespace_ *namespace_ = NULL;
-    const enum status status = cache_obtain_namespace(cache, cache_name_or_default(change->tenant),
-                                                      change->name, &namespace_);
-    if (status != STATUS_OK && status != STATUS_NAMESPACE_UNKNOWN)
+    const enum status status = namespaces_obtain(
+        cache->namespaces, cache_name_or_default(change->tenant), change->name, &namespace_);
+    if (status != STATUS_OK)
         return failure_set(failure, status, "namespace.name", "%s",
                            status == STATUS_LIMIT_EXCEEDED
                                ? "cache.namespaces_max namespaces are in use"
                                : status_text(status));
-    if (status == STATUS_OK && atomic_compare_exchange_strong(&namespace_->is_made, &made, true)) {
+    namespace_hold(namespace_);
+    if (!atomic_load(&namespace_->is_closing) &&
+        atomic_compare_exchange_strong(&namespace_->is_made, &made, true)) {
         *out_namespace = namespace_;
         return STATUS_OK;
     }
-    if (status == STATUS_OK)
-        namespace_release(namespace_);
+    namespace_release(namespace_);
     return failure_set(failure, STATUS_ALREADY_EXISTS, "namespace.name",
                        "there is one of that name already");
 }
@@ -184,7 +185,9 @@ enum status cache_create_namespace(struct cache *cache, const struct cache_names
     enum status status = cache_check_settings(cache, &change->settings, failure);
     if (status != STATUS_OK)
         return status;
+    epoch_enter(cache->epochs);
     status = make_held(cache, change, &namespace_, failure);
+    epoch_leave(cache->epochs);
     if (status != STATUS_OK)
         return status;
     status = change_held(cache, namespace_, change, waiter, failure);

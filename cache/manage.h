@@ -17,11 +17,6 @@ static inline bool cache_is_default(struct text name)
     return text_equal(name, TEXT("default"));
 }
 
-/* Finds or makes it, if need be in the place of an idle one, and holds it. LIMIT_EXCEEDED,
- * NO_MEMORY; NAMESPACE_UNKNOWN: it is being dropped. Outside of any epoch. */
-enum status cache_obtain_namespace(struct cache *cache, struct text tenant, struct text name,
-                                   struct namespace_ **out_namespace);
-
 /* NOT_FOUND, names `name`. */
 enum status cache_no_such_namespace(struct failure *failure);
 

@@ -2,9 +2,8 @@
  * namespace.c - tenant and name to settings and counters, over a registry.
  * Counters are plain atomics of the namespace, not per thread: 100,000 namespaces times 256 threads
  * would be gigabytes. An exact hit touches one of them. Settings are a block that never changes and
- * is replaced as a whole; one that wants nothing has none, so that an idle namespace is small. Idle
- * ones stand in a list, so that who looks for room does not visit all. Owns the namespaces.
- * Threads: see namespace.h.
+ * is replaced as a whole; one that wants nothing has none, so that an idle namespace is small. Owns
+ * the namespaces. Threads: see namespace.h.
  */
 #include "cache/namespace.h"
 
@@ -14,10 +13,7 @@
 
 #include "base/check.h"
 #include "base/digest.h"
-#include "cache/manage.h"
 #include "cache/quota.h"
-
-enum { LOOKS_MAX = 256 }; /* at idle ones that are held, by Sets that are at work */
 
 struct namespace_settings {
     struct epoch_retired retired;
@@ -39,8 +35,6 @@ struct namespaces {
     struct registry *registry;
     struct epochs *epochs;
     struct lock changes; /* one changes settings at a time */
-    struct lock idle;    /* the list of idle ones */
-    struct namespace_ *idle_first, *idle_last;
     uint8_t hash_key[16];
 };
 
@@ -59,7 +53,6 @@ UNSHARED enum status namespaces_create(uint32_t namespaces_max, const uint8_t ha
         return STATUS_NO_MEMORY;
     namespaces->epochs = epochs;
     lock_init(&namespaces->changes, LOCK_RANK_NAMESPACES);
-    lock_init(&namespaces->idle, LOCK_RANK_NAMESPACES);
     memcpy(namespaces->hash_key, hash_key, sizeof(namespaces->hash_key));
     enum status status =
         registry_create(namespaces_max, LOCK_RANK_NAMESPACES, &namespaces->registry);
@@ -95,7 +88,6 @@ UNSHARED void namespaces_destroy(struct namespaces **namespaces)
         registry_each(doomed->registry, free_item, NULL);
     registry_destroy(&doomed->registry);
     lock_deinit(&doomed->changes);
-    lock_deinit(&doomed->idle);
     free(doomed);
 }
 
@@ -160,8 +152,6 @@ enum status namespaces_obtain(struct namespaces *namespaces, struct text tenant,
             free(made);
         if (item == NULL)
             return STATUS_LIMIT_EXCEEDED;
-        if (item == &made->item)
-            namespaces_note_idle(namespaces, made);
     }
     assert(item->hash == hash);
     *out_namespace = (struct namespace_ *)item;
@@ -177,7 +167,6 @@ void namespaces_remove(struct namespaces *namespaces, struct namespace_ *namespa
 {
     assert(atomic_load(&namespace_->is_closing));
     assert(namespace_read(&namespace_->counters.entries) == 0);
-    namespaces_note_idle(namespaces, namespace_); /* which it is no more */
     registry_remove(namespaces->registry, &namespace_->item);
     epoch_retire(namespaces->epochs, &namespace_->retired, release_removed);
 }
@@ -193,80 +182,6 @@ void namespace_release(struct namespace_ *namespace_)
 {
     const uint32_t before = atomic_fetch_sub(&namespace_->holds, 1);
     assert(before > 0);
-}
-
-/* ---- idle ones ------------------------------------------------------------------------------- */
-
-static bool is_idle(const struct namespace_ *namespace_)
-{
-    return namespace_read(&namespace_->counters.entries) == 0 &&
-           !atomic_load(&namespace_->is_made) && !cache_is_default(namespace_->name);
-}
-
-static bool is_listed(const struct namespaces *namespaces, const struct namespace_ *namespace_)
-{
-    return namespace_->idle.before != NULL || namespaces->idle_first == namespace_;
-}
-
-static void unlist(struct namespaces *namespaces, struct namespace_ *namespace_)
-    REQUIRES(&namespaces->idle)
-{
-    const struct namespace_link link = namespace_->idle;
-    assert(is_listed(namespaces, namespace_));
-    *(link.before != NULL ? &link.before->idle.after : &namespaces->idle_first) = link.after;
-    *(link.after != NULL ? &link.after->idle.before : &namespaces->idle_last) = link.before;
-    namespace_->idle = (struct namespace_link){0};
-}
-
-static void list_last(struct namespaces *namespaces, struct namespace_ *namespace_)
-    REQUIRES(&namespaces->idle)
-{
-    struct namespace_ *last = namespaces->idle_last;
-    assert(!is_listed(namespaces, namespace_));
-    namespace_->idle.before = last;
-    *(last != NULL ? &last->idle.after : &namespaces->idle_first) = namespace_;
-    namespaces->idle_last = namespace_;
-}
-
-/* Whoever changes what it is asked for comes here afterwards. So the last of two that come at once
- * sees what both have done. */
-void namespaces_note_idle(struct namespaces *namespaces, struct namespace_ *namespace_)
-{
-    lock_acquire(&namespaces->idle);
-    if (is_listed(namespaces, namespace_))
-        unlist(namespaces, namespace_);
-    if (is_idle(namespace_) && !atomic_load(&namespace_->is_closing))
-        list_last(namespaces, namespace_);
-    lock_release(&namespaces->idle);
-}
-
-/* Closed first and looked at afterwards, as a drop does, the holds before what they may have
- * brought; else it opens again. */
-static bool close_if_idle(struct namespace_ *namespace_)
-{
-    bool closing = false;
-    if (!is_idle(namespace_) || atomic_load(&namespace_->holds) > 0)
-        return false;
-    atomic_store(&namespace_->is_passing, true);
-    if (atomic_compare_exchange_strong(&namespace_->is_closing, &closing, true)) {
-        if (atomic_load(&namespace_->holds) == 0 && is_idle(namespace_))
-            return true;
-        atomic_store(&namespace_->is_closing, false);
-    }
-    atomic_store(&namespace_->is_passing, false);
-    return false;
-}
-
-struct namespace_ *namespaces_close_idle(struct namespaces *namespaces)
-{
-    lock_acquire(&namespaces->idle);
-    struct namespace_ *at = namespaces->idle_first;
-    for (int looks = 0; at != NULL && !close_if_idle(at); looks++)
-        at = looks < LOOKS_MAX ? at->idle.after : NULL;
-    if (at != NULL)
-        unlist(namespaces, at);
-    lock_release(&namespaces->idle);
-    return at;
 }
 
 /* ---- settings -------------------------------------------------------------------------------- */
@@ -348,8 +263,6 @@ enum status namespace_change(struct namespaces *namespaces, struct namespace_ *n
     lock_release(&namespaces->changes);
     if (status != STATUS_OK)
         free(made);
-    else
-        namespaces_note_idle(namespaces, namespace_);
     return status;
 }
 
@@ -364,7 +277,6 @@ enum status namespace_remember(struct namespaces *namespaces, struct namespace_ 
     lock_acquire(&namespaces->changes);
     replace_settings(namespaces, namespace_, made);
     lock_release(&namespaces->changes);
-    namespaces_note_idle(namespaces, namespace_);
     return STATUS_OK;
 }
 

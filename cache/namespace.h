@@ -1,7 +1,6 @@
 /*
  * namespace.h - what one namespace of one tenant wants and has done: settings, counters, and how
- * much it holds. Made by CreateNamespace or at its first Set, kept until it is dropped. One that
- * Sets have made and that holds nothing is idle: it gives way where room for another is wanted.
+ * much it holds. Made by CreateNamespace or at its first Set, kept until it is dropped.
  *
  * THREADS. Any; a known namespace is found without a lock, inside an epoch, and may be used until
  * the epoch is left, or until namespace_release by who holds it. A hold keeps it from being
@@ -30,14 +29,8 @@ struct namespace_counters {
     _Atomic uint64_t pins, pins_bytes;          /* of the entries */
 };
 
-struct namespace_;
-struct namespace_link { /* of the idle ones, in the order in which they became idle */
-    struct namespace_ *before, *after;
-};
-
 struct namespace_settings; /* one version of them; never changes */
 struct quota;
-struct scope;
 
 struct namespace_ {
     struct registry_item item;
@@ -49,9 +42,6 @@ struct namespace_ {
     atomic_bool is_made;    /* somebody created or changed it: it stays over restarts, even empty */
     _Atomic(struct namespace_settings *) settings; /* NULL: as the options say, version 0 */
     _Atomic(struct quota *) quota;                 /* NULL: it never had a budget          */
-    _Atomic(struct scope *) scopes; /* its own, by their next_sibling; they go with it */
-    atomic_bool is_passing;         /* it closes because it is idle: its name is free soon */
-    struct namespace_link idle;     /* namespace.c's, under its lock                       */
 };
 
 struct namespaces;
@@ -66,12 +56,6 @@ struct namespace_ *namespaces_find(const struct namespaces *namespaces, struct t
  * STATUS_NO_MEMORY. */
 enum status namespaces_obtain(struct namespaces *namespaces, struct text tenant, struct text name,
                               struct namespace_ **out_namespace);
-/* Where it stands among the idle ones, after its entries, or what it was made by, have changed;
- * it is held, or inside an epoch. */
-void namespaces_note_idle(struct namespaces *namespaces, struct namespace_ *namespace_);
-/* The longest idle one that nobody holds, closing now: the caller's to remove. NULL: there is none.
- */
-struct namespace_ *namespaces_close_idle(struct namespaces *namespaces);
 /* Nobody holds it but the caller, it is closing and holds no entry. */
 void namespaces_remove(struct namespaces *namespaces, struct namespace_ *namespace_);
 

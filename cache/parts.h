@@ -173,13 +173,7 @@ void cache_settle_key(struct key *key, const struct cache_namespace_settings *wa
  * there yet. */
 void cache_configure_scope(struct cache *cache, const struct namespace_ *namespace_,
                            struct scope *scope);
-/* The longest idle namespace is gone, with its scopes; false: there is none. */
-bool cache_reclaim_idle(struct cache *cache);
-/* scopes_obtain, with more room where idle namespaces have some. The namespace is held. */
-struct scope *cache_obtain_scope(struct cache *cache, struct namespace_ *namespace_,
-                                 const struct scope_names *names, const uint8_t digest[16],
-                                 const struct embed_space *space);
-/* While the folder is read, of a namespace that is dropped. */
+/* Of a namespace that is dropped: nothing is at work in them. */
 void cache_forget_scopes(struct cache *cache, struct text tenant, struct text name);
 /* Whether the entry, counted already, keeps what pins may hold of the budgets; one that it replaces
  * counts no more. NO_MEMORY names `pinned`. The namespace is held. */
@@ -285,11 +279,8 @@ uint64_t cache_ttl_standard(const struct cache *cache,
 
 store_died cache_entry_died; /* context: the cache */
 
-/* The namespace is held. */
-void cache_count_entry(struct cache *cache, struct namespace_ *namespace_,
-                       const struct entry *entry);
-void cache_uncount_entry(struct cache *cache, struct namespace_ *namespace_,
-                         const struct entry *entry);
+void cache_count_entry(struct namespace_ *namespace_, const struct entry *entry);
+void cache_uncount_entry(struct namespace_ *namespace_, const struct entry *entry);
 
 /* LIMIT_EXCEEDED and others, by the names of a Set's fields. */
 enum status cache_check_set(const struct cache *cache, const struct cache_set_request *request,

@@ -241,8 +241,7 @@ static struct scope *make(const struct scopes *scopes, const struct scope_names 
 }
 
 struct scope *scopes_obtain(struct scopes *scopes, const struct scope_names *names,
-                            const uint8_t digest[16], const struct embed_space *space,
-                            _Atomic(struct scope *) *siblings)
+                            const uint8_t digest[16], const struct embed_space *space)
 {
     assert(space->id != 0);
     const struct place place = {digest, space->id};
@@ -256,17 +255,7 @@ struct scope *scopes_obtain(struct scopes *scopes, const struct scope_names *nam
     struct registry_item *item = registry_add(scopes->registry, &made->item, is_at, &place);
     if (item != &made->item)
         free_scope(made);
-    else if (siblings != NULL)
-        scope_join(made, siblings);
     return item != NULL ? (struct scope *)item : known;
-}
-
-void scope_join(struct scope *scope, _Atomic(struct scope *) *siblings)
-{
-    struct scope *first = atomic_load(siblings);
-    do {
-        scope->next_sibling = first;
-    } while (!atomic_compare_exchange_weak(siblings, &first, scope));
 }
 
 static void release_removed(struct epoch_retired *object)

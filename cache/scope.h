@@ -36,7 +36,6 @@ struct scope {
     _Atomic uint64_t configured;     /* what its policy follows: a stamp of wishes.c */
     atomic_int note;                 /* enum scope_note */
     struct scope *next_behind;       /* of folder.c's list */
-    struct scope *next_sibling;      /* of its namespace's; constant once it is in the list */
 };
 
 /* Whether its note in the log says what it knows: there is none yet; yes; it is in folder.c's list
@@ -78,11 +77,9 @@ struct scope *scopes_find_id(struct scopes *scopes, uint64_t id);
  * is spent. */
 struct shadow *scope_shadow(struct scope *scope);
 /* Finds or makes; the shared state when there are scopes_max or memory is spent. A made one is
- * unnoted, and joins its siblings; NULL: by scope_join, later. */
+ * unnoted. */
 struct scope *scopes_obtain(struct scopes *scopes, const struct scope_names *names,
-                            const uint8_t digest[16], const struct embed_space *space,
-                            _Atomic(struct scope *) *siblings);
-void scope_join(struct scope *scope, _Atomic(struct scope *) *siblings);
+                            const uint8_t digest[16], const struct embed_space *space);
 
 /* Not found any more when this returns. One that is in folder.c's list is freed by scopes_retire,
  * later, by who takes it from there. */

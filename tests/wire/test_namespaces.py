@@ -147,18 +147,6 @@ class Namespaces(unittest.TestCase):
         self.set("q", "b")
         self.refused("LIMIT_EXCEEDED", self.set, "q", "c")
 
-    def test_an_empty_name_gives_way_to_a_new_one(self):
-        self.start(cache_namespaces_max=4)
-        self.create("a")
-        self.set("q", "b")
-        self.set("q", "c")
-        self.refused("LIMIT_EXCEEDED", self.set, "q", "d")
-        for name in "bc":
-            self.assertEqual(self.server.cache.Delete(C.DeleteRequest(identity=identity("q", name)), timeout=60).deleted, 1)
-        self.set("q", "d")
-        listed = self.server.admin.ListNamespaces(A.ListNamespacesRequest(), timeout=60)
-        self.assertEqual([n.name for n in listed.namespaces], ["a", "c", "d", "default"])
-
     def test_a_list_goes_on(self):
         self.start()
         for n in range(25):

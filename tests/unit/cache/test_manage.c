@@ -555,159 +555,6 @@ static void sets_and_drops_race(void **state)
     assert_int_equal(stats.scopes_count, 0);
 }
 
-/* ---- idle ones give way ---- */
-
-static void forget_answer(struct world *world, const char *namespace_, const char *prompt)
-{
-    const struct identity identity = in(namespace_, prompt);
-    const struct cache_delete_request request = {.identity = &identity};
-    uint32_t deleted = 0;
-    world_forget(world);
-    assert_int_equal(
-        cache_delete(world->cache, &request, world->arena, NULL, &deleted, &world->failure),
-        STATUS_OK);
-    assert_int_equal(deleted, 1);
-}
-
-static bool exists(struct world *world, const char *name)
-{
-    struct cache_namespace_view view;
-    world_forget(world);
-    return cache_get_namespace(world->cache, TEXT(""), text_of(name), world->arena, &view,
-                               &world->failure) == STATUS_OK;
-}
-
-static void refused_for_want_of_room(struct world *world, const char *name)
-{
-    const struct vector vector = angle(0);
-    const struct cache_set_request request = {.identity = in(name, "q"),
-                                              .vector = vector.at,
-                                              .dimension = DIMENSION,
-                                              .content = TEXT("x")};
-    assert_failed(world, set_request(world, &request), STATUS_LIMIT_EXCEEDED, "identity.namespace");
-}
-
-/* Four names, of which default is one. */
-static void the_longest_idle_gives_way_to_a_new_name(void **state)
-{
-    struct world *world = *state;
-    const struct vector vector = angle(0);
-    for (const char *const *name = (const char *const[]){"a", "b", "c", NULL}; *name; name++)
-        (void)set(world, in(*name, "q"), &vector, "x");
-    assert_miss(ask(world, in("b", "other"), NULL), CACHE_MISS_NO_CANDIDATE);
-    const uint64_t asked = stats_of(world, "").exact.misses;
-    refused_for_want_of_room(world, "d");
-    forget_answer(world, "b", "q");
-    forget_answer(world, "a", "q");
-    assert_true(exists(world, "a") && exists(world, "b")); /* nobody wants their room yet */
-    (void)set(world, in("d", "q"), &vector, "x");
-    assert_true(exists(world, "a"));
-    assert_false(exists(world, "b"));
-    create(world, "e"); /* in the place of a */
-    assert_false(exists(world, "a"));
-    refused_for_want_of_room(world, "b");
-    assert_hit(ask(world, in("c", "q"), NULL), CACHE_TIER_EXACT, "x");
-    assert_hit(ask(world, in("d", "q"), NULL), CACHE_TIER_EXACT, "x");
-    assert_int_equal(stats_of(world, "").exact.misses, asked); /* what was counted stays */
-    assert_int_equal(stats_of(world, "").scopes_count, 2);
-    forget_answer(world, "c", "q");
-    (void)set(world, in("b", "q"), &vector, "y");
-    assert_hit(ask(world, in("b", "another"), &vector), CACHE_TIER_SEMANTIC, "y");
-}
-
-static void what_was_created_stays_though_it_is_empty(void **state)
-{
-    struct world *world = *state;
-    const struct vector vector = angle(0);
-    struct cache_namespace_change change = change_of("b", NAMESPACE_TTL);
-    create(world, "a");
-    (void)set(world, in("b", "q"), &vector, "x");
-    change.settings.ttl_ms = 1000;
-    update(world, &change);
-    forget_answer(world, "b", "q");
-    (void)set(world, in("c", "q"), &vector, "x");
-    refused_for_want_of_room(world, "d");
-    assert_true(exists(world, "a") && exists(world, "b"));
-}
-
-/* Two scopes have a state of their own; the third gets the place of one whose namespace is idle. */
-static void scopes_of_idle_namespaces_give_way(void **state)
-{
-    struct world *world = *state;
-    const struct vector vector = angle(0);
-    (void)set(world, in("a", "q"), &vector, "x");
-    (void)set(world, in("b", "q"), &vector, "x");
-    (void)set(world, in("c", "q"), &vector, "x");
-    assert_int_equal(stats_of(world, "c").scopes_count, 0);
-    forget_answer(world, "a", "q");
-    (void)set(world, in("c", "another"), &vector, "x");
-    assert_int_equal(stats_of(world, "c").scopes_count, 1);
-    assert_int_equal(stats_of(world, "b").scopes_count, 1);
-    assert_false(exists(world, "a"));
-}
-
-struct comer { /* a thread that fills and empties more names than there may be */
-    struct world *world;
-    unsigned number;
-    uint64_t stored;
-};
-
-static void *come_and_go(void *argument)
-{
-    struct comer *comer = argument;
-    struct cache *cache = comer->world->cache;
-    struct arena *arena = NULL;
-    const struct vector vector = angle(0);
-    uint64_t chance = comer->number + 1;
-    assert_int_equal(thread_register(THREAD_COMPUTE), STATUS_OK);
-    assert_int_equal(arena_create(&arena), STATUS_OK);
-    for (int i = 0; i < 4000; i++) {
-        char name[16], prompt[16];
-        (void)snprintf(name, sizeof(name), "n%u", (unsigned)(next_random(&chance) % 8));
-        (void)snprintf(prompt, sizeof(prompt), "q%u", comer->number);
-        const struct cache_set_request request = {.identity = in(name, prompt),
-                                                  .vector = vector.at,
-                                                  .dimension = DIMENSION,
-                                                  .content = TEXT("x")};
-        struct cache_set_reply reply;
-        struct failure failure;
-        const struct cache_delete_request undo = {.identity = &request.identity};
-        uint32_t deleted = 0;
-        enum status status = cache_set(cache, &request, arena, 1000000, &reply, &failure);
-        assert_true(status == STATUS_OK || status == STATUS_LIMIT_EXCEEDED);
-        comer->stored += status == STATUS_OK;
-        if (status == STATUS_OK)
-            status = cache_delete(cache, &undo, arena, NULL, &deleted, &failure);
-        assert_true(status == STATUS_LIMIT_EXCEEDED || deleted == 1); /* nobody else's */
-        arena_reset(arena);
-    }
-    arena_destroy(&arena);
-    thread_unregister();
-    return NULL;
-}
-
-/* Nobody is told that a name is being dropped, and what is counted belongs together. */
-static void names_come_and_go_on_many_threads(void **state)
-{
-    struct world *world = *state;
-    pthread_t threads[3];
-    struct comer comers[3];
-    uint64_t stored = 0;
-    for (unsigned i = 0; i < 3; i++) {
-        comers[i] = (struct comer){world, i, 0};
-        assert_int_equal(pthread_create(&threads[i], NULL, come_and_go, &comers[i]), 0);
-    }
-    for (unsigned i = 0; i < 3; i++) {
-        assert_int_equal(pthread_join(threads[i], NULL), 0);
-        stored += comers[i].stored;
-    }
-    const struct cache_stats stats = stats_of(world, "");
-    assert_int_equal(stats.exact.entries, 0);
-    assert_int_equal(stats.semantic.entries, 0);
-    assert_int_equal(stats.sets, stored);
-    assert_true(stats.scopes_count <= 3);
-}
-
 /* ---- many ---- */
 
 enum { MANY = 10000, IDLE_BYTES_MAX = 1024 };
@@ -741,20 +588,6 @@ static int world_of_three(void **state)
     return 0;
 }
 
-static int world_of_four(void **state)
-{
-    static const char *const flags[] = {"--cache-namespaces-max=4"};
-    *state = world_create(1, flags);
-    return 0;
-}
-
-static int world_of_two_scopes(void **state)
-{
-    static const char *const flags[] = {"--cache-scopes-max=2"};
-    *state = world_create(1, flags);
-    return 0;
-}
-
 static int world_strict(void **state)
 {
     static const char *const flags[] = {"--cache-strict-namespaces=true"};
@@ -783,10 +616,6 @@ int main(void)
         TEST(a_drop_takes_everything_and_a_new_one_begins_anew),
         TEST(a_drop_gives_back_all_that_was_taken),
         TEST(sets_and_drops_race),
-        TEST_WITH(the_longest_idle_gives_way_to_a_new_name, world_of_four),
-        TEST_WITH(what_was_created_stays_though_it_is_empty, world_of_four),
-        TEST_WITH(scopes_of_idle_namespaces_give_way, world_of_two_scopes),
-        TEST_WITH(names_come_and_go_on_many_threads, world_of_four),
         TEST(ten_thousand_are_held_and_an_idle_one_is_small),
     };
     return cmocka_run_group_tests(tests, world_register, world_unregister);

@@ -141,72 +141,6 @@ static void a_removed_name_is_free_again(void **state)
     namespaces_destroy(&namespaces);
 }
 
-/* ---- idle ones ---- */
-
-static void hold_entries(struct namespaces *namespaces, struct namespace_ *namespace_,
-                         uint64_t entries)
-{
-    atomic_store(&namespace_->counters.entries, entries);
-    namespaces_note_idle(namespaces, namespace_);
-}
-
-static void remove_closed(struct namespaces *namespaces, struct namespace_ *namespace_)
-{
-    assert_true(atomic_load(&namespace_->is_closing));
-    namespaces_remove(namespaces, namespace_);
-}
-
-static void the_longest_idle_one_is_closed_first(void **state)
-{
-    (void)state;
-    struct namespaces *namespaces = create(10);
-    struct namespace_ *a = obtain(namespaces, "t", "a");
-    struct namespace_ *b = obtain(namespaces, "t", "b");
-    struct namespace_ *c = obtain(namespaces, "t", "c");
-    hold_entries(namespaces, a, 1);
-    hold_entries(namespaces, a, 0);
-    assert_ptr_equal(namespaces_close_idle(namespaces), b);
-    assert_ptr_equal(namespaces_close_idle(namespaces), c);
-    assert_ptr_equal(namespaces_close_idle(namespaces), a);
-    assert_null(namespaces_close_idle(namespaces)); /* closing already */
-    hold_entries(namespaces, a, 0);
-    assert_null(namespaces_close_idle(namespaces));
-    remove_closed(namespaces, b);
-    remove_closed(namespaces, a);
-    remove_closed(namespaces, c);
-    (void)epoch_collect(epochs);
-    assert_ptr_equal(namespaces_close_idle(namespaces), NULL);
-    namespaces_destroy(&namespaces);
-}
-
-static void what_is_full_held_created_or_default_is_not_idle(void **state)
-{
-    (void)state;
-    const struct cache_namespace_change change = {.settings = cache_namespace_settings_none};
-    struct failure failure = {0};
-    struct namespaces *namespaces = create(10);
-    (void)obtain(namespaces, "t", "default");
-    struct namespace_ *full = obtain(namespaces, "t", "full");
-    struct namespace_ *held = obtain(namespaces, "t", "held");
-    struct namespace_ *made = obtain(namespaces, "t", "made");
-    struct namespace_ *remembered = obtain(namespaces, "t", "remembered");
-    struct namespace_ *dropped = obtain(namespaces, "t", "dropped");
-    hold_entries(namespaces, full, 2);
-    namespace_hold(held);
-    assert_int_equal(namespace_change(namespaces, made, &change, any, NULL, &failure), STATUS_OK);
-    assert_int_equal(namespace_remember(namespaces, remembered, &cache_namespace_settings_none, 3),
-                     STATUS_OK);
-    atomic_store(&dropped->is_closing, true);
-    assert_null(namespaces_close_idle(namespaces));
-    assert_false(atomic_load(&held->is_closing));
-    namespace_release(held);
-    assert_ptr_equal(namespaces_close_idle(namespaces), held);
-    hold_entries(namespaces, full, 0);
-    assert_ptr_equal(namespaces_close_idle(namespaces), full);
-    assert_null(namespaces_close_idle(namespaces));
-    namespaces_destroy(&namespaces);
-}
-
 static int open_epochs(void **state)
 {
     (void)state;
@@ -231,8 +165,6 @@ int main(void)
         cmocka_unit_test(counters_belong_to_their_namespace),
         cmocka_unit_test(a_change_takes_its_fields_and_one_version),
         cmocka_unit_test(a_removed_name_is_free_again),
-        cmocka_unit_test(the_longest_idle_one_is_closed_first),
-        cmocka_unit_test(what_is_full_held_created_or_default_is_not_idle),
     };
     return cmocka_run_group_tests(tests, open_epochs, close_epochs);
 }

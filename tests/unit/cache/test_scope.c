@@ -71,7 +71,7 @@ static struct scope *obtain(struct world *world, const char *model, const struct
                      STATUS_OK);
     const struct scope_names names = {
         .model = text_of(model), .attributes = attributes, .attributes_count = 1};
-    return scopes_obtain(world->scopes, &names, key.scope.bytes, space, NULL);
+    return scopes_obtain(world->scopes, &names, key.scope.bytes, space);
 }
 
 static void a_scope_keeps_its_state_and_its_names(void **state)
