@@ -389,12 +389,15 @@ void cache_remove_row(struct cache *cache, const struct entry *entry)
     struct answer_view view;
     answer_view_read(entry_metadata(entry), &view);
     const struct partition_key key = cache_partition_key(entry_scope(entry), entry_space(entry));
-    /* Held before the row goes: so that nobody drops the one that counts it. */
+    /* Held before the row goes: so that nobody drops the one that counts it; and in an epoch, for
+     * who is about to go may have looked at its holds already. */
+    epoch_enter(cache->epochs);
     struct namespace_ *namespace_ = cache_hold_namespace(cache, view.tenant, view.namespace_);
     const size_t removed =
         directory_remove(cache->directory, &key, entry_digest(entry), entry_sequence(entry));
-    if (namespace_ == NULL)
-        return;
-    namespace_uncount(&namespace_->counters.rows, removed);
-    namespace_release(namespace_);
+    if (namespace_ != NULL) {
+        namespace_uncount(&namespace_->counters.rows, removed);
+        namespace_release(namespace_);
+    }
+    epoch_leave(cache->epochs);
 }

@@ -229,9 +229,40 @@ static void load_note(void *context, const struct record_note *note)
 
 /* ---- entries ---- */
 
+/* Whether this very entry is stored still, whatever its time. */
+static bool stands(struct cache *cache, const struct entry *entry)
+{
+    struct store_hit hit;
+    if (store_find(cache->store, entry_digest(entry), 0, STORE_PEEK, &hit) != STORE_FOUND)
+        return false;
+    entry_release(hit.entry);
+    return hit.entry == entry;
+}
+
+/* The dead had their rows taken out when they died. */
+static void forget_dead(struct loading *loading)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < loading->doubtful_count; i++) {
+        struct entry *entry = loading->doubtful[i];
+        if (stands(loading->cache, entry))
+            loading->doubtful[kept++] = entry;
+        else
+            entry_release(entry);
+    }
+    loading->doubtful_count = kept;
+}
+
+/* Before the list grows the dead leave it, or it would hold the whole log in memory. */
 static void doubt(struct loading *loading, struct entry *entry)
 {
-    if (make_room(loading, &loading->doubtful, loading->doubtful_count, &loading->doubtful_capacity,
+    size_t count = loading->doubtful_count;
+    if (count == loading->doubtful_capacity) {
+        forget_dead(loading);
+        if (loading->doubtful_count <= count / 2)
+            count = loading->doubtful_count;
+    }
+    if (make_room(loading, &loading->doubtful, count, &loading->doubtful_capacity,
                   sizeof(struct entry *)))
         loading->doubtful[loading->doubtful_count++] = entry_acquire(entry);
 }
@@ -378,6 +409,7 @@ static void load_touch(void *context, const struct entry *entry, int64_t expires
 static void settle_doubts(struct loading *loading)
 {
     struct cache *cache = loading->cache;
+    forget_dead(loading);
     for (size_t i = 0; i < loading->doubtful_count; i++) {
         struct entry *entry = loading->doubtful[i];
         const bool unknown = !is_compared(loading, entry);

@@ -39,6 +39,7 @@ static const struct flag_row get_rows[] = {
     {"hold",         "TIME",       false, "how long the lease is yours (30s)"},
     {"stream",       NULL,         false, "print the answer as it comes; -o json: a line a message"},
     {"batch",        "FILE",       false, "a question a line; - reads standard input"},
+    {"batch-size",   "N",          false, "at most so many lines a call (256)"},
     {"pace",         "TOKENS",     false, "with --stream: so many a second"},
 };
 static const struct flag_row search_rows[] = {
@@ -73,6 +74,7 @@ static const struct flag_row set_rows[] = {
     {"lease",        "TOKEN",      false, "of the get that told you to compute"},
     {"stream",       NULL,         false, "send standard input as it comes; it is stored at its end"},
     {"batch",        "FILE",       false, "a question, a tab and its answer a line; - reads standard input"},
+    {"batch-size",   "N",          false, "at most so many lines a call (256)"},
 };
 static const struct flag_row namespace_rows[] = {
     {"tier",         "TIER",       false, "only this one is asked and filled: exact, semantic, or all"},

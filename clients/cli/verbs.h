@@ -57,9 +57,9 @@ enum verb_exit stream_get(const struct cli *cli, const struct arguments *argumen
                           const struct reprise_get_request *request);
 enum verb_exit stream_set(const struct cli *cli, const struct reprise_set_request *head);
 /* get --batch, set --batch: each line of the file is asked or stored as this. */
-enum verb_exit batch_get(const struct cli *cli, const char *path,
+enum verb_exit batch_get(const struct cli *cli, const struct arguments *arguments,
                          const struct reprise_get_request *like);
-enum verb_exit batch_set(const struct cli *cli, const char *path,
+enum verb_exit batch_set(const struct cli *cli, const struct arguments *arguments,
                          const struct reprise_set_request *like);
 enum verb_exit verb_del(const struct cli *cli, const struct arguments *arguments);
 enum verb_exit verb_invalidate(const struct cli *cli, const struct arguments *arguments);

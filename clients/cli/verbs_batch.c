@@ -10,9 +10,13 @@
 #include "clients/cli/json.h"
 #include "clients/cli/json_parts.h"
 #include "clients/cli/print.h"
+#include "clients/cli/units.h"
 #include "clients/cli/verbs.h"
 
-enum { BATCH_MAX = 256 }; /* as `limits.batch` of a server that nobody has set up otherwise */
+enum {
+    BATCH_MAX = 256,     /* as `limits.batch` of a server that nobody has set up otherwise */
+    BYTES_MAX = 1 << 20, /* of questions and answers in one call; a server takes 4 MiB     */
+};
 
 struct lines { /* of a file that is read whole */
     char *bytes, *at;
@@ -37,6 +41,19 @@ static enum verb_exit lines_read(const struct cli *cli, const char *path, struct
     }
     out->at = out->bytes;
     return exit_code;
+}
+
+/* The lines of --batch, and how many go in one call. */
+static enum verb_exit begin(const struct cli *cli, const struct arguments *arguments,
+                            struct lines *out_lines, size_t *out_count_max)
+{
+    const char *typed = arguments_text(arguments, "batch-size");
+    uint64_t count = BATCH_MAX;
+    if (typed != NULL && !units_read_count(typed, 1, BATCH_MAX, &count))
+        return verb_usage(cli, "--batch-size wants a number from 1 to %d, not \"%s\"", BATCH_MAX,
+                          typed);
+    *out_count_max = (size_t)count;
+    return lines_read(cli, arguments_text(arguments, "batch"), out_lines);
 }
 
 /* The next that is not blank, without its end; NULL: there is none. */
@@ -68,7 +85,7 @@ struct asking {
     const struct cli *cli;
     struct reprise_client *client;
     struct reprise_get_request requests[BATCH_MAX];
-    size_t numbers[BATCH_MAX], count; /* lines */
+    size_t numbers[BATCH_MAX], count, count_max, bytes; /* lines */
     uint64_t asked, hits, failed;
 };
 
@@ -110,7 +127,7 @@ static enum verb_exit ask_batch(struct asking *asking)
         asking->hits += item->reply->hit;
         show_reply(asking, i, item->reply);
     }
-    asking->count = 0;
+    asking->count = asking->bytes = 0;
     reprise_result_free(&result);
     return exit_code;
 }
@@ -125,19 +142,21 @@ static enum verb_exit ask_all(struct asking *asking, struct lines *lines,
         *request = *like;
         request->identity.prompt = line;
         asking->numbers[asking->count++] = lines->number;
-        if (asking->count == BATCH_MAX)
+        asking->bytes += strlen(line);
+        if (asking->count == asking->count_max || asking->bytes >= BYTES_MAX)
             exit_code = ask_batch(asking);
     }
     return exit_code == VERB_DONE ? ask_batch(asking) : exit_code;
 }
 
-static enum verb_exit get_lines(const struct cli *cli, struct lines *lines,
+static enum verb_exit get_lines(const struct cli *cli, struct lines *lines, size_t count_max,
                                 const struct reprise_get_request *like)
 {
     struct asking *asking = calloc(1, sizeof(*asking));
     if (asking == NULL)
         return verb_fail(cli, "out of memory");
     asking->cli = cli;
+    asking->count_max = count_max;
     asking->client = verb_connect(cli);
     enum verb_exit exit_code = asking->client != NULL ? ask_all(asking, lines, like) : VERB_ERROR;
     if (exit_code == VERB_DONE) {
@@ -153,14 +172,15 @@ static enum verb_exit get_lines(const struct cli *cli, struct lines *lines,
     return exit_code;
 }
 
-enum verb_exit batch_get(const struct cli *cli, const char *path,
+enum verb_exit batch_get(const struct cli *cli, const struct arguments *arguments,
                          const struct reprise_get_request *like)
 {
     struct lines lines;
-    enum verb_exit exit_code = lines_read(cli, path, &lines);
+    size_t count_max = 0;
+    enum verb_exit exit_code = begin(cli, arguments, &lines, &count_max);
     if (exit_code != VERB_DONE)
         return exit_code;
-    exit_code = get_lines(cli, &lines, like);
+    exit_code = get_lines(cli, &lines, count_max, like);
     free(lines.bytes);
     return exit_code;
 }
@@ -171,7 +191,7 @@ struct storing {
     const struct cli *cli;
     struct reprise_client *client;
     struct reprise_set_request requests[BATCH_MAX];
-    size_t numbers[BATCH_MAX], count; /* lines */
+    size_t numbers[BATCH_MAX], count, count_max, bytes; /* lines */
     uint64_t stored, indexed, skipped, failed;
 };
 
@@ -206,7 +226,7 @@ static enum verb_exit store_batch(struct storing *storing)
         storing->failed++;
         report_failure(storing->cli, storing->numbers[i], item->error);
     }
-    storing->count = 0;
+    storing->count = storing->bytes = 0;
     reprise_result_free(&result);
     return exit_code;
 }
@@ -229,7 +249,8 @@ static enum verb_exit store_all(struct storing *storing, struct lines *lines,
         request->identity.prompt = line;
         request->content = tab + 1;
         storing->numbers[storing->count++] = lines->number;
-        if (storing->count == BATCH_MAX)
+        storing->bytes += strlen(line) + strlen(tab + 1);
+        if (storing->count == storing->count_max || storing->bytes >= BYTES_MAX)
             exit_code = store_batch(storing);
     }
     return exit_code == VERB_DONE ? store_batch(storing) : exit_code;
@@ -252,13 +273,14 @@ static void show_stored(const struct storing *storing)
     (void)json_print(tree, false, storing->cli->out);
 }
 
-static enum verb_exit set_lines(const struct cli *cli, struct lines *lines,
+static enum verb_exit set_lines(const struct cli *cli, struct lines *lines, size_t count_max,
                                 const struct reprise_set_request *like)
 {
     struct storing *storing = calloc(1, sizeof(*storing));
     if (storing == NULL)
         return verb_fail(cli, "out of memory");
     storing->cli = cli;
+    storing->count_max = count_max;
     storing->client = verb_connect(cli);
     enum verb_exit exit_code = VERB_ERROR;
     if (storing->client != NULL) {
@@ -272,14 +294,15 @@ static enum verb_exit set_lines(const struct cli *cli, struct lines *lines,
     return exit_code;
 }
 
-enum verb_exit batch_set(const struct cli *cli, const char *path,
+enum verb_exit batch_set(const struct cli *cli, const struct arguments *arguments,
                          const struct reprise_set_request *like)
 {
     struct lines lines;
-    enum verb_exit exit_code = lines_read(cli, path, &lines);
+    size_t count_max = 0;
+    enum verb_exit exit_code = begin(cli, arguments, &lines, &count_max);
     if (exit_code != VERB_DONE)
         return exit_code;
-    exit_code = set_lines(cli, &lines, like);
+    exit_code = set_lines(cli, &lines, count_max, like);
     free(lines.bytes);
     return exit_code;
 }

@@ -73,7 +73,7 @@ enum verb_exit verb_get(const struct cli *cli, const struct arguments *arguments
     if (exit_code == VERB_DONE && arguments_has(arguments, "print-json"))
         (void)json_print(json_get_request(&ask.get), true, cli->out);
     else if (exit_code == VERB_DONE && batch != NULL)
-        exit_code = batch_get(cli, batch, &ask.get);
+        exit_code = batch_get(cli, arguments, &ask.get);
     else if (exit_code == VERB_DONE && arguments_has(arguments, "stream"))
         exit_code = stream_get(cli, arguments, &ask.get);
     else if (exit_code == VERB_DONE)
@@ -196,7 +196,7 @@ static enum verb_exit set_answer(const struct cli *cli, const struct arguments *
     if (exit_code != VERB_DONE)
         return exit_code;
     if (arguments_has(arguments, "batch"))
-        return batch_set(cli, arguments_text(arguments, "batch"), &request);
+        return batch_set(cli, arguments, &request);
     if (answer->bytes == NULL)
         return stream_set(cli, &request);
     if (type == NULL || is_text_type(type)) {

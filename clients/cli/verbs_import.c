@@ -15,7 +15,7 @@
 #include "clients/cli/stored_line.h"
 #include "clients/cli/verbs.h"
 
-enum { ENTRIES_MAX = 100, BYTES_MAX = 1 << 20, PROGRESS_MS = 1000 };
+enum { ENTRIES_MAX = 100, BYTES_MAX = 1 << 20, PROGRESS_MS = 1000, EMBED_MS = 60 * 1000 };
 
 struct import {
     const struct cli *cli;
@@ -148,7 +148,9 @@ static enum verb_exit run_import(struct import *import)
     if (file == NULL)
         return verb_fail(import->cli, "%s cannot be opened", import->path);
     enum verb_exit exit_code = VERB_ERROR;
-    import->client = verb_connect(import->cli);
+    struct cli patient = *import->cli; /* a hundred texts may be with an embedder */
+    patient.timeout_ms += EMBED_MS;
+    import->client = verb_connect(&patient);
     if (import->client != NULL && arena_create(&import->arena) == STATUS_OK)
         exit_code = import_lines(import, file);
     if (exit_code == VERB_DONE)

@@ -76,6 +76,9 @@ class Command(unittest.TestCase):
     def test_what_lines_of_a_file_may_not_be(self):
         self.assertIn("line 2 has no tab", self.verb("set", "--batch", "-", stdin="a question\tits answer\nno answer\n", code=ERROR))
         self.assertEqual(self.json("get", "a question")["content"], "its answer")  # what stands above it is stored
+        self.assertIn("90 stored", self.verb("set", "--batch", "-", stdin="".join(f"{chr(97 + n % 26)}{n // 26} " + "w" * 60_000 + "\tx\n" for n in range(90))))
+        self.verb("get", "--batch", "-", "--batch-size", "257", stdin="a\n", code=USAGE)
+        self.assertIn("2 asked, 0 hits", self.verb("get", "--batch", "-", "--batch-size", "1", stdin="e?\nf?\n", code=MISS))
         refused = self.verb("set", "--batch", "-", stdin="b\tx\n" + "q" * 300_000 + "\tx\nc\tx\n", code=ERROR)
         self.assertRegex(refused, r"line 2: \w+: .*prompt")
         self.assertIn("2 stored, 2 indexed, 0 not stored, 1 failed", refused)
