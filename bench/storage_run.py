@@ -44,8 +44,8 @@ GOALS = {
 }
 REASONS = {
     "synced-vs-plain-commit": "This disk syncs in about 0.1 ms, so what is compared is processor time: the plain loop copies and sums 1 KiB in 0.7 us a record, ours makes an entry "
-                              "with a SHA-256, sets it in the table, hands a ticket to the journal's thread and is called back, 2 to 4 us on two shared cores. At one in flight, "
-                              "where the sync still counts, the ratio is 0.9.",
+                              "with a SHA-256, sets it in the table, hands a ticket to the journal's thread and is called back, 2 to 4 us on two shared cores. At one in flight "
+                              "two hand-overs between the caller's thread and the journal's cost about as much as the sync itself.",
     "synced-vs-redis-always": "This disk syncs in about 0.1 ms (the host has a write-back cache), and Redis shares one sync among all that its 128 connections have "
                               "sent: both sides are bound by their processor, not by the disk, and a call of gRPC costs more of it than a line of RESP. Five times "
                               "needs a disk whose syncs cost milliseconds, where the journal's groups are larger than an event loop's.",
