@@ -479,8 +479,10 @@ class Remote(unittest.TestCase):
 
     def assert_cut_off(self, errors, server):
         """A call that a drain cancels ends as UNAVAILABLE if the core closes it before the server does, else as CANCELLED; one that was not yet
-        accepted when it began is told to go elsewhere. None ends with an error unless the drain has counted it."""
+        accepted when it began is told to go elsewhere. None ends with an error unless the drain has counted it, or its connection has been reset: the
+        core closes that with the last reply, and what a busy client sends meanwhile (a ping) makes the kernel reset it."""
         self.assertLessEqual({error.code() for error in errors}, {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED}, errors)
+        errors = [error for error in errors if "reset" not in error.details()]
         counts = re.findall(r"(?:closing connections.* cancelled|refused_draining)=(\d+)", server.final_log)
         self.assertLessEqual(len(errors), sum(map(int, counts)), errors)
 
