@@ -197,6 +197,15 @@ static void warn_of(const struct cache *cache, const struct namespace_ *namespac
                   namespace_->name.bytes, degraded.text);
 }
 
+void cache_let_go(struct cache *cache, struct namespace_ *namespace_)
+{
+    assert(!atomic_load(&namespace_->is_made));
+    if (namespace_read(&namespace_->counters.entries) > 0 || cache_is_default(namespace_->name))
+        return;
+    atomic_store(&namespace_->is_closing, true);
+    namespaces_remove(cache->namespaces, namespace_);
+}
+
 static void settle_namespace(void *context, struct namespace_ *namespace_)
 {
     struct cache *cache = context;
@@ -205,10 +214,7 @@ static void settle_namespace(void *context, struct namespace_ *namespace_)
         (void)cache_apply_budget(cache, namespace_);
         return;
     }
-    if (namespace_read(&namespace_->counters.entries) > 0 || cache_is_default(namespace_->name))
-        return;
-    atomic_store(&namespace_->is_closing, true);
-    namespaces_remove(cache->namespaces, namespace_);
+    cache_let_go(cache, namespace_);
 }
 
 static void settle_scope(void *context, struct scope *scope)
@@ -217,9 +223,8 @@ static void settle_scope(void *context, struct scope *scope)
     struct namespace_ *namespace_ =
         namespaces_find(cache->namespaces, scope->tenant, scope->namespace_);
     struct index_choice choice;
-    const bool is_lexical = cache_maker_of(cache, scope->space) == cache->lexical;
-    if (namespace_ == NULL ||
-        (is_lexical && !cache_compares(cache, namespace_wants(namespace_), scope->space)))
+    if (namespace_ == NULL || (cache_is_by_wish(cache, scope->space) &&
+                               !cache_compares(cache, namespace_wants(namespace_), scope->space)))
         scopes_remove(cache->scopes, scope); /* and its rows, as load.c has it */
     else if (namespace_version(namespace_) != 0)
         cache_tell_scope(cache, namespace_, scope,

@@ -19,7 +19,6 @@
 #include "cache/answer.h"
 #include "cache/freshness.h"
 #include "cache/cache.h"
-#include "cache/manage.h"
 #include "cache/notes.h"
 #include "cache/parts.h"
 #include "index/vector.h"
@@ -167,15 +166,6 @@ static struct namespace_ *obtain_namespace(struct loading *loading, struct text 
     return namespace_;
 }
 
-/* Those that come and go fill no limit. Nobody else has it: no note and no entry refers to it. */
-static void let_go(const struct loading *loading, struct namespace_ *namespace_)
-{
-    if (namespace_read(&namespace_->counters.entries) > 0 || cache_is_default(namespace_->name))
-        return;
-    atomic_store(&namespace_->is_closing, true);
-    namespaces_remove(loading->cache->namespaces, namespace_);
-}
-
 static void load_namespace(struct loading *loading, const struct record_note *record)
 {
     struct note_namespace note;
@@ -200,7 +190,7 @@ static void load_namespace(struct loading *loading, const struct record_note *re
         fail(loading, STATUS_NO_MEMORY, "", status_text(STATUS_NO_MEMORY));
     atomic_store(&namespace_->is_made, !note.is_dropped);
     if (note.is_dropped)
-        let_go(loading, namespace_);
+        cache_let_go(loading->cache, namespace_); /* those that come and go fill no limit */
 }
 
 static void load_tokens(struct loading *loading, const struct record_note *record)
@@ -332,18 +322,12 @@ static bool is_unknown(const struct loading *loading, uint64_t space)
     return own_space(loading, space) == NULL && !is_clients(loading, space);
 }
 
-/* Lexical vectors are for those namespaces that want them. */
-static bool is_for_some(const struct cache *cache, uint64_t space)
-{
-    return cache_maker_of(cache, space) == cache->lexical;
-}
-
 /* Once all notes have been read. */
 static bool is_compared(const struct loading *loading, const struct entry *entry)
 {
     struct cache *cache = loading->cache;
     struct answer_view view;
-    if (!is_for_some(cache, entry_space(entry)))
+    if (!cache_is_by_wish(cache, entry_space(entry)))
         return !is_unknown(loading, entry_space(entry));
     answer_view_read(entry_metadata(entry), &view);
     const struct namespace_ *namespace_ = find_namespace(loading, view.tenant, view.namespace_);
@@ -362,7 +346,7 @@ static void load_row(struct loading *loading, struct namespace_ *namespace_, str
     }
     count(&cache->recovered_rows);
     const uint64_t space = entry_space(entry);
-    if (is_unknown(loading, space) || is_for_some(cache, space) || is_over(cache, entry))
+    if (is_unknown(loading, space) || cache_is_by_wish(cache, space) || is_over(cache, entry))
         doubt(loading, entry);
 }
 

@@ -100,6 +100,8 @@ struct embedder *cache_maker(const struct cache *cache,
                              const struct cache_namespace_settings *wants, struct text client);
 /* Whose space this is; NULL: not one of this server's. */
 struct embedder *cache_maker_of(const struct cache *cache, uint64_t space);
+/* Lexical vectors beside another embedder: for those namespaces that want them, no others'. */
+bool cache_is_by_wish(const struct cache *cache, uint64_t space);
 /* Whether a namespace that wants this compares vectors of the space: any client's, and its maker's.
  */
 bool cache_compares(const struct cache *cache, const struct cache_namespace_settings *wants,
@@ -173,6 +175,8 @@ void cache_settle_key(struct key *key, const struct cache_namespace_settings *wa
  * there yet. */
 void cache_configure_scope(struct cache *cache, const struct namespace_ *namespace_,
                            struct scope *scope);
+/* While the folder is read, alone: a namespace that nobody has created goes, if it is empty. */
+void cache_let_go(struct cache *cache, struct namespace_ *namespace_);
 /* Of a namespace that is dropped: nothing is at work in them. */
 void cache_forget_scopes(struct cache *cache, struct text tenant, struct text name);
 /* Whether the entry, counted already, keeps what pins may hold of the budgets; one that it replaces

@@ -86,10 +86,10 @@ static enum status describe(struct cache *cache, struct choosing *choosing, stru
     if (namespace_ == NULL || atomic_load(&namespace_->is_closing))
         return STATUS_NOT_FOUND;
     struct policy_settings settings;
-    const struct embedder *maker = cache_maker(cache, namespace_wants(namespace_), TEXT(""));
+    choosing->wants = namespace_wants(namespace_);
+    const struct embedder *maker = cache_maker(cache, choosing->wants, TEXT(""));
     const struct embed_space space = space_of(maker);
     view->embedder = maker != NULL ? embedder_space(maker) : NULL;
-    choosing->wants = namespace_wants(namespace_);
     view->set = choosing->wants->policy;
     view->version = namespace_version(namespace_);
     cache_overlay_policy(cache, &view->set, &settings);

@@ -32,6 +32,11 @@ struct embedder *cache_maker_of(const struct cache *cache, uint64_t space)
     return has_space(cache->lexical, space) ? cache->lexical : NULL;
 }
 
+bool cache_is_by_wish(const struct cache *cache, uint64_t space)
+{
+    return cache_maker_of(cache, space) == cache->lexical;
+}
+
 bool cache_compares(const struct cache *cache, const struct cache_namespace_settings *wants,
                     uint64_t space)
 {
