@@ -21,6 +21,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "bench/measure.h"
 #include "embed/encoder_inside.h"
 
 enum { TOKENS_MAX = 4096, TEXTS_MAX = 256, RUNS_MAX = 1000, WIDTH_MAX = ENCODER_WIDTH_MAX };
@@ -35,43 +36,12 @@ struct bench {
     double runs_us[RUNS_MAX];
 };
 
-static void must(bool good, const char *what)
-{
-    if (good)
-        return;
-    (void)fprintf(stderr, "bench_encoder: %s\n", what);
-    exit(1);
-}
-
 static double cpu_us(void)
 {
-    struct timespec now;
-    (void)clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
-    return (double)now.tv_sec * 1e6 + (double)now.tv_nsec / 1e3;
-}
-
-static int compare_numbers(const void *left, const void *right)
-{
-    const double a = *(const double *)left, b = *(const double *)right;
-    return (a > b) - (a < b);
-}
-
-static double median(double *values, size_t count)
-{
-    qsort(values, count, sizeof(*values), compare_numbers);
-    return count % 2 == 1 ? values[count / 2] : (values[count / 2 - 1] + values[count / 2]) / 2;
+    return clock_of(CLOCK_THREAD_CPUTIME_ID);
 }
 
 /* ---- commands -------------------------------------------------------------------------------- */
-
-static size_t read_number(char **words, size_t least, size_t most)
-{
-    const char *word = strsep(words, " ");
-    must(word != NULL, "a number is missing");
-    const long value = strtol(word, NULL, 10);
-    must(value >= (long)least && value <= (long)most, "a number is out of range");
-    return (size_t)value;
-}
 
 static enum encoder_precision read_precision(char **words)
 {

@@ -30,6 +30,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "bench/measure.h"
 #include "embed/lexical.h"
 #include "embed/model.h"
 
@@ -54,42 +55,6 @@ struct pack {
     size_t texts_count, tokens_count;
     float units[PACK_TEXTS * ENCODER_WIDTH_MAX];
 };
-
-static void must(bool good, const char *what)
-{
-    if (good)
-        return;
-    (void)fprintf(stderr, "bench_texts: %s\n", what);
-    exit(1);
-}
-
-static double clock_of(clockid_t which)
-{
-    struct timespec now;
-    (void)clock_gettime(which, &now);
-    return (double)now.tv_sec * 1e6 + (double)now.tv_nsec / 1e3;
-}
-
-static int compare_numbers(const void *left, const void *right)
-{
-    const double a = *(const double *)left, b = *(const double *)right;
-    return (a > b) - (a < b);
-}
-
-static double median(double *values, size_t count)
-{
-    qsort(values, count, sizeof(*values), compare_numbers);
-    return count % 2 == 1 ? values[count / 2] : (values[count / 2 - 1] + values[count / 2]) / 2;
-}
-
-static size_t read_number(char **words, size_t least, size_t most)
-{
-    const char *word = strsep(words, " ");
-    must(word != NULL, "a number is missing");
-    const long value = strtol(word, NULL, 10);
-    must(value >= (long)least && value <= (long)most, "a number is out of range");
-    return (size_t)value;
-}
 
 /* False: no word, or longer than the model. */
 static bool tokenise(const struct bench *bench, size_t which, uint32_t *out_ids,

@@ -8,6 +8,7 @@ import atexit
 import itertools
 import os
 import pathlib
+import random
 import shutil
 import signal
 import subprocess
@@ -214,6 +215,21 @@ def error_details(error):
             else:
                 out["retry_ms"] = message.retry_delay.seconds * 1000 + message.retry_delay.nanos // 1_000_000
     return out
+
+
+def word(number):
+    """A word of its own for each number, without a digit for the guard to compare."""
+    letters = ""
+    for _ in range(4):
+        number, letter = divmod(number, 26)
+        letters += "abcdefghijklmnopqrstuvwxyz"[letter]
+    return "x" + letters
+
+
+def gauss(number, dimension):
+    """Numbers that are always the same for one number, and of two numbers far apart."""
+    chance = random.Random(number)
+    return [chance.gauss(0, 1) for _ in range(dimension)]
 
 
 def in_threads(count, work):

@@ -7,36 +7,22 @@ import threading
 import time
 import unittest
 
-from support import BIN, FOLDER, WireTest, admin_pb2 as A, cache_pb2 as C, common_pb2 as M
+from support import BIN, FOLDER, WireTest, admin_pb2 as A, cache_pb2 as C, common_pb2 as M, gauss, word
 
 ROWS, DIMENSION, BATCH = 6000, 32, 200
 SEARCHED_ENOUGH = 200  # by each reader, under each kind
 KINDS = {"flat": M.INDEX_KIND_FLAT, "hnsw": M.INDEX_KIND_HNSW, "ivf": M.INDEX_KIND_IVF, "auto": M.INDEX_KIND_AUTO}
 
 
-def word(number):
-    """A word of its own for each number, without a digit for the guard to compare."""
-    letters = ""
-    for _ in range(4):
-        number, letter = divmod(number, 26)
-        letters += "abcdefghijklmnopqrstuvwxyz"[letter]
-    return "x" + letters
-
-
-def vector(number):
-    chance = random.Random(number)
-    return [chance.gauss(0, 1) for _ in range(DIMENSION)]
-
-
 def near(number, chance):
-    return [value + chance.gauss(0, 0.02) for value in vector(number)]
+    return [value + chance.gauss(0, 0.02) for value in gauss(number, DIMENSION)]
 
 
 class IndexKind(WireTest):
     options = {"index_builders": 1}
 
     def put_many(self, first):
-        items = [C.SetRequest(identity=self.identity(f"tell me about {word(n)}"), content=word(n), vector=M.Vector(f32=vector(n)))
+        items = [C.SetRequest(identity=self.identity(f"tell me about {word(n)}"), content=word(n), vector=M.Vector(f32=gauss(n, DIMENSION)))
                  for n in range(first, first + BATCH)]
         results = self.cache.BatchSet(C.BatchSetRequest(items=items), timeout=60).results
         self.assertTrue(all(result.response.indexed for result in results))
@@ -61,7 +47,7 @@ class IndexKind(WireTest):
         while not self.ends.is_set():
             number += 1
             identity = self.identity(f"tell me about {word(number)}")
-            self.assertTrue(self.set(identity=identity, content=word(number), vector=M.Vector(f32=vector(number))).indexed)
+            self.assertTrue(self.set(identity=identity, content=word(number), vector=M.Vector(f32=gauss(number, DIMENSION))).indexed)
             found = self.ask(number, chance)
             self.assertEqual((found.tier, found.content), (M.TIER_SEMANTIC, word(number)))
             self.assertEqual(self.cache.Delete(C.DeleteRequest(identity=identity), timeout=60).deleted, 1)

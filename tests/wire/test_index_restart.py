@@ -3,12 +3,11 @@ Stats and the metrics page are read for as long as it is built; once its file is
 up again, finds the rows by meaning, and has counted no build."""
 import http.client
 import pathlib
-import random
 import tempfile
 import time
 import unittest
 
-from support import FOLDER, Server, admin_pb2 as A, cache_pb2 as C, common_pb2 as M
+from support import FOLDER, Server, admin_pb2 as A, cache_pb2 as C, common_pb2 as M, gauss, word
 from test_metrics import parse
 
 ROWS, DIMENSION, BATCH = 4200, 64, 200
@@ -16,18 +15,8 @@ OPTIONS = {"index_kind": "hnsw", "index_seal_rows": 4096, "http_listen": "127.0.
 SLOW = {"index_hnsw_links": 48, "index_ef_construction": 200}  # a build of seconds: many looks at it
 
 
-def word(number):
-    """A word of its own for each number, without a digit for the guard to compare."""
-    letters = ""
-    for _ in range(4):
-        number, letter = divmod(number, 26)
-        letters += "abcdefghijklmnopqrstuvwxyz"[letter]
-    return "x" + letters
-
-
 def vector(number):
-    chance = random.Random(number)
-    return M.Vector(f32=[chance.gauss(0, 1) for _ in range(DIMENSION)])
+    return M.Vector(f32=gauss(number, DIMENSION))
 
 
 def identity(number, words="tell me about"):
